@@ -1,0 +1,49 @@
+"""The configuration: TOML files and the environment in, frozen dataclasses out, every problem at once."""
+
+from rainbow_xmpp.config.convert import Table, section
+from rainbow_xmpp.config.load import Draft, load, read
+from rainbow_xmpp.config.problem import ConfigProblems, Origin, Problem, did_you_mean
+from rainbow_xmpp.config.schema import (
+    Auth,
+    Config,
+    Limits,
+    Listen,
+    Log,
+    LogFormat,
+    LogLevel,
+    Metrics,
+    Password,
+    PluginTable,
+    Storage,
+    Tls,
+    Websocket,
+    key,
+)
+from rainbow_xmpp.config.secret import Secret
+
+__all__ = [
+    "Auth",
+    "Config",
+    "ConfigProblems",
+    "Draft",
+    "Limits",
+    "Listen",
+    "Log",
+    "LogFormat",
+    "LogLevel",
+    "Metrics",
+    "Origin",
+    "Password",
+    "PluginTable",
+    "Problem",
+    "Secret",
+    "Storage",
+    "Table",
+    "Tls",
+    "Websocket",
+    "did_you_mean",
+    "key",
+    "load",
+    "read",
+    "section",
+]

@@ -1,0 +1,159 @@
+"""From a table as written to a frozen dataclass, collecting every problem on the way.
+
+The plugin manager uses `section` for plugins' options too, so that their tables are judged in the same words.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Any, TypeVar, cast
+
+from rainbow_xmpp.config.problem import Origin, Problem, did_you_mean
+from rainbow_xmpp.config.secret import Secret
+
+T = TypeVar("T")
+
+_WRITTEN = {str: "text in quotes", int: "a whole number", bool: "true or false", float: "a number"}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table as written: its dotted name (empty for the top), its values, and where each key came from."""
+
+    name: str
+    values: Mapping[str, object]
+    origins: Mapping[str, Origin]
+    whole: Origin
+
+    def dotted(self, key: str) -> str:
+        return f"{self.name}.{key}" if self.name and key else self.name or key
+
+    def origin(self, key: str) -> Origin:
+        """Where a key of this table was written, or else the nearest table around it."""
+        while key:
+            found = self.origins.get(self.dotted(key))
+            if found is not None:
+                return found
+            key = key.rpartition(".")[0]
+        return self.origins.get(self.name, self.whole)
+
+    def problem(self, key: str, text: str) -> Problem:
+        return Problem(self.origin(key), self.dotted(key), text)
+
+
+def section(
+    cls: type[T], table: Table, *, skip: frozenset[str] = frozenset()
+) -> tuple[T | None, list[Problem]]:
+    """An instance of the dataclass `cls` from a table, and all that is wrong with the table.
+
+    The instance is None when a value is missing or of a wrong type. Keys in `skip` keep their defaults.
+    If `cls` has a method `problems()` yielding (key, text), these are reported with file and line.
+    """
+    known = {name: kind for name, kind in field_types(cls).items() if name not in skip}
+    problems = [_unknown(table, key, known) for key in table.values if key not in known and key not in skip]
+    arguments: dict[str, object] = {}
+    failed: set[str] = set()
+    for name, kind in known.items():
+        if name in table.values:
+            try:
+                arguments[name] = _value(kind, table, name, problems)
+            except _WrongType as wrong:
+                problems.append(table.problem(name, str(wrong)))
+                failed.add(name)
+        elif name in _required(cls):
+            problems.append(table.problem(name, "is missing"))
+            failed.add(name)
+    if not failed.isdisjoint(_required(cls)):
+        return None, problems
+    made = cls(**arguments)
+    problems.extend(table.problem(key, text) for key, text in _complaints(made) if key not in failed)
+    return (None if failed else made), problems
+
+
+def is_section(kind: object) -> bool:
+    """Is this the type of a table of its own, rather than of a single value?"""
+    return isinstance(kind, type) and dataclasses.is_dataclass(kind)
+
+
+@cache
+def field_types(cls: Hashable) -> Mapping[str, Any]:
+    """Names and types of a dataclass's fields, in order."""
+    hints = typing.get_type_hints(cls)
+    return types.MappingProxyType(
+        {field.name: hints[field.name] for field in dataclasses.fields(cast(Any, cls))}
+    )
+
+
+class _WrongType(Exception):
+    """A value is not of the type its key wants; the text says so to the administrator."""
+
+
+def _value(kind: Any, table: Table, name: str, problems: list[Problem]) -> object:
+    value = table.values[name]
+    if is_section(kind):
+        if not isinstance(value, Mapping):
+            raise _WrongType(f"is a single value; write a table [{table.dotted(name)}]")
+        inner, found = section(kind, Table(table.dotted(name), value, table.origins, table.whole))
+        problems.extend(found)
+        return kind() if inner is None else inner
+    return _plain(kind, value)
+
+
+def _plain(kind: Any, value: object) -> object:
+    """A value of the wanted type; raises _WrongType."""
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, list):
+            raise _WrongType(f"is {_shown(value)}; give a list in square brackets")
+        return tuple(_plain(typing.get_args(kind)[0], item) for item in value)
+    if kind is Secret:
+        if isinstance(value, str):
+            return Secret(value)
+        if isinstance(value, Secret):
+            return value
+        raise _WrongType(f"is not {_WRITTEN[str]}")
+    if isinstance(value, Secret):
+        value = value.reveal()
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        names = [member.value for member in kind]
+        if value not in names:
+            raise _WrongType(f"is {_shown(value)}; use one of: {', '.join(names)}")
+        return kind(value)
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise _WrongType(f"is {_shown(value)}; give {_WRITTEN.get(kind, kind.__name__)}")
+    return value
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, (list, Mapping)):
+        return "a list" if isinstance(value, list) else "a table"
+    return str(value)
+
+
+def _unknown(table: Table, key: str, known: Mapping[str, Any]) -> Problem:
+    what = "is not a known section" if isinstance(table.values[key], Mapping) else "is not a known key"
+    return table.problem(key, what + did_you_mean(key, known))
+
+
+@cache
+def _required(cls: Hashable) -> frozenset[str]:
+    missing = dataclasses.MISSING
+    return frozenset(
+        f.name
+        for f in dataclasses.fields(cast(Any, cls))
+        if f.default is missing and f.default_factory is missing
+    )
+
+
+def _complaints(made: object) -> Iterator[tuple[str, str]]:
+    listing = getattr(made, "problems", None)
+    return iter(()) if listing is None else listing()

@@ -1,0 +1,185 @@
+"""Reads the configuration: the main file, `conf.d/*.toml` beside it in name order, then the environment.
+
+Everything that is wrong is reported at once, each with its file and line.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from rainbow_xmpp.config.convert import Table, field_types, is_section, section
+from rainbow_xmpp.config.environment import apply_environment
+from rainbow_xmpp.config.locate import key_lines
+from rainbow_xmpp.config.problem import ConfigProblems, Origin, Problem
+from rainbow_xmpp.config.reference import Resolver, is_reference
+from rainbow_xmpp.config.schema import Config, PluginTable
+
+PLUGINS = "plugins"
+
+
+@dataclass(slots=True)
+class Draft:
+    """What the files and the environment say, merged; references not yet followed, types not yet checked."""
+
+    main: Path
+    environ: Mapping[str, str]
+    values: dict[str, object] = field(default_factory=dict)
+    origins: dict[str, Origin] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def text(self, dotted: str, default: str = "") -> str:
+        """A key's plain text as written, or the default when it is absent or something else."""
+        value = self._at(dotted)
+        return value if isinstance(value, str) else default
+
+    def file_named_by(self, dotted: str) -> Path | None:
+        """The path in `key = { file = … }`; None when the key is written in another way."""
+        value = self._at(dotted)
+        name = value.get("file") if is_reference(value) else None
+        return Path(name) if name else None
+
+    def config(self) -> Config:
+        """The checked configuration. Raises ConfigProblems with everything that is wrong."""
+        problems = list(self.problems)
+        resolver = Resolver(self.environ)
+        values = {key: resolver.resolved(value, key, section=True) for key, value in self.values.items()}
+        problems.extend(Problem(self._origin(key), key, text) for key, text in resolver.failures)
+        plugins = self._plugins(values.get(PLUGINS, {}), problems)
+        table = Table("", values, self.origins, Origin(str(self.main)))
+        config, found = section(Config, table, skip=frozenset({PLUGINS}))
+        unresolved = {key for key, _ in resolver.failures}
+        problems.extend(problem for problem in found if problem.key not in unresolved)
+        if problems or config is None:
+            raise ConfigProblems(_in_order(problems))
+        return _with_plugins(config, plugins)
+
+    def _plugins(self, tables: object, problems: list[Problem]) -> dict[str, PluginTable]:
+        if not isinstance(tables, dict):
+            problems.append(
+                Problem(self._origin(PLUGINS), PLUGINS, "is a single value; write tables [plugins.NAME]")
+            )
+            return {}
+        made: dict[str, PluginTable] = {}
+        for name, table in tables.items():
+            dotted = f"{PLUGINS}.{name}"
+            if not isinstance(table, dict):
+                problems.append(
+                    Problem(self._origin(dotted), dotted, f"is a single value; write a table [{dotted}]")
+                )
+                continue
+            enabled = table.pop("enabled", True)
+            if not isinstance(enabled, bool):
+                key = f"{dotted}.enabled"
+                problems.append(Problem(self._origin(key), key, "must be true or false"))
+            made[name] = PluginTable(
+                name, enabled is True, MappingProxyType(table), self._origins_below(dotted)
+            )
+        return made
+
+    def _origins_below(self, dotted: str) -> Mapping[str, Origin]:
+        below = {"": self._origin(dotted)}
+        below |= {
+            key[len(dotted) + 1 :]: origin
+            for key, origin in self.origins.items()
+            if key.startswith(dotted + ".")
+        }
+        return MappingProxyType(below)
+
+    def _origin(self, dotted: str) -> Origin:
+        while dotted:
+            if dotted in self.origins:
+                return self.origins[dotted]
+            dotted = dotted.rpartition(".")[0]
+        return Origin(str(self.main))
+
+    def _at(self, dotted: str) -> object:
+        value: object = self.values
+        for part in dotted.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        return value
+
+
+def load(path: Path | str, environ: Mapping[str, str]) -> Config:
+    """The configuration of a file and an environment.
+
+    Raises ConfigProblems, which lists everything that is wrong, and nothing else.
+    """
+    return read(path, environ).config()
+
+
+def read(path: Path | str, environ: Mapping[str, str]) -> Draft:
+    """The merged tables, before `Draft.config()` follows references and checks them.
+
+    Raises ConfigProblems when a file cannot be read or is not TOML.
+    """
+    draft = Draft(Path(path), environ)
+    unreadable: list[Problem] = []
+    for file in [draft.main, *_drop_ins(draft.main)]:
+        _merge_file(draft, file, unreadable)
+    if unreadable:
+        raise ConfigProblems(unreadable)
+    draft.problems.extend(apply_environment(draft.values, draft.origins, environ))
+    return draft
+
+
+def _drop_ins(main: Path) -> list[Path]:
+    return sorted((main.parent / "conf.d").glob("*.toml"))
+
+
+def _merge_file(draft: Draft, file: Path, unreadable: list[Problem]) -> None:
+    try:
+        text = file.read_bytes().decode()
+        values = tomllib.loads(text)
+    except FileNotFoundError:
+        unreadable.append(Problem(Origin(str(file)), "", "there is no such file; name one with --config"))
+    except OSError as error:
+        unreadable.append(Problem(Origin(str(file)), "", f"cannot be read: {error.strerror}"))
+    except UnicodeDecodeError:
+        unreadable.append(Problem(Origin(str(file)), "", "is not UTF-8 text"))
+    except tomllib.TOMLDecodeError as error:
+        unreadable.append(Problem(Origin(str(file)), "", f"is not TOML: {error}"))
+    else:
+        _merge(draft.values, values, depth=0)
+        for path, line in key_lines(text).items():
+            draft.origins[".".join(path)] = Origin(str(file), line)
+
+
+def _merge(into: dict[str, object], new: Mapping[str, object], depth: int) -> None:
+    """Tables are joined key by key; of everything else the later one counts."""
+    for key, value in new.items():
+        old = into.get(key)
+        whole = depth > 0 and (is_reference(old) or is_reference(value))
+        if isinstance(old, dict) and isinstance(value, dict) and not whole:
+            _merge(old, value, depth + 1)
+        else:
+            into[key] = value
+
+
+def _with_plugins(config: Config, plugins: Mapping[str, PluginTable]) -> Config:
+    parts = {name: getattr(config, name) for name in field_types(Config)}
+    return Config(**{**parts, PLUGINS: MappingProxyType(dict(plugins))})
+
+
+def _in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """By file in the order of reading, then by line, so that an editor can go through from top to end."""
+    listed = list(dict.fromkeys(problems))
+    files = {problem.origin.source: None for problem in listed}
+    rank = {source: number for number, source in enumerate(files)}
+    return sorted(listed, key=lambda problem: (rank[problem.origin.source], problem.origin.line))
+
+
+def known_keys() -> dict[str, type]:
+    """Every dotted key of the schema with its type; sections themselves and plugins' keys are not in it."""
+    return _keys_of(Config, "")
+
+
+def _keys_of(cls: type, prefix: str) -> dict[str, type]:
+    keys: dict[str, type] = {}
+    for name, kind in field_types(cls).items():
+        if is_section(kind):
+            keys |= _keys_of(kind, f"{prefix}{name}.")
+        elif prefix or name != PLUGINS:
+            keys[prefix + name] = kind
+    return keys

@@ -1,0 +1,379 @@
+"""The only schema of the configuration: one frozen dataclass for each section.
+
+Names, types, defaults and documentation of every key stand here and nowhere else; the loader, `check`
+and the commented example files are derived from it. Defaults are the safe choice for production.
+Each section lists its own problems in an administrator's words; the loader adds file and line.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from rainbow_xmpp.config.problem import Origin, did_you_mean
+from rainbow_xmpp.config.secret import Secret
+
+T = TypeVar("T")
+Complaints = Iterator[tuple[str, str]]
+
+MECHANISMS = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-1", "PLAIN")
+LEAST_STANZA_BYTES = 10_000
+"""RFC 6120 §13.12: a server must accept stanzas of at least this size."""
+
+_LABEL = re.compile(r"[^\W_](?:[\w-]*[^\W_])?")
+
+
+def key(default: T, doc: str, *, secret: bool = False) -> T:
+    """A key of a section: its default and what an administrator must know about it."""
+    made: Any = field(default=default, metadata={"doc": doc}, repr=not secret)
+    return made  # type: ignore[no-any-return]  # dataclasses replaces the field by the default
+
+
+class LogLevel(StrEnum):
+    """From which level on the log shows an event."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How a line of the log looks."""
+
+    HUMAN = "human"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listen:
+    """[listen]: where clients connect. Everything not named here is closed."""
+
+    address: str = key(
+        "127.0.0.1",
+        "The address to listen on: 127.0.0.1 for this machine only, 0.0.0.0 for every IPv4 address, "
+        ":: for IPv6 too.",
+    )
+    port: int = key(
+        8443,
+        "The one TLS port: web pages, WebSocket (/xmpp-websocket) and direct TLS for XMPP clients. "
+        "Usually 443.",
+    )
+    redirect_port: int = key(
+        8080, "A plain-text port that does nothing but send browsers to HTTPS. Usually 80; 0 = off."
+    )
+    starttls_port: int = key(
+        0, "For old clients that begin in plain text and switch to TLS. 5222 opens it; 0 = off."
+    )
+    public_url: str = key(
+        "",
+        "How clients reach the TLS port from outside, when a load balancer or another name stands before it, "
+        'such as "https://chat.example.com". Empty = https://<domain>:<port>.',
+    )
+
+    def problems(self) -> Complaints:
+        yield from _address_problems("address", self.address)
+        yield from _port_problems("port", self.port, off=False)
+        yield from _port_problems("redirect_port", self.redirect_port)
+        yield from _port_problems("starttls_port", self.starttls_port)
+        taken: dict[int, str] = {}
+        for name in ("port", "redirect_port", "starttls_port"):
+            number = getattr(self, name)
+            if number and number in taken:
+                yield name, f"is {number}, which {taken[number]} already uses"
+            taken.setdefault(number, name)
+        if self.public_url:
+            yield from _origin_problems("public_url", self.public_url, schemes=("https",))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """[tls]: the certificate that clients see."""
+
+    certificate: str = key(
+        "dev/cert.pem",
+        "The certificate chain as PEM, the server's own certificate first. It must name the domain.",
+    )
+    key: str = key(
+        "dev/key.pem",
+        "Its private key as PEM (P-256, or RSA of at least 2048 bits); only the server may read it.",
+    )
+
+    def problems(self) -> Complaints:
+        for name in ("certificate", "key"):
+            if not getattr(self, name):
+                yield name, "is empty; give the path of a PEM file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """[storage]: the database of people, rosters and messages."""
+
+    url: str = key(
+        "sqlite+aiosqlite:///data/rainbow.db",
+        "sqlite+aiosqlite:///FILE (a path without a leading slash begins at the directory the server is "
+        "started in) or postgresql+asyncpg://USER:PASSWORD@HOST/DATABASE. With a password in it, keep it elsewhere: "
+        'url = { file = "/etc/rainbow/storage-url" }.',
+        secret=True,
+    )
+
+    def problems(self) -> Complaints:
+        scheme = self.url.partition(":")[0]
+        known = ("sqlite+aiosqlite", "postgresql+asyncpg")
+        if scheme not in known:
+            yield "url", f'begins with "{scheme}"; use {" or ".join(known)}{did_you_mean(scheme, known)}'
+
+    @property
+    def sqlite_path(self) -> str | None:
+        """The file of an SQLite database; None for PostgreSQL."""
+        scheme, _, rest = self.url.partition(":///")
+        return rest.partition("?")[0] if scheme == "sqlite+aiosqlite" else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """[metrics]: figures for Prometheus, in plain text and without a password; keep the address inside."""
+
+    address: str = key("127.0.0.1", "The address to serve /metrics on.")
+    port: int = key(0, "The port to serve /metrics on. 0 = off.")
+
+    def problems(self) -> Complaints:
+        yield from _address_problems("address", self.address)
+        yield from _port_problems("port", self.port)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Websocket:
+    """[websocket]: who may use the WebSocket from a browser."""
+
+    origins: tuple[str, ...] = key(
+        (),
+        'Web sites whose pages may connect, such as ["https://chat.example.com"]. The server\'s own address '
+        "always may, and so may programs that are not browsers.",
+    )
+
+    def problems(self) -> Complaints:
+        for origin in self.origins:
+            yield from _origin_problems("origins", origin, schemes=("https", "http"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Password:
+    """[auth.password]: what a new password must be like. Existing passwords go on working."""
+
+    min_length: int = key(8, "Least number of characters.")
+    max_length: int = key(128, "Greatest number of characters.")
+    lower: bool = key(True, "It must have a lower-case letter.")
+    upper: bool = key(True, "It must have an upper-case letter.")
+    digit: bool = key(True, "It must have a digit.")
+    special: bool = key(True, "It must have a character that is neither letter nor digit.")
+    refuse_common: bool = key(
+        True, "Refuse passwords from the list of common ones that comes with the server."
+    )
+
+    def problems(self) -> Complaints:
+        yield from _range_problems("min_length", self.min_length, 4, 64)
+        yield from _range_problems("max_length", self.max_length, 64, 1024)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Auth:
+    """[auth]: how people prove who they are."""
+
+    mechanisms: tuple[str, ...] = key(
+        MECHANISMS,
+        "Ways to log in offered to clients. PLAIN sends the password itself, inside TLS; the others never do.",
+    )
+    scram_iterations: int = key(
+        10_000,
+        "PBKDF2 rounds for new passwords. More makes a stolen database harder to guess from and every login "
+        "dearer for the client. Existing passwords keep theirs until they are changed.",
+    )
+    sealing_key: Secret = key(  # noqa: RUF009  # a value
+        Secret(),
+        "The key that seals stored credentials: 32 random bytes as base64 or hex digits, kept outside the "
+        "database. Without it nobody can log in: keep a copy in a safe place.",
+    )
+    old_sealing_keys: tuple[Secret, ...] = key(
+        (), "Earlier sealing keys, still accepted for reading, after a new one was put above."
+    )
+    password: Password = field(default=Password())
+
+    def problems(self) -> Complaints:
+        if not self.mechanisms:
+            yield "mechanisms", "is empty, so nobody could log in"
+        for name in self.mechanisms:
+            if name not in MECHANISMS:
+                yield "mechanisms", f'has "{name}", which is not known{did_you_mean(name, MECHANISMS)}'
+        yield from _range_problems("scram_iterations", self.scram_iterations, 4096, 1_000_000)
+        if not self.sealing_key:
+            yield "sealing_key", 'is not set; name its file: sealing_key = { file = "dev/sealing.key" }'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """[limits]: what one client, address or account may use. Where it says so, 0 = off."""
+
+    connections_per_address: int = key(
+        200,
+        "Open connections from one address. Raise it when many people share one (office, proxy). 0 = off.",
+    )
+    half_open_per_address: int = key(50, "Of these, connections that have not logged in yet. 0 = off.")
+    logins_per_address_per_minute: int = key(300, "Login attempts from one address. 0 = off.")
+    login_failures_per_address_per_minute: int = key(30, "Failed logins from one address. 0 = off.")
+    login_failures_per_account_per_minute: int = key(
+        10, "Failed logins for one account from one address; the account is never locked for others. 0 = off."
+    )
+    handshake_timeout_s: int = key(
+        10, "Seconds a new connection has to finish the TLS handshake and its first request."
+    )
+    login_timeout_s: int = key(30, "Seconds a client has to log in.")
+    idle_ping_s: int = key(180, "Seconds of silence after which a client is asked whether it is still there.")
+    ping_timeout_s: int = key(60, "Seconds a client has to answer that before the connection is closed.")
+    stanza_bytes_before_login: int = key(10_240, "Greatest size of one XML element before login, in bytes.")
+    stanza_bytes: int = key(262_144, "Greatest size of one stanza, in bytes.")
+    output_bytes: int = key(
+        4_194_304, "Bytes that may wait for a client that reads too slowly; beyond, its connection is closed."
+    )
+    stanzas_per_second: int = key(
+        100,
+        "Stanzas one session may send each second for long; beyond, its connection is read more slowly. "
+        "0 = off.",
+    )
+    stanza_burst: int = key(1000, "Stanzas one session may send at once before that limit counts.")
+    roster_items: int = key(2000, "Contacts in one person's roster.")
+    resources_per_account: int = key(
+        20, "Connections (devices, browser tabs) of one account at the same time."
+    )
+
+    def problems(self) -> Complaints:
+        for name in (
+            "connections_per_address",
+            "half_open_per_address",
+            "logins_per_address_per_minute",
+            "login_failures_per_address_per_minute",
+            "login_failures_per_account_per_minute",
+            "stanzas_per_second",
+        ):
+            yield from _range_problems(name, getattr(self, name), 0, 1_000_000_000)
+        yield from _range_problems("handshake_timeout_s", self.handshake_timeout_s, 1, 300)
+        yield from _range_problems("login_timeout_s", self.login_timeout_s, 1, 600)
+        yield from _range_problems("idle_ping_s", self.idle_ping_s, 5, 86_400)
+        yield from _range_problems("ping_timeout_s", self.ping_timeout_s, 1, 3600)
+        for name in ("stanza_bytes_before_login", "stanza_bytes"):
+            yield from _range_problems(name, getattr(self, name), LEAST_STANZA_BYTES, 16_777_216)
+        yield from _range_problems("output_bytes", self.output_bytes, 65_536, 1_073_741_824)
+        yield from _range_problems("stanza_burst", self.stanza_burst, 1, 1_000_000)
+        yield from _range_problems("roster_items", self.roster_items, 1, 1_000_000)
+        yield from _range_problems("resources_per_account", self.resources_per_account, 1, 1000)
+        if self.stanza_bytes_before_login > self.stanza_bytes:
+            yield "stanza_bytes_before_login", f"is more than stanza_bytes ({self.stanza_bytes})"
+        if self.output_bytes < 2 * self.stanza_bytes:
+            yield "output_bytes", f"is less than two stanzas of {self.stanza_bytes} bytes (stanza_bytes)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """[log]: what the server writes to standard error. Never bodies, passwords or tokens."""
+
+    level: LogLevel = key(LogLevel.INFO, "debug, info, warning or error.")  # noqa: RUF009
+    format: LogFormat = key(LogFormat.HUMAN, "human for reading, json for machines (one object a line).")  # noqa: RUF009
+
+
+@dataclass(frozen=True, slots=True)
+class PluginTable:
+    """`[plugins.<name>]` as written; the plugin itself knows what its keys mean and checks them.
+
+    References such as `{ file = … }` are resolved and stand here as `Secret`. `origins` tells where each key
+    was written; the empty key stands for the table itself.
+    """
+
+    name: str
+    enabled: bool = True
+    values: Mapping[str, object] = field(default_factory=dict)
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The whole configuration of one server process."""
+
+    domain: str = field(
+        metadata={
+            "doc": "What stands after the @ in everybody's address. Changing it later changes every address."
+        }
+    )
+    plugin_paths: tuple[str, ...] = key(
+        (), "Directories with plugins of your own, each plugin a folder in them."
+    )
+    listen: Listen = field(default=Listen())
+    tls: Tls = field(default=Tls())
+    storage: Storage = field(default=Storage())
+    metrics: Metrics = field(default=Metrics())
+    websocket: Websocket = field(default=Websocket())
+    auth: Auth = field(default=Auth())
+    limits: Limits = field(default=Limits())
+    log: Log = field(default=Log())
+    plugins: Mapping[str, PluginTable] = field(default_factory=dict)
+
+    def problems(self) -> Complaints:
+        if not _is_domain(self.domain):
+            yield "domain", f'is "{self.domain}"; give a host name in lower case, such as "chat.example.com"'
+        ports = {self.listen.port, self.listen.redirect_port, self.listen.starttls_port} - {0}
+        if self.metrics.port in ports and self.metrics.address == self.listen.address:
+            yield "metrics.port", f"is {self.metrics.port}, which [listen] already uses"
+
+    @property
+    def public_url(self) -> str:
+        """Where clients reach the HTTPS side, without a slash at the end."""
+        if self.listen.public_url:
+            return self.listen.public_url.rstrip("/")
+        return f"https://{self.domain}" + ("" if self.listen.port == 443 else f":{self.listen.port}")
+
+    @property
+    def websocket_url(self) -> str:
+        """Where clients reach the WebSocket (RFC 7395), as announced by host-meta (XEP-0156)."""
+        return f"wss://{self.public_url.removeprefix('https://')}/xmpp-websocket"
+
+
+def _is_domain(text: str) -> bool:
+    labels = text.split(".")
+    return (
+        len(text.encode()) <= 253
+        and text == text.lower()
+        and all(_LABEL.fullmatch(label) for label in labels)
+    )
+
+
+def _address_problems(name: str, address: str) -> Complaints:
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        yield name, f'is "{address}"; give an IP address such as 127.0.0.1, 0.0.0.0 or ::'
+
+
+def _port_problems(name: str, port: int, *, off: bool = True) -> Complaints:
+    if off and port == 0:
+        return
+    if not 1 <= port <= 65_535:
+        yield name, f"is {port}; 1 to 65535 are allowed" + (", 0 = off" if off else "")
+
+
+def _range_problems(name: str, number: int, least: int, most: int) -> Complaints:
+    if not least <= number <= most:
+        yield name, f"is {number}; {least} to {most} are allowed"
+
+
+def _origin_problems(name: str, url: str, *, schemes: tuple[str, ...]) -> Complaints:
+    example = f"{schemes[0]}://chat.example.com"
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        whole = False
+        parts = urlsplit("")
+    if not whole or parts.path.strip("/") or parts.query or parts.fragment or parts.username:
+        yield name, f'has "{url}"; give scheme and host only, such as "{example}"'

@@ -6,11 +6,10 @@ The plugin manager uses `section` for plugins' options too, so that their tables
 import dataclasses
 import types
 import typing
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from rainbow_xmpp.config.problem import Origin, Problem, did_you_mean
 from rainbow_xmpp.config.secret import Secret
@@ -79,13 +78,10 @@ def is_section(kind: object) -> bool:
     return isinstance(kind, type) and dataclasses.is_dataclass(kind)
 
 
-@cache
-def field_types(cls: Hashable) -> Mapping[str, Any]:
+def field_types(cls: type[Any]) -> Mapping[str, Any]:
     """Names and types of a dataclass's fields, in order."""
     hints = typing.get_type_hints(cls)
-    return types.MappingProxyType(
-        {field.name: hints[field.name] for field in dataclasses.fields(cast(Any, cls))}
-    )
+    return types.MappingProxyType({field.name: hints[field.name] for field in dataclasses.fields(cls)})
 
 
 class _WrongType(Exception):
@@ -144,13 +140,10 @@ def _unknown(table: Table, key: str, known: Mapping[str, Any]) -> Problem:
     return table.problem(key, what + did_you_mean(key, known))
 
 
-@cache
-def _required(cls: Hashable) -> frozenset[str]:
+def _required(cls: type[Any]) -> frozenset[str]:
     missing = dataclasses.MISSING
     return frozenset(
-        f.name
-        for f in dataclasses.fields(cast(Any, cls))
-        if f.default is missing and f.default_factory is missing
+        f.name for f in dataclasses.fields(cls) if f.default is missing and f.default_factory is missing
     )
 
 

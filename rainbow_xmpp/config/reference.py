@@ -27,7 +27,7 @@ class Resolver:
         self.failures: list[tuple[str, str]] = []
 
     def resolved(self, value: object, dotted: str, *, section: bool = False) -> object:
-        """The value with a Secret for every reference in it; `section` says that it is a table for certain."""
+        """The value with a Secret for every reference in it; `section` says it is a table for certain."""
         if not section and is_reference(value):
             return self._follow(value, dotted)
         if isinstance(value, dict):

@@ -115,8 +115,8 @@ class Storage:
     url: str = key(
         "sqlite+aiosqlite:///data/rainbow.db",
         "sqlite+aiosqlite:///FILE (a path without a leading slash begins at the directory the server is "
-        "started in) or postgresql+asyncpg://USER:PASSWORD@HOST/DATABASE. With a password in it, keep it elsewhere: "
-        'url = { file = "/etc/rainbow/storage-url" }.',
+        "started in) or postgresql+asyncpg://USER:PASSWORD@HOST/DATABASE. With a password in it, keep it "
+        'elsewhere: url = { file = "/etc/rainbow/storage-url" }.',
         secret=True,
     )
 
@@ -185,7 +185,7 @@ class Auth:
 
     mechanisms: tuple[str, ...] = key(
         MECHANISMS,
-        "Ways to log in offered to clients. PLAIN sends the password itself, inside TLS; the others never do.",
+        "Ways to log in offered to clients. PLAIN sends the password itself, inside TLS; the others do not.",
     )
     scram_iterations: int = key(
         10_000,

@@ -1,0 +1,120 @@
+"""Writes a commented configuration file from the schema, so that the two cannot disagree.
+
+Keys that most people leave alone stand in comments, with their defaults; the others are set.
+"""
+
+import dataclasses
+import json
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rainbow_xmpp.config.convert import field_types, is_section
+from rainbow_xmpp.config.schema import Config
+from rainbow_xmpp.config.secret import Secret
+
+WIDTH = 100
+_UNBROKEN = "0\u00a0=\u00a0off"
+
+Settings = Mapping[str, object]
+"""Dotted key to the value the file sets, as plain TOML values (a reference is a dict)."""
+
+SHIPPED: Settings = {
+    "domain": "localhost",
+    "listen.address": "127.0.0.1",
+    "listen.port": 8443,
+    "listen.redirect_port": 8080,
+    "listen.starttls_port": 0,
+    "tls.certificate": "dev/cert.pem",
+    "tls.key": "dev/key.pem",
+    "storage.url": "sqlite+aiosqlite:///data/rainbow.db",
+    "metrics.port": 0,
+    "auth.sealing_key": {"file": "dev/sealing.key"},
+}
+"""What `conf/rainbow.toml` sets: a server for trying out, on this machine only."""
+
+BENCH: Settings = {
+    **SHIPPED,
+    "limits.connections_per_address": 0,
+    "limits.half_open_per_address": 0,
+    "limits.logins_per_address_per_minute": 0,
+    "limits.login_failures_per_address_per_minute": 0,
+    "limits.login_failures_per_account_per_minute": 0,
+    "limits.stanzas_per_second": 0,
+}
+"""What `conf/examples/bench.toml` sets: no limits that a load generator on one address would meet."""
+
+INTRO = """\
+Rainbow XMPP: the configuration of one server.
+
+This file runs as it is, for trying things out on one machine. Keys in comments show their
+defaults. Files in conf.d/ beside this one are read after it, in name order, and win over it;
+a variable of the environment wins over both: RAINBOW_LISTEN__PORT=9443 sets port in [listen].
+
+In the place of a text, a value may be kept elsewhere:
+  { file = "/etc/rainbow/secret" }    a file's contents
+  { env = "NAME" }                    a variable of the environment
+  { credential = "NAME" }             a credential from systemd (LoadCredential=)
+
+rainbow-xmpp --config FILE check      says everything that is wrong here, with the line."""
+
+BENCH_INTRO = """\
+Rainbow XMPP: the configuration for load tests on one machine.
+
+The same as conf/rainbow.toml, but without the limits that all the clients of a load generator
+would meet together, since they come from one address. Not for a server that others can reach."""
+
+PLUGINS = """\
+[plugins.NAME]: one table for each plugin that needs settings; its README lists the keys.
+Every plugin that comes with the server runs unless it is switched off here:
+
+[plugins.carbons]
+enabled = false"""
+
+
+def example(settings: Settings, intro: str) -> str:
+    """The text of a configuration file: every key of the schema with its explanation, `settings` set."""
+    parts = [_comment(intro), "", *_table(Config, "", settings), "", _comment(PLUGINS)]
+    return "\n".join(parts) + "\n"
+
+
+def _table(cls: Any, name: str, settings: Settings) -> Iterator[str]:
+    kinds = field_types(cls)
+    prefix = f"{name}." if name else ""
+    if name:
+        summary = (cls.__doc__ or "").partition(": ")[2].rstrip(".")
+        yield from ("", _comment(summary[:1].upper() + summary[1:] + "."), f"[{name}]")
+    for field in dataclasses.fields(cls):
+        if "doc" in field.metadata:
+            yield from _key(field, prefix + field.name, settings)
+    for key, kind in kinds.items():
+        if is_section(kind):
+            yield from _table(kind, prefix + key, settings)
+
+
+def _key(field: "dataclasses.Field[Any]", dotted: str, settings: Settings) -> Iterator[str]:
+    yield _comment(field.metadata["doc"])
+    if dotted in settings:
+        yield f"{field.name} = {_toml(settings[dotted])}"
+    else:
+        yield f"#{field.name} = {_toml(field.default)}"
+
+
+def _comment(text: str) -> str:
+    wrapped = (
+        textwrap.wrap(line.replace("0 = off", _UNBROKEN), WIDTH - 2) or [""] for line in text.split("\n")
+    )
+    lines = (part.replace(_UNBROKEN, "0 = off") for parts in wrapped for part in parts)
+    return "\n".join(f"# {line}".rstrip() for line in lines)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + " }"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    if isinstance(value, Secret):
+        return _toml(value.reveal())
+    return json.dumps(value, ensure_ascii=False)

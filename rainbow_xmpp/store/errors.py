@@ -1,0 +1,61 @@
+"""What can go wrong in the store, told so that an administrator can act on it."""
+
+from collections.abc import Sequence
+
+from ..errors import RainbowError
+from .values import Conflict
+
+
+class StoreError(RainbowError):
+    """The base of the store's errors; `str()` is a sentence for the administrator."""
+
+
+class AlreadyExists(StoreError):
+    """Something unique is taken; `field` names it ("name", "email", "localpart")."""
+
+    def __init__(self, field: str, value: str) -> None:
+        super().__init__(f"{field} {value!r} is already taken")
+        self.field = field
+        self.value = value
+
+
+class NotFound(StoreError):
+    """No such company or account."""
+
+    def __init__(self, what: str, key: str) -> None:
+        super().__init__(f"there is no {what} {key!r}")
+        self.what = what
+        self.key = key
+
+
+class InvalidAddress(StoreError, ValueError):
+    """Not an e-mail address that somebody could log in with."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"{text!r} is not an e-mail address")
+
+
+class InvalidLocalpart(StoreError, ValueError):
+    """Not something that can stand before the @ of a JID."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"{text!r} cannot stand before the @ of an address")
+
+
+class ImportRefused(StoreError):
+    """Nothing was imported; `conflicts` holds every row in the way."""
+
+    def __init__(self, conflicts: Sequence[Conflict]) -> None:
+        super().__init__(f"{len(conflicts)} rows cannot be imported, so none was")
+        self.conflicts = tuple(conflicts)
+
+
+class SchemaOutdated(StoreError):
+    """The database was made by another version of the software."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"{detail}: run rainbow-xmpp --config FILE db upgrade")
+
+
+class DatabaseUnreachable(StoreError):
+    """The database could not be opened; carries the driver's own words, never the password."""

@@ -1,0 +1,248 @@
+"""What the store hands out: companies, accounts, rosters, changes. Values only, no SQL here."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ..ids import new_id, new_localpart
+
+PUBLIC_COMPANY = "Rainbow"
+"""The company of people who register without an invitation; the first migration creates it."""
+
+DEFAULT_REGION = "default"
+DEFAULT_SERVICE_LEVEL = "standard"
+
+
+class Role(StrEnum):
+    """What an account may administer: nothing, its own company, or the whole installation."""
+
+    USER = "user"
+    COMPANY_ADMIN = "company_admin"
+    OPERATOR = "operator"
+
+
+class Visibility(StrEnum):
+    """Who may find and reach the people of a company, or one person (`SAME_THAN_COMPANY`: as the company says)."""
+
+    PUBLIC = "public"
+    PRIVATE = "private"
+    ORGANISATION = "organisation"
+    CLOSED = "closed"
+    ISOLATED = "isolated"
+    SAME_THAN_COMPANY = "same_than_company"
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """A company: the border nobody crosses unless both sides agreed. `created_at` is Unix time in seconds."""
+
+    id: str
+    name: str
+    region: str
+    visibility: Visibility
+    organisation: str
+    service_level: str
+    disabled: bool
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person's account. `epoch` rises whenever older tokens and cached passwords must die."""
+
+    id: str
+    localpart: str
+    company: Company
+    role: Role
+    visibility: Visibility
+    region: str
+    service_level: str
+    disabled: bool
+    epoch: int
+
+    @property
+    def may_log_in(self) -> bool:
+        """Neither the account nor its company is disabled."""
+        return not (self.disabled or self.company.disabled)
+
+    @property
+    def effective_visibility(self) -> Visibility:
+        """The account's own visibility, or its company's."""
+        own = self.visibility
+        return self.company.visibility if own is Visibility.SAME_THAN_COMPANY else own
+
+
+@dataclass(frozen=True, slots=True)
+class LoginRecord:
+    """An account and what its password is checked against.
+
+    `sealed` (with `key_id`) are sealed SCRAM keys; `imported_hash` is a bcrypt hash brought from another
+    system, to be replaced by SCRAM keys at the next successful PLAIN login. Both None: no password yet.
+    """
+
+    account: Account
+    sealed: bytes | None = field(repr=False)
+    key_id: str | None
+    imported_hash: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An account as an administrator lists it. `created_at` is Unix time in seconds."""
+
+    account: Account
+    emails: tuple[str, ...]
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAccount:
+    """An account to be made. `company` is a name; region and service level are the company's when None.
+
+    The id is drawn here and not by the store, because credentials are sealed to it beforehand.
+    """
+
+    company: str
+    email: str
+    localpart: str = field(default_factory=new_localpart)
+    role: Role = Role.USER
+    visibility: Visibility = Visibility.SAME_THAN_COMPANY
+    region: str | None = None
+    service_level: str | None = None
+    sealed: bytes | None = field(default=None, repr=False)
+    key_id: str | None = None
+    imported_hash: str | None = field(default=None, repr=False)
+    id: str = field(default_factory=new_id)
+
+
+class ConflictField(StrEnum):
+    """Which field of a new account stands in the way."""
+
+    COMPANY = "company"
+    EMAIL = "email"
+    LOCALPART = "localpart"
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Why the row at `index` (from 0) of an import cannot be added; `reason` is for the administrator."""
+
+    index: int
+    field: ConflictField
+    reason: str
+
+
+class Subscription(StrEnum):
+    """A roster item's subscription (RFC 6121 §2.1.2.5)."""
+
+    NONE = "none"
+    TO = "to"
+    FROM = "from"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RosterItem:
+    """One contact in somebody's roster, with the parts of its state that clients never see.
+
+    `ask`: we asked to subscribe and wait ("Pending Out"). `pending_in`: the contact asked and waits
+    ("Pending In"); `request` keeps the contact's subscribe stanza until it is answered (RFC 6121 §3.1.3).
+    `approved`: pre-approved (§3.4). `listed`: the user put the contact into the roster; False for a record
+    that exists only because the contact asked.
+    """
+
+    contact: str
+    name: str = ""
+    subscription: Subscription = Subscription.NONE
+    ask: bool = False
+    groups: tuple[str, ...] = ()
+    approved: bool = False
+    pending_in: bool = False
+    request: bytes | None = field(default=None, repr=False)
+    listed: bool = True
+
+    @property
+    def visible(self) -> bool:
+        """Belongs to the roster shown to clients: no mere "None + Pending In" (RFC 6121 §3.1.3, A.1)."""
+        return self.listed or self.ask or self.approved or self.subscription is not Subscription.NONE
+
+    def looks_like(self, other: "RosterItem") -> bool:
+        """A client sees no difference between the two."""
+        return self._shown() == other._shown()
+
+    def _shown(self) -> tuple[object, ...]:
+        groups = frozenset(self.groups)
+        return self.visible, self.name, self.subscription, self.ask, groups, self.approved
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """A roster as kept, hidden records included; `version` is 0 before the first change."""
+
+    version: int
+    items: tuple[RosterItem, ...]
+
+    @property
+    def visible(self) -> tuple[RosterItem, ...]:
+        """The items a client is sent."""
+        return tuple(item for item in self.items if item.visible)
+
+
+@dataclass(frozen=True, slots=True)
+class RosterChange:
+    """What one write did to one item; `version` is the roster's version afterwards."""
+
+    old: RosterItem | None
+    new: RosterItem | None
+    version: int
+
+    @property
+    def seen_by_clients(self) -> bool:
+        """Connected clients must be pushed the new state."""
+        old = self.old if self.old and self.old.visible else None
+        new = self.new if self.new and self.new.visible else None
+        if old is None or new is None:
+            return old is not new
+        return not old.looks_like(new)
+
+
+@dataclass(frozen=True, slots=True)
+class RosterRemoval:
+    """A contact that left the roster since a version a client knows."""
+
+    contact: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class RosterUpdate:
+    """An item that changed since a version a client knows; `version` is that of the change."""
+
+    item: RosterItem
+    version: int
+
+
+class ChangeKind(StrEnum):
+    """What an administrative write did."""
+
+    COMPANY_ADDED = "company-added"
+    COMPANY_CHANGED = "company-changed"
+    ACCOUNT_ADDED = "account-added"
+    ACCOUNT_CHANGED = "account-changed"
+    ACCOUNT_DISABLED = "account-disabled"
+    ACCOUNT_ENABLED = "account-enabled"
+    ACCOUNT_REMOVED = "account-removed"
+    CREDENTIALS_CHANGED = "credentials-changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An administrative write that running servers must hear of; ids rise in the order of the commits.
+
+    `account_id` is None when a company changed. `at` is Unix time in seconds.
+    """
+
+    id: int
+    kind: ChangeKind
+    company_id: str
+    account_id: str | None
+    at: int

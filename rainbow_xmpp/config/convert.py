@@ -57,7 +57,7 @@ def section(
     arguments: dict[str, object] = {}
     failed: set[str] = set()
     for name, kind in known.items():
-        if name in table.values:
+        if name in table.values or is_section(kind):
             try:
                 arguments[name] = _value(kind, table, name, problems)
             except _WrongType as wrong:
@@ -89,7 +89,7 @@ class _WrongType(Exception):
 
 
 def _value(kind: Any, table: Table, name: str, problems: list[Problem]) -> object:
-    value = table.values[name]
+    value = table.values.get(name, {})
     if is_section(kind):
         if not isinstance(value, Mapping):
             raise _WrongType(f"is a single value; write a table [{table.dotted(name)}]")

@@ -3,6 +3,7 @@
 Everything that is wrong is reported at once, each with its file and line.
 """
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -139,11 +140,19 @@ def _merge_file(draft: Draft, file: Path, unreadable: list[Problem]) -> None:
     except UnicodeDecodeError:
         unreadable.append(Problem(Origin(str(file)), "", "is not UTF-8 text"))
     except tomllib.TOMLDecodeError as error:
-        unreadable.append(Problem(Origin(str(file)), "", f"is not TOML: {error}"))
+        unreadable.append(_syntax_problem(file, text, str(error)))
     else:
         _merge(draft.values, values, depth=0)
         for path, line in key_lines(text).items():
             draft.origins[".".join(path)] = Origin(str(file), line)
+
+
+def _syntax_problem(file: Path, text: str, complaint: str) -> Problem:
+    """`tomllib` puts the position at the end of its message, in brackets."""
+    what, _, where = complaint.rpartition(" (")
+    line = re.search(r"line (\d+)", where)
+    at = int(line.group(1)) if line else text.rstrip().count("\n") + 1
+    return Problem(Origin(str(file), at), "", f"is not TOML here: {what}")
 
 
 def _merge(into: dict[str, object], new: Mapping[str, object], depth: int) -> None:

@@ -1,0 +1,275 @@
+"""Chat servers as real processes on free ports, each with its own folder, CA and accounts."""
+
+import csv
+import io
+import itertools
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import SystemRandom
+from typing import Any
+
+from tests.certificates import make_certificates
+from tests.conformance.wire import Endpoint
+
+ROOT = Path(__file__).resolve().parent.parent
+READY_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 10.0
+CLI_TIMEOUT_S = 120.0
+COMPANIES = ("Acme", "Globex")
+_PEOPLE_PER_IMPORT = 60
+_SIGNS_OF_A_FAULT = re.compile(
+    r"Traceback \(most recent call last\)|was never (retrieved|awaited)|Unclosed |stack traceback:"
+)
+_numbers = itertools.count(1)
+
+
+class ServerFault(AssertionError):
+    """The server did not start, did not stop in time, or wrote a traceback into its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An account on the test server."""
+
+    localpart: str
+    email: str
+    company: str
+    password: str
+    domain: str
+
+    @property
+    def jid(self) -> str:
+        """The bare JID."""
+        return f"{self.localpart}@{self.domain}"
+
+
+def free_port() -> int:
+    """A port that nobody listens on, outside the range the kernel gives to outgoing connections."""
+    for _ in range(100):
+        port = SystemRandom().randrange(15_000, 32_000)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise ServerFault("no free port found")
+
+
+class ChatServer(ABC):
+    """A server process: started by `start()`, ended by `stop()`, which checks that it ended well."""
+
+    endpoint: Endpoint
+    offers_email_login: bool
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log_file = folder / "server.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._people: dict[str, deque[Person]] = {}
+
+    @abstractmethod
+    def start(self) -> None:
+        """Starts the process and returns when clients can connect; raises `ServerFault`."""
+
+    @abstractmethod
+    def add_people(self, people: Sequence[Person]) -> None:
+        """Makes these accounts."""
+
+    @property
+    def pid(self) -> int:
+        """The id of the running process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def new_person(self, company: str = COMPANIES[0]) -> Person:
+        """An account that no other test has. They are made in batches: each run of the CLI takes a while."""
+        pool = self._people.setdefault(company, deque())
+        if not pool:
+            people = [_invent_person(company, self.endpoint.domain) for _ in range(_PEOPLE_PER_IMPORT)]
+            self.add_people(people)
+            pool.extend(people)
+        return pool.popleft()
+
+    def log_text(self, since: int = 0) -> str:
+        """What the process has written to stderr and stdout, from this byte on."""
+        return self.log_file.read_bytes()[since:].decode(errors="replace") if self.log_file.exists() else ""
+
+    def assert_no_fault(self, since: int = 0) -> None:
+        """Raises `ServerFault` if the log shows a traceback or a lost task."""
+        text = self.log_text(since)
+        if found := _SIGNS_OF_A_FAULT.search(text):
+            raise ServerFault(
+                f"in {self.log_file}:\n{text[max(0, found.start() - 1000) : found.end() + 4000]}"
+            )
+
+    def stop(self) -> None:
+        """Ends the process with SIGTERM; raises `ServerFault` unless that works in time and its log is clean."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            code = process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise ServerFault(f"still running {STOP_TIMEOUT_S} s after SIGTERM:\n{self.log_text()}") from None
+        if code != 0:
+            raise ServerFault(f"ended with {code}:\n{self.log_text()}")
+        self.assert_no_fault()
+
+    def _launch(self, command: Sequence[str], environ: Mapping[str, str], ready: str) -> None:
+        """Starts the process and waits for a log line that matches the pattern `ready`."""
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        give_up = time.monotonic() + READY_TIMEOUT_S
+        while not re.search(ready, self.log_text(), re.MULTILINE):
+            if self._process.poll() is not None or time.monotonic() > give_up:
+                self._process.kill()
+                self._process.wait()
+                raise ServerFault(f"did not get ready:\n{self.log_text()}")
+            time.sleep(0.02)
+
+
+class RainbowServer(ChatServer):
+    """Our own server, set up and started only by its command line.
+
+    `settings` are tables and keys of the configuration that replace the ones a test server has: those of
+    conf/examples/bench.toml (no limits per address) with free ports.
+    """
+
+    offers_email_login = True
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        origins: Sequence[str] = (),
+        storage_url: str = "sqlite+aiosqlite:///data/rainbow.db",
+    ) -> None:
+        super().__init__(folder)
+        files = make_certificates(folder)
+        self.endpoint = Endpoint(free_port(), files.ca, starttls_port=free_port())
+        self.redirect_port = free_port()
+        self.metrics_port = free_port()
+        self.config_file = folder / "rainbow.toml"
+        (folder / "sealing.key").write_text(secrets.token_hex(32))
+        (folder / "data").mkdir()
+        config = tomllib.loads((ROOT / "conf/examples/bench.toml").read_text())
+        own: dict[str, Any] = {
+            "domain": self.endpoint.domain,
+            "listen": {
+                "address": self.endpoint.host,
+                "port": self.endpoint.port,
+                "redirect_port": self.redirect_port,
+                "starttls_port": self.endpoint.starttls_port,
+            },
+            "tls": {"certificate": str(files.certificate), "key": str(files.key)},
+            "storage": {"url": storage_url},
+            "metrics": {"address": self.endpoint.host, "port": self.metrics_port},
+            "websocket": {"origins": list(origins)},
+            "auth": {"sealing_key": {"file": str(folder / "sealing.key")}},
+        }
+        self.config_file.write_text(_toml(_merged(_merged(config, own), settings or {})))
+
+    def start(self) -> None:
+        if self._process is None and not (self.folder / ".set-up").exists():
+            self.cli("db", "upgrade")
+            for company in COMPANIES:
+                self.cli("company", "add", company)
+            (self.folder / ".set-up").touch()
+        self._launch([*self._command(), "run"], self._environ(), r"\bready\b")
+
+    def cli(self, *arguments: str, stdin: str = "") -> str:
+        """Runs `rainbow-xmpp --config FILE ARGUMENTS` and returns its stdout; raises `ServerFault`."""
+        done = subprocess.run(
+            [*self._command(), *arguments],
+            cwd=self.folder,
+            env=self._environ(),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=CLI_TIMEOUT_S,
+        )
+        if done.returncode != 0:
+            raise ServerFault(f"{arguments} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        return done.stdout
+
+    def add_people(self, people: Sequence[Person]) -> None:
+        text = io.StringIO()
+        rows = csv.writer(text)
+        rows.writerow(("email", "company", "localpart", "password"))
+        rows.writerows((p.email, p.company, p.localpart, p.password) for p in people)
+        table = self.folder / f"people-{secrets.token_hex(4)}.csv"
+        table.write_text(text.getvalue())
+        self.cli("user", "import", str(table))
+        table.unlink()
+
+    def _command(self) -> list[str]:
+        return [sys.executable, "-m", "rainbow_xmpp", "--config", str(self.config_file)]
+
+    def _environ(self) -> dict[str, str]:
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("RAINBOW_")}
+        return environ | {"PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"}
+
+
+def _invent_person(company: str, domain: str) -> Person:
+    localpart = f"p{next(_numbers)}-{secrets.token_hex(4)}"
+    email = f"{localpart}@{company.lower()}.example"
+    return Person(localpart, email, company, f"Aa1!{secrets.token_urlsafe(12)}", domain)
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the keys of `over`, table by table."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = (
+            _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        )
+    return merged
+
+
+def _toml(table: Mapping[str, Any]) -> str:
+    """A configuration as TOML; tables inside tables are written inline, which says the same."""
+    plain = [
+        f"{key} = {_toml_value(value)}" for key, value in table.items() if not isinstance(value, Mapping)
+    ]
+    for name, section in table.items():
+        if isinstance(section, Mapping):
+            plain += [f"[{name}]", *(f"{key} = {_toml_value(value)}" for key, value in section.items())]
+    return "\n".join(plain) + "\n"
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(_toml_line(key, item) for key, item in value.items()) + " }"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_toml_value, value)) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return str(value)

@@ -112,12 +112,11 @@ class ChatServer(ABC):
         """Raises `ServerFault` if the log shows a traceback or a lost task."""
         text = self.log_text(since)
         if found := _SIGNS_OF_A_FAULT.search(text):
-            raise ServerFault(
-                f"in {self.log_file}:\n{text[max(0, found.start() - 1000) : found.end() + 4000]}"
-            )
+            around = text[max(0, found.start() - 1000) : found.end() + 4000]
+            raise ServerFault(f"in {self.log_file}:\n{around}")
 
     def stop(self) -> None:
-        """Ends the process with SIGTERM; raises `ServerFault` unless that works in time and its log is clean."""
+        """Ends the process with SIGTERM; raises `ServerFault` if it lingers or its log is not clean."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -245,22 +244,21 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """`base` with the keys of `over`, table by table."""
     merged = dict(base)
     for key, value in over.items():
-        old = merged.get(key)
-        merged[key] = (
-            _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-        )
+        merged[key] = _merged(merged.get(key, {}), value) if isinstance(value, Mapping) else value
     return merged
 
 
 def _toml(table: Mapping[str, Any]) -> str:
     """A configuration as TOML; tables inside tables are written inline, which says the same."""
-    plain = [
-        f"{key} = {_toml_value(value)}" for key, value in table.items() if not isinstance(value, Mapping)
-    ]
+    lines = [_toml_line(key, value) for key, value in table.items() if not isinstance(value, Mapping)]
     for name, section in table.items():
         if isinstance(section, Mapping):
-            plain += [f"[{name}]", *(f"{key} = {_toml_value(value)}" for key, value in section.items())]
-    return "\n".join(plain) + "\n"
+            lines += [f"[{name}]", *(_toml_line(key, value) for key, value in section.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_line(key: str, value: Any) -> str:
+    return f"{key} = {_toml_value(value)}"
 
 
 def _toml_value(value: Any) -> str:

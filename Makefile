@@ -1,0 +1,67 @@
+# Rainbow XMPP: `make` lists what there is. Everything is installed into .venv, nothing elsewhere
+# but the Debian packages that `make test` names.
+
+PYTHON ?= python3
+VENV   ?= .venv
+CONFIG ?= conf/rainbow.toml
+TESTS  ?= tests
+
+BIN      := $(VENV)/bin
+INSTALL  := $(VENV)/.installed
+DEVELOP  := $(VENV)/.installed-dev
+# What an installation depends on: the compiled scanner is built from its C sources at that time.
+DECLARED := setup.cfg pyproject.toml $(wildcard setup.py rainbow_xmpp/*/*.c rainbow_xmpp/*/*.h)
+SOURCES  := rainbow_xmpp plugins tests benchmarks $(wildcard setup.py)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format format-check lint types bench conf clean
+
+help:  ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(INSTALL)  ## install, set up for development, serve on https://localhost:8443
+	@$(BIN)/rainbow-xmpp --config $(CONFIG) setup --serve
+
+test: $(DEVELOP)  ## the whole test suite; installs the Debian packages it needs when run by root
+	@scripts/debian-packages tests/debian-packages.txt
+	$(BIN)/pytest -n auto --dist loadgroup $(TESTS)
+
+check: format-check lint types test  ## what a change must pass: format, lint, types, tests
+
+format: $(DEVELOP)  ## put the code into its one form
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix --quiet $(SOURCES)
+
+format-check: $(DEVELOP)
+	$(BIN)/ruff format --check $(SOURCES)
+
+lint: $(DEVELOP)  ## ruff's rules
+	$(BIN)/ruff check $(SOURCES)
+
+types: $(DEVELOP)  ## mypy --strict
+	$(BIN)/mypy --strict
+
+bench: $(DEVELOP)  ## load on loopback: CPU per message, memory per session, logins per second
+	$(BIN)/python -m benchmarks
+
+conf: $(INSTALL)  ## write the files in conf/ anew from the schema
+	$(BIN)/rainbow-xmpp config example > conf/rainbow.toml
+	$(BIN)/rainbow-xmpp config example --bench > conf/examples/bench.toml
+
+clean:  ## remove what was built and installed here; data/ and dev/ stay
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/.cache
+	find rainbow_xmpp plugins tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	find rainbow_xmpp -name '*.so' -delete
+
+$(BIN)/python:
+	@scripts/make-venv $(PYTHON) $(VENV)
+
+$(INSTALL): $(BIN)/python $(DECLARED)
+	@echo "Installing Rainbow XMPP into $(VENV) (only when its requirements changed) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(DEVELOP): $(BIN)/python $(DECLARED)
+	@echo "Installing Rainbow XMPP and its development tools into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(INSTALL)

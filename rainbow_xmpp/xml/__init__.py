@@ -1,0 +1,46 @@
+"""XML, bounded and judged: views of received stanzas, trees, frames of TCP streams.
+
+Two engines do the same: `compiled` answers for plain XML in C and asks expat about everything else, `pure`
+is Python with expat. `SCANNER` says which one is in use; the environment's `RAINBOW_SCANNER=python` asks
+for the pure one.
+"""
+
+from xml.etree.ElementTree import Element
+
+from rainbow_xmpp.xml import names
+from rainbow_xmpp.xml.escaping import escape, escape_attr
+from rainbow_xmpp.xml.model import (
+    DEFAULT_LIMITS,
+    Child,
+    StreamOpen,
+    Token,
+    TokenKind,
+    XmlLimits,
+)
+from rainbow_xmpp.xml.pure import Framer, View, scan, stamp
+from rainbow_xmpp.xml.stream_open import parse_stream_open
+from rainbow_xmpp.xml.tree import serialise
+from rainbow_xmpp.xml.view import parse
+
+SCANNER = "python"
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "SCANNER",
+    "Child",
+    "Element",
+    "Framer",
+    "StreamOpen",
+    "Token",
+    "TokenKind",
+    "View",
+    "XmlLimits",
+    "escape",
+    "escape_attr",
+    "names",
+    "parse",
+    "parse_stream_open",
+    "scan",
+    "serialise",
+    "stamp",
+]

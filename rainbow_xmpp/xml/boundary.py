@@ -1,0 +1,98 @@
+"""Where a top-level element ends, found in pieces as they arrive and in linear time.
+
+`advance` only looks for the end; whether the piece is XML is the judge's question. A wrong boundary can
+therefore only lead to a refusal.
+"""
+
+import re
+from enum import IntEnum
+
+_CDATA = b"<![CDATA["
+_IN_TAG = re.compile(rb"""["'<>]""")
+# A whole start tag, for the usual case that all of it is here.
+WHOLE_TAG = re.compile(rb"""<[^<>"'/!?](?:[^<>"']++|"[^"<]*+"|'[^'<]*+')*+>""")
+
+
+class Mode(IntEnum):
+    """What the byte at the position is part of; the last three end the search."""
+
+    TEXT = 0
+    TAG = 1
+    SINGLE_QUOTED = 2
+    DOUBLE_QUOTED = 3
+    END_TAG = 4
+    CDATA = 5
+    DONE = 6
+    RESTRICTED = 7
+    MALFORMED = 8
+
+
+TEXT, TAG, SINGLE_QUOTED, DOUBLE_QUOTED, END_TAG, CDATA, DONE, RESTRICTED, MALFORMED = map(int, Mode)
+
+
+def advance(buffer: bytes | bytearray, pos: int, mode: int, depth: int) -> tuple[int, int, int]:
+    """Go on looking from `pos`; returns position, mode and depth to go on from, or a mode that ends it.
+
+    A search begins at the `<` of a start tag with mode TEXT and depth 0; DONE's position is just after the
+    element. With depth -1 it ends after the first start tag. Nothing is looked at twice but the few bytes
+    of a `<![CDATA[` or `]]>` cut in two, and start tags, at most once more.
+    """
+    size = len(buffer)
+    while True:
+        if mode == TEXT:
+            pos = buffer.find(b"<", pos)
+            if pos < 0 or pos + 1 == size:
+                return (size if pos < 0 else pos), TEXT, depth
+            after = buffer[pos + 1]
+            if after == 0x2F:  # /
+                mode = END_TAG
+            elif after == 0x21:  # !
+                opening = buffer[pos : pos + 9]
+                if not _CDATA.startswith(opening):
+                    return pos, RESTRICTED, depth
+                if len(opening) < 9:
+                    return pos, TEXT, depth
+                pos, mode = pos + 9, CDATA
+            elif after == 0x3F:  # ?
+                return pos, RESTRICTED, depth
+            elif whole := WHOLE_TAG.match(buffer, pos):
+                pos = whole.end()
+                if buffer[pos - 2] != 0x2F:
+                    depth += 1
+                if depth <= 0:
+                    return pos, DONE, depth
+            else:
+                pos, mode = pos + 1, TAG
+        elif mode == END_TAG:
+            pos = buffer.find(b">", pos)
+            if pos < 0:
+                return size, END_TAG, depth
+            pos, mode, depth = pos + 1, TEXT, depth - 1
+            if depth <= 0:
+                return pos, DONE, depth
+        elif mode == TAG:
+            found = _IN_TAG.search(buffer, pos)
+            if not found:
+                return size, TAG, depth
+            pos = found.end()
+            what = buffer[pos - 1]
+            if what == 0x3E:  # >
+                mode = TEXT
+                if buffer[pos - 2] != 0x2F:
+                    depth += 1
+                if depth <= 0:
+                    return pos, DONE, depth
+            elif what == 0x3C:  # <
+                return pos, MALFORMED, depth
+            else:
+                mode = DOUBLE_QUOTED if what == 0x22 else SINGLE_QUOTED
+        elif mode == CDATA:
+            end = buffer.find(b"]]>", pos)
+            if end < 0:
+                return max(pos, size - 2), CDATA, depth
+            pos, mode = end + 3, TEXT
+        else:
+            pos = buffer.find(b'"' if mode == DOUBLE_QUOTED else b"'", pos)
+            if pos < 0:
+                return size, mode, depth
+            pos, mode = pos + 1, TAG

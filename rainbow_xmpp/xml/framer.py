@@ -1,0 +1,192 @@
+"""Cuts a TCP stream (RFC 6120 §4) into its start tag, its top-level elements and its end tag."""
+
+import re
+from collections.abc import Callable
+
+from rainbow_xmpp.errors import StreamCondition
+from rainbow_xmpp.xml import tags
+from rainbow_xmpp.xml.boundary import DONE, MALFORMED, RESTRICTED, TEXT, WHOLE_TAG, advance
+from rainbow_xmpp.xml.judge import refuse
+from rainbow_xmpp.xml.model import Token, TokenKind
+
+Advance = Callable[[bytes | bytearray, int, int, int], tuple[int, int, int]]
+
+_BLANK = re.compile(rb"[ \t\r\n]*")
+_DECLARATION = re.compile(
+    rb"""<\?xml[ \t\r\n]+version[ \t\r\n]*=[ \t\r\n]*(?:"1\.\d"|'1\.\d')"""
+    rb"""(?:[ \t\r\n]+encoding[ \t\r\n]*=[ \t\r\n]*(?:"(?P<a>[\w.\-]+)"|'(?P<b>[\w.\-]+)'))?"""
+    rb"""(?:[ \t\r\n]+standalone[ \t\r\n]*=[ \t\r\n]*(?:"(?:yes|no)"|'(?:yes|no)'))?[ \t\r\n]*\?>"""
+)
+
+
+class Framer:
+    """Push bytes as they arrive, pull tokens until there is none.
+
+    Boundaries only: every token must still be judged. White space between elements is swallowed (RFC 6120
+    §4.6.1). `max_bytes`, which may be changed at any time, bounds each token, finished or not. After the
+    stream's end tag everything is thrown away. `push` and `pull` are linear in what was pushed, however it
+    was cut; `pull` raises PeerViolation, after which the framer is not to be used.
+    """
+
+    __slots__ = ("_buffer", "_depth", "_find", "_mode", "_name", "_pos", "_start", "_state", "max_bytes")
+
+    def __init__(self, max_bytes: int = 10_240, find: Advance = advance) -> None:
+        self.max_bytes = max_bytes
+        self._find = find
+        # Bytes while a push has met an empty buffer, so that whole elements are never copied.
+        self._buffer: bytes | bytearray = b""
+        self._start = 0  # where the next token begins, all before it has been given out
+        self._pos = 0  # how far the search for its end has come
+        self._mode = TEXT
+        self._depth = 0
+        self._state = TokenKind.OPEN
+        self._name = b""
+
+    @property
+    def pending(self) -> int:
+        """How many bytes are held."""
+        return len(self._buffer) - self._start
+
+    def push(self, data: bytes) -> None:
+        """Take bytes from the peer."""
+        if self._start == len(self._buffer):
+            self._buffer = data if isinstance(data, bytes) else bytes(data)
+            self._start = self._pos = 0
+            return
+        if isinstance(self._buffer, bytes):
+            self._buffer = bytearray(self._buffer[self._start :])
+        else:
+            del self._buffer[: self._start]
+        self._pos -= self._start
+        self._start = 0
+        self._buffer += data
+
+    def restart(self) -> None:
+        """The stream begins anew (RFC 6120 §4.3.3): the next token is an OPEN. What is held is kept."""
+        self._state = TokenKind.OPEN
+        self._pos, self._mode, self._depth = self._start, TEXT, 0
+
+    def pull(self) -> Token | None:
+        """The next token, or None until more has been pushed; raises PeerViolation."""
+        buffer = self._buffer
+        start = self._start
+        if start == self._pos:
+            # Nothing of the next token has been looked at yet.
+            if self._state is TokenKind.CLOSE:
+                self._drop_all()
+                return None
+            if start == 0 and self._state is TokenKind.ELEMENT and type(buffer) is bytes and _whole(buffer):
+                self._start = self._pos = len(buffer)
+                return self._checked(Token(TokenKind.ELEMENT, buffer))
+            if not self._begin():
+                return None
+        return self._go_on()
+
+    def _begin(self) -> bool:
+        """Skip to the `<` of the next token and see what it is; False when more is needed."""
+        buffer = self._buffer
+        start = self._skip_blanks()
+        if self._state is TokenKind.OPEN and buffer[start : start + 2] == b"<?":
+            if not self._drop_declaration():
+                return False
+            start = self._skip_blanks()
+        head = bytes(buffer[start : start + 2])
+        if not head:
+            return False
+        if head[:1] != b"<":
+            before_open = self._state is TokenKind.OPEN
+            refuse(
+                StreamCondition.NOT_WELL_FORMED if before_open else StreamCondition.BAD_FORMAT,
+                "text outside of elements",
+            )
+        if len(head) < 2:
+            return False
+        if head == b"<!" or head == b"<?":
+            refuse(StreamCondition.RESTRICTED_XML, "comment, processing instruction, DOCTYPE or entity")
+        if head == b"</" and self._state is TokenKind.OPEN:
+            refuse(StreamCondition.NOT_WELL_FORMED, "an end tag before any start tag")
+        self._mode = TEXT
+        self._depth = -1 if self._state is TokenKind.OPEN else 1 if head == b"</" else 0
+        return True
+
+    def _go_on(self) -> Token | None:
+        self._pos, self._mode, self._depth = self._find(self._buffer, self._pos, self._mode, self._depth)
+        if self._mode == DONE:
+            return self._finished()
+        if self._mode == RESTRICTED:
+            refuse(StreamCondition.RESTRICTED_XML, "comment, processing instruction, DOCTYPE or entity")
+        if self._mode == MALFORMED:
+            refuse(StreamCondition.NOT_WELL_FORMED, "a < inside a tag")
+        self._check_size(self.pending)
+        return None
+
+    def _finished(self) -> Token:
+        data = bytes(self._buffer[self._start : self._pos])
+        self._start = self._pos
+        kind = self._state
+        if kind is TokenKind.OPEN:
+            self._name = tags.name_of(data)
+            self._state = TokenKind.ELEMENT
+        elif data.startswith(b"</"):
+            if data[2:-1].rstrip() != self._name:
+                refuse(
+                    StreamCondition.NOT_WELL_FORMED,
+                    "an end tag that does not belong to the stream's start tag",
+                )
+            kind = self._state = TokenKind.CLOSE
+        return self._checked(Token(kind, data))
+
+    def _checked(self, token: Token) -> Token:
+        self._check_size(len(token.data))
+        return token
+
+    def _check_size(self, size: int) -> None:
+        if size > self.max_bytes:
+            refuse(StreamCondition.POLICY_VIOLATION, f"{size} bytes, {self.max_bytes} allowed")
+
+    def _skip_blanks(self) -> int:
+        blank = _BLANK.match(self._buffer, self._start)
+        assert blank is not None, "it matches nothing too"
+        self._start = self._pos = blank.end()
+        return self._start
+
+    def _drop_declaration(self) -> bool:
+        """Drop the XML declaration, which names no other encoding than UTF-8; False when more is needed."""
+        head = bytes(self._buffer[self._start : self._start + 256])
+        end = head.find(b"?>") + 2
+        if end < 2:
+            if len(head) == 256 or not b"<?xml".startswith(head[:5]):
+                refuse(StreamCondition.RESTRICTED_XML, "a processing instruction")
+            return False
+        declaration = _DECLARATION.fullmatch(head, 0, end)
+        if not declaration:
+            condition = (
+                StreamCondition.NOT_WELL_FORMED if head[:5] == b"<?xml" else StreamCondition.RESTRICTED_XML
+            )
+            refuse(condition, "not an XML declaration")
+        encoding = declaration["a"] or declaration["b"] or b"utf-8"
+        if encoding.lower() not in (b"utf-8", b"utf8"):
+            refuse(StreamCondition.UNSUPPORTED_ENCODING, "not UTF-8")
+        self._start = self._pos = self._start + end
+        return True
+
+    def _drop_all(self) -> None:
+        self._buffer = b""
+        self._start = self._pos = 0
+
+
+def _whole(data: bytes) -> bool:
+    """Whether `data` is surely one whole element, if it is XML at all.
+
+    So it is when it ends with an end tag of its first name and this name begins only one start tag: each
+    end tag needs its start tag. Without `<!` every `<` is markup. If it is not XML after all, the judge
+    refuses it.
+    """
+    if data[-1:] != b">" or b"<!" in data:
+        return False
+    name = tags.name_of(data)
+    if not name:
+        return False
+    if data.endswith(b"</" + name + b">"):
+        return data.count(b"<" + name) == 1
+    return data[-2:] == b"/>" and WHOLE_TAG.fullmatch(data) is not None

@@ -1,0 +1,54 @@
+"""XML namespaces of the protocols the server speaks, by the documents that define them."""
+
+# RFC 6120, RFC 7395
+CLIENT = "jabber:client"
+SERVER = "jabber:server"
+STREAM = "http://etherx.jabber.org/streams"
+FRAMING = "urn:ietf:params:xml:ns:xmpp-framing"
+TLS = "urn:ietf:params:xml:ns:xmpp-tls"
+SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
+BIND = "urn:ietf:params:xml:ns:xmpp-bind"
+SESSION = "urn:ietf:params:xml:ns:xmpp-session"
+STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
+STREAMS = "urn:ietf:params:xml:ns:xmpp-streams"
+XML = "http://www.w3.org/XML/1998/namespace"
+XMLNS = "http://www.w3.org/2000/xmlns/"
+
+# RFC 6121
+ROSTER = "jabber:iq:roster"
+ROSTERVER = "urn:xmpp:features:rosterver"
+PREAPPROVAL = "urn:xmpp:features:pre-approval"
+
+# XEPs
+ADDRESS = "http://jabber.org/protocol/address"  # XEP-0033
+BLOCKING = "urn:xmpp:blocking"  # XEP-0191
+CAPS = "http://jabber.org/protocol/caps"  # XEP-0115
+CARBONS = "urn:xmpp:carbons:2"  # XEP-0280
+CHATSTATES = "http://jabber.org/protocol/chatstates"  # XEP-0085
+CSI = "urn:xmpp:csi:0"  # XEP-0352
+DATA_FORM = "jabber:x:data"  # XEP-0004
+DELAY = "urn:xmpp:delay"  # XEP-0203
+DISCO_INFO = "http://jabber.org/protocol/disco#info"  # XEP-0030
+DISCO_ITEMS = "http://jabber.org/protocol/disco#items"  # XEP-0030
+FORWARD = "urn:xmpp:forward:0"  # XEP-0297
+HINTS = "urn:xmpp:hints"  # XEP-0334
+LAST_ACTIVITY = "jabber:iq:last"  # XEP-0012
+MAM = "urn:xmpp:mam:2"  # XEP-0313
+MUC = "http://jabber.org/protocol/muc"  # XEP-0045
+NICK = "http://jabber.org/protocol/nick"  # XEP-0172
+OFFLINE = "msgoffline"  # XEP-0160
+PING = "urn:xmpp:ping"  # XEP-0199
+PRIVATE = "jabber:iq:private"  # XEP-0049
+PUBSUB = "http://jabber.org/protocol/pubsub"  # XEP-0060
+PUBSUB_EVENT = "http://jabber.org/protocol/pubsub#event"  # XEP-0060
+RECEIPTS = "urn:xmpp:receipts"  # XEP-0184
+REGISTER = "jabber:iq:register"  # XEP-0077
+RSM = "http://jabber.org/protocol/rsm"  # XEP-0059
+SASL_CB = "urn:xmpp:sasl-cb:0"  # XEP-0440
+SASL2 = "urn:xmpp:sasl:2"  # XEP-0388
+SM = "urn:xmpp:sm:3"  # XEP-0198
+STANZA_ID = "urn:xmpp:sid:0"  # XEP-0359
+TIME = "urn:xmpp:time"  # XEP-0202
+VCARD = "vcard-temp"  # XEP-0054
+VCARD_UPDATE = "vcard-temp:x:update"  # XEP-0153
+VERSION = "jabber:iq:version"  # XEP-0092

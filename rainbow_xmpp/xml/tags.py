@@ -1,0 +1,49 @@
+"""Looking into start tags of XML that the judge has accepted; meaningless on anything else."""
+
+import re
+
+from rainbow_xmpp.xml.model import Marks
+
+_NAME = re.compile(rb"<([^\s/>]+)")
+_ATTRIBUTE = re.compile(rb"""\s+([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
+_START_TAG = re.compile(rb"""<[^\s/>"']++(?:[^"'>]++|"[^"]*+"|'[^']*+')*+>""")
+
+
+def start_tag_end(data: bytes, start: int = 0) -> int:
+    """The offset just after the start tag (or empty-element tag) that begins at `start`."""
+    match = _START_TAG.match(data, start)
+    assert match is not None, "the judge accepted this tag"
+    return match.end()
+
+
+def name_of(data: bytes) -> bytes:
+    """The qualified name of the tag that `data` begins with; empty when it begins with none."""
+    match = _NAME.match(data)
+    return match[1] if match else b""
+
+
+def marks_of(data: bytes) -> Marks:
+    """Where the top start tag of `data` can be stamped."""
+    match = _NAME.match(data)
+    assert match is not None, "the judge accepted this tag"
+    pos = name_end = match.end()
+    spans = {b"from": (0, 0), b"to": (0, 0)}
+    has_xmlns = False
+    while attribute := _ATTRIBUTE.match(data, pos):
+        pos = attribute.end()
+        name = attribute[1]
+        if name in spans:
+            spans[name] = attribute.span()
+        elif name == b"xmlns":
+            has_xmlns = True
+    return Marks(name_end, *spans[b"from"], *spans[b"to"], has_xmlns)
+
+
+def text_between(data: bytes, start: int, end: int) -> str | None:
+    """The text of the element in `data[start:end]` when plain: no markup, reference, carriage return."""
+    if data.endswith(b"/>", start, end):
+        return ""
+    inner = data[start_tag_end(data, start) : data.rfind(b"</", start, end)]
+    if b"&" in inner or b"<" in inner or b"\r" in inner:
+        return None
+    return inner.decode()

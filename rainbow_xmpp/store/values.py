@@ -21,7 +21,7 @@ class Role(StrEnum):
 
 
 class Visibility(StrEnum):
-    """Who may find and reach the people of a company, or one person (`SAME_THAN_COMPANY`: as the company says)."""
+    """Who may find and reach a company's people, or one person (`SAME_THAN_COMPANY`: as the company says)."""
 
     PUBLIC = "public"
     PRIVATE = "private"

@@ -1,0 +1,154 @@
+"""Accounts: making them, one or thousands, changing and removing them. Lookups are in `directory.py`."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from . import changes, tables
+from .database import Database
+from .directory import ACCOUNT_COLUMNS, WIDTH, AccountReader, Directory
+from .enrolment import account_from, companies_of, conflicts_of, insert
+from .errors import AlreadyExists, ImportRefused, NotFound
+from .names import company_key, normalise_email, normalise_localpart
+from .values import Account, ChangeKind, Conflict, ConflictField, Member, NewAccount, Role, Visibility
+
+_u = tables.users.c
+_e = tables.emails.c
+
+_MEMBERS = (
+    sa.select(*ACCOUNT_COLUMNS, _u.created_at, _e.address)
+    .select_from(
+        tables.users.join(tables.companies).outerjoin(
+            tables.emails, sa.and_(_e.company_id == _u.company_id, _e.owner_id == _u.id)
+        )
+    )
+    .where(_u.company_id == sa.bindparam("company_id"))
+    .order_by(_u.created_at, _u.id, _e.created_at, _e.address)
+)
+_ONE_MEMBER = _MEMBERS.where(_u.id == sa.bindparam("id"))
+
+
+class Accounts(Directory):
+    """The accounts of this region. `now` gives Unix time in seconds."""
+
+    def __init__(self, database: Database, now: Callable[[], float]) -> None:
+        super().__init__(database)
+        self._now = now
+
+    async def add(self, new: NewAccount) -> Account:
+        """Make one account. Raises AlreadyExists, NotFound("company"), InvalidAddress, InvalidLocalpart."""
+        normalise_email(new.email)
+        normalise_localpart(new.localpart)
+        try:
+            (account,) = await self.add_many([new])
+        except ImportRefused as refused:
+            conflict = refused.conflicts[0]
+            if conflict.field is ConflictField.COMPANY:
+                raise NotFound("company", new.company) from None
+            raise AlreadyExists(conflict.field, getattr(new, conflict.field)) from None
+        return account
+
+    async def add_many(self, rows: Sequence[NewAccount]) -> list[Account]:
+        """Make all of these accounts in one transaction, or none: ImportRefused names every bad row."""
+        at = int(self._now())
+        try:
+            async with self._database.write() as connection:
+                return await _add_all(connection, rows, at)
+        except sa.exc.IntegrityError:  # another node was quicker between our look and our write
+            if conflicts := await self.conflicts(rows):
+                raise ImportRefused(conflicts) from None
+            raise
+
+    async def conflicts(self, rows: Sequence[NewAccount]) -> list[Conflict]:
+        """What `add_many` would refuse, to be asked before the slow work of hashing passwords."""
+        dialect = self._database.dialect
+        async with self._database.read() as connection:
+            companies = await companies_of(connection, dialect, rows)
+            return await conflicts_of(connection, dialect, rows, companies)
+
+    async def list(self, company_id: str) -> list[Member]:
+        """The company's people with their addresses, oldest account first."""
+        async with self._database.read() as connection:
+            return _members((await connection.execute(_MEMBERS, {"company_id": company_id})).all())
+
+    async def member(self, company_id: str, account_id: str) -> Member | None:
+        """One of the company's people."""
+        async with self._database.read() as connection:
+            parameters = {"company_id": company_id, "id": account_id}
+            members = _members((await connection.execute(_ONE_MEMBER, parameters)).all())
+        return members[0] if members else None
+
+    async def set_role(self, company_id: str, account_id: str, role: Role) -> None:
+        """Give the account this role and end its tokens, which carry the old one. Raises NotFound."""
+        await self._update(company_id, account_id, ChangeKind.ACCOUNT_CHANGED, role=role, epoch=_u.epoch + 1)
+
+    async def set_visibility(self, company_id: str, account_id: str, visibility: Visibility) -> None:
+        """Say who may find and reach this person. Raises NotFound."""
+        await self._update(company_id, account_id, ChangeKind.ACCOUNT_CHANGED, visibility=visibility)
+
+    async def set_service_level(self, company_id: str, account_id: str, service_level: str) -> None:
+        """Give the account this service level. Raises NotFound."""
+        await self._update(company_id, account_id, ChangeKind.ACCOUNT_CHANGED, service_level=service_level)
+
+    async def set_disabled(self, company_id: str, account_id: str, disabled: bool) -> None:
+        """Shut the account out, or let it in again; its epoch rises. Raises NotFound."""
+        kind = ChangeKind.ACCOUNT_DISABLED if disabled else ChangeKind.ACCOUNT_ENABLED
+        await self._update(company_id, account_id, kind, disabled=disabled, epoch=_u.epoch + 1)
+
+    async def bump_epoch(self, company_id: str, account_id: str) -> None:
+        """End the account's tokens and sessions without changing anything else. Raises NotFound."""
+        await self._update(company_id, account_id, ChangeKind.CREDENTIALS_CHANGED, epoch=_u.epoch + 1)
+
+    async def remove(self, company_id: str, account_id: str) -> None:
+        """Remove the account and all it owns, in plugins' tables too. Raises NotFound."""
+        async with self._database.write() as connection:
+            gone = await connection.execute(
+                sa.delete(tables.users).where(_u.company_id == company_id, _u.id == account_id)
+            )
+            if gone.rowcount == 0:
+                raise NotFound("account", account_id)
+            at = int(self._now())
+            await changes.record(connection, at, ChangeKind.ACCOUNT_REMOVED, company_id, [account_id])
+
+    async def _update(self, company_id: str, account_id: str, kind: ChangeKind, **values: object) -> None:
+        async with self._database.write() as connection:
+            done = await connection.execute(
+                sa.update(tables.users)
+                .where(_u.company_id == company_id, _u.id == account_id)
+                .values(**values)
+            )
+            if done.rowcount == 0:
+                raise NotFound("account", account_id)
+            await changes.record(connection, int(self._now()), kind, company_id, [account_id])
+
+
+async def _add_all(connection: AsyncConnection, rows: Sequence[NewAccount], at: int) -> list[Account]:
+    dialect = connection.dialect.name
+    companies = await companies_of(connection, dialect, rows)
+    if conflicts := await conflicts_of(connection, dialect, rows, companies):
+        raise ImportRefused(conflicts)
+    accounts = [account_from(row, companies[company_key(row.company)]) for row in rows]
+    await insert(connection, rows, accounts, at)
+    by_company: dict[str, list[str]] = {}
+    for account in accounts:
+        by_company.setdefault(account.company.id, []).append(account.id)
+    for company_id, ids in by_company.items():
+        await changes.record(connection, at, ChangeKind.ACCOUNT_ADDED, company_id, ids)
+    return accounts
+
+
+def _members(rows: Iterable[Sequence[Any]]) -> list[Member]:
+    """Members from rows of one account and one of its addresses each, an account's rows standing together."""
+    reader = AccountReader()
+    found: dict[str, Member] = {}
+    for row in rows:
+        id, (created_at, address) = row[8], row[WIDTH:]
+        known = found.get(id)
+        if known is not None:
+            found[id] = replace(known, emails=(*known.emails, address))
+        else:
+            found[id] = Member(reader.account(row), (address,) if address else (), created_at)
+    return [*found.values()]

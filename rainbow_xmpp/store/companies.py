@@ -1,0 +1,150 @@
+"""Companies. They are directory data: whoever looks one up is finding out who somebody is."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from ..ids import new_id
+from . import changes, tables
+from .database import Database
+from .errors import AlreadyExists, NotFound, StoreError
+from .names import company_key
+from .values import DEFAULT_REGION, DEFAULT_SERVICE_LEVEL, ChangeKind, Company, Visibility
+
+MAX_NAME = 200
+COMPANY_VISIBILITIES = tuple(each for each in Visibility if each is not Visibility.SAME_THAN_COMPANY)
+
+_c = tables.companies.c
+COLUMNS = (
+    _c.id,
+    _c.name,
+    _c.region,
+    _c.visibility,
+    _c.organisation,
+    _c.service_level,
+    _c.disabled,
+    _c.created_at,
+)
+"""What `company_from` reads, in its order."""
+
+_BY_ID = sa.select(*COLUMNS).where(_c.id == sa.bindparam("key"))
+_BY_NAME = sa.select(*COLUMNS).where(_c.name_key == sa.bindparam("key"))
+_LIST = sa.select(*COLUMNS).order_by(_c.name_key)
+
+
+def company_from(row: Sequence[Any]) -> Company:
+    """A company from the first eight columns of a row."""
+    id, name, region, visibility, organisation, service_level, disabled, created_at = row
+    return Company(
+        id, name, region, Visibility(visibility), organisation, service_level, bool(disabled), created_at
+    )
+
+
+class Companies:
+    """The companies of this region. `now` gives Unix time in seconds."""
+
+    def __init__(self, database: Database, now: Callable[[], float]) -> None:
+        self._database = database
+        self._now = now
+
+    async def add(
+        self,
+        name: str,
+        region: str = DEFAULT_REGION,
+        visibility: Visibility = Visibility.PRIVATE,
+        *,
+        organisation: str = "",
+        service_level: str = DEFAULT_SERVICE_LEVEL,
+    ) -> Company:
+        """Make a company. Raises AlreadyExists("name"); names that differ in case only are the same."""
+        at = int(self._now())
+        name = _tidy(name)
+        _check(visibility)
+        company = Company(new_id(), name, region, visibility, organisation, service_level, False, at)
+        row = {
+            "id": company.id,
+            "name": name,
+            "name_key": company_key(name),
+            "region": region,
+            "visibility": visibility,
+            "organisation": organisation,
+            "service_level": service_level,
+            "disabled": False,
+            "created_at": at,
+        }
+        try:
+            async with self._database.write() as connection:
+                await connection.execute(sa.insert(tables.companies), row)
+                await changes.record(connection, at, ChangeKind.COMPANY_ADDED, company.id, [None])
+        except sa.exc.IntegrityError:
+            raise AlreadyExists("name", name) from None
+        return company
+
+    async def by_id(self, id: str) -> Company | None:
+        """The company with this id."""
+        return await self._one(_BY_ID, id)
+
+    async def by_name(self, name: str) -> Company | None:
+        """The company with this name, without regard to case."""
+        return await self._one(_BY_NAME, company_key(name))
+
+    async def list(self) -> list[Company]:
+        """Every company, by name."""
+        async with self._database.read() as connection:
+            return [company_from(row) for row in await connection.execute(_LIST)]
+
+    async def update(
+        self,
+        id: str,
+        *,
+        name: str | None = None,
+        visibility: Visibility | None = None,
+        organisation: str | None = None,
+        service_level: str | None = None,
+        disabled: bool | None = None,
+    ) -> Company:
+        """Change what is given. Raises NotFound, or AlreadyExists("name").
+
+        The home region is not among it: changing it means moving people's data.
+        """
+        values: dict[str, object] = {
+            "visibility": visibility,
+            "organisation": organisation,
+            "service_level": service_level,
+            "disabled": disabled,
+        }
+        if name is not None:
+            values["name"] = name = _tidy(name)
+            values["name_key"] = company_key(name)
+        if visibility is not None:
+            _check(visibility)
+        given = {key: value for key, value in values.items() if value is not None}
+        try:
+            async with self._database.write() as connection:
+                if given:
+                    await connection.execute(sa.update(tables.companies).where(_c.id == id).values(**given))
+                row = (await connection.execute(_BY_ID, {"key": id})).one_or_none()
+                if row is None:
+                    raise NotFound("company", id)
+                await changes.record(connection, int(self._now()), ChangeKind.COMPANY_CHANGED, id, [None])
+        except sa.exc.IntegrityError:
+            raise AlreadyExists("name", str(name)) from None
+        return company_from(row)
+
+    async def _one(self, statement: sa.Select[Any], key: str) -> Company | None:
+        async with self._database.read() as connection:
+            row = (await connection.execute(statement, {"key": key})).one_or_none()
+            return company_from(row) if row is not None else None
+
+
+def _tidy(name: str) -> str:
+    tidy = " ".join(name.split())
+    if not 0 < len(tidy) <= MAX_NAME or not tidy.isprintable():
+        raise StoreError(f"a company's name has 1 to {MAX_NAME} printable characters; {name!r} does not fit")
+    return tidy
+
+
+def _check(visibility: Visibility) -> None:
+    if visibility is Visibility.SAME_THAN_COMPANY:
+        raise StoreError(f"{visibility} is for people; a company is one of {', '.join(COMPANY_VISIBILITIES)}")

@@ -1,0 +1,143 @@
+"""Finding out who somebody is: the only questions about people that are asked without knowing the company.
+
+They are what a storm of logins asks, so they are batched (`batch.py`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from . import tables
+from .batch import Batcher
+from .companies import COLUMNS as COMPANY_COLUMNS
+from .companies import company_from
+from .database import Database
+from .errors import InvalidAddress, InvalidLocalpart
+from .keys import among, key_list
+from .names import normalise_email, normalise_localpart
+from .values import Account, Company, LoginRecord, Role, Visibility
+
+V = TypeVar("V")
+
+_u = tables.users.c
+_k = tables.credentials.c
+
+ACCOUNT_COLUMNS = (
+    *COMPANY_COLUMNS,
+    _u.id,
+    _u.localpart,
+    _u.role,
+    _u.visibility,
+    _u.region,
+    _u.service_level,
+    _u.disabled,
+    _u.epoch,
+)
+"""What `AccountReader` reads, in its order."""
+
+WIDTH = len(ACCOUNT_COLUMNS)
+
+_USERS = tables.users.join(tables.companies)
+_LOGINS = _USERS.outerjoin(tables.credentials, sa.and_(_k.company_id == _u.company_id, _k.owner_id == _u.id))
+_BY_ID = sa.select(*ACCOUNT_COLUMNS).select_from(_USERS).where(_u.id == sa.bindparam("id"))
+
+
+class AccountReader:
+    """Makes accounts from the rows of one query; accounts of one company share its object."""
+
+    def __init__(self) -> None:
+        self._companies: dict[str, Company] = {}
+
+    def account(self, row: Sequence[Any]) -> Account:
+        """The account in the first `WIDTH` columns of a row."""
+        company = self._companies.get(row[0])
+        if company is None:
+            company = self._companies[row[0]] = company_from(row[:8])
+        id, localpart, role, visibility, region, service_level, disabled, epoch = row[8:WIDTH]
+        return Account(
+            id,
+            localpart,
+            company,
+            Role(role),
+            Visibility(visibility),
+            region,
+            service_level,
+            bool(disabled),
+            epoch,
+        )
+
+    def login(self, row: Sequence[Any]) -> LoginRecord:
+        """The account and the credentials in the columns after it."""
+        return LoginRecord(self.account(row), *row[WIDTH : WIDTH + 3])
+
+
+class Directory:
+    """Looks up accounts by what people call them; found accounts may be disabled."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        dialect = database.dialect
+        address = tables.emails.c.address
+        login_columns = (*ACCOUNT_COLUMNS, _k.sealed, _k.key_id, _k.imported_hash)
+        by_address = _LOGINS.join(
+            tables.emails,
+            sa.and_(tables.emails.c.company_id == _u.company_id, tables.emails.c.owner_id == _u.id),
+        )
+        self._by_localpart = self._batcher(
+            sa.select(*ACCOUNT_COLUMNS).select_from(_USERS).where(among(dialect, _u.localpart)),
+            key_of=lambda row: row[9],
+            value_of=AccountReader.account,
+        )
+        self._login_by_localpart = self._batcher(
+            sa.select(*login_columns).select_from(_LOGINS).where(among(dialect, _u.localpart)),
+            key_of=lambda row: row[9],
+            value_of=AccountReader.login,
+        )
+        self._login_by_email = self._batcher(
+            sa.select(*login_columns, address).select_from(by_address).where(among(dialect, address)),
+            key_of=lambda row: row[-1],
+            value_of=AccountReader.login,
+        )
+
+    async def by_localpart(self, localpart: str) -> Account | None:
+        """The account whose JIDs have this localpart, as JIDs carry it (already prepared)."""
+        return await self._by_localpart.get(localpart)
+
+    async def for_login(self, identifier: str) -> LoginRecord | None:
+        """Who logs in as `identifier`, a localpart or an e-mail address as it was typed."""
+        try:
+            if "@" in identifier:
+                return await self._login_by_email.get(normalise_email(identifier))
+            return await self._login_by_localpart.get(normalise_localpart(identifier))
+        except (InvalidAddress, InvalidLocalpart):
+            return None  # nobody can be called this
+
+    async def by_id(self, account_id: str) -> Account | None:
+        """The account with this id, when all that is known is a change or a token."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(_BY_ID, {"id": account_id})).one_or_none()
+            return AccountReader().account(row) if row is not None else None
+
+    async def close(self) -> None:
+        """Wait for the lookups under way."""
+        for batcher in (self._by_localpart, self._login_by_localpart, self._login_by_email):
+            await batcher.close()
+
+    def _batcher(
+        self,
+        statement: sa.Select[Any],
+        *,
+        key_of: Callable[[Sequence[Any]], str],
+        value_of: Callable[[AccountReader, Sequence[Any]], V],
+    ) -> Batcher[str, V]:
+        database = self._database
+
+        async def load(keys: Sequence[str]) -> Mapping[str, V]:
+            parameters = {"keys": key_list(database.dialect, keys)}
+            async with database.read() as connection:
+                rows = (await connection.execute(statement, parameters)).all()
+            reader = AccountReader()
+            return {key_of(row): value_of(reader, row) for row in rows}
+
+        return Batcher(load)

@@ -1,0 +1,42 @@
+"""The one form in which names that people type are kept and looked up."""
+
+import unicodedata
+
+import precis_i18n
+
+from .errors import InvalidAddress, InvalidLocalpart
+
+MAX_ADDRESS = 254  # RFC 5321 §4.5.3.1.3, erratum 1690
+MAX_LOCALPART_BYTES = 1023  # RFC 7622 §3.3
+
+_username = precis_i18n.get_profile("UsernameCaseMapped")
+_not_in_localparts = frozenset("\"&'/:<>@")  # RFC 7622 §3.3.1
+
+
+def normalise_email(text: str) -> str:
+    """An e-mail address in lower case and Unicode form C, so that one mailbox is one account.
+
+    Raises InvalidAddress. This asks whether somebody can log in with it, not whether mail would arrive.
+    """
+    address = unicodedata.normalize("NFC", text.strip()).lower()
+    local, at, domain = address.rpartition("@")
+    unprintable = any(char.isspace() or not char.isprintable() for char in address)
+    if not (local and at and domain) or "@" in local or unprintable or len(address) > MAX_ADDRESS:
+        raise InvalidAddress(text)
+    return address
+
+
+def normalise_localpart(text: str) -> str:
+    """A localpart as JIDs carry it (RFC 7622 §3.3). Raises InvalidLocalpart."""
+    try:
+        localpart: str = _username.enforce(text)
+    except UnicodeEncodeError:  # how precis_i18n says "not allowed"
+        raise InvalidLocalpart(text) from None
+    if not _not_in_localparts.isdisjoint(localpart) or len(localpart.encode()) > MAX_LOCALPART_BYTES:
+        raise InvalidLocalpart(text)
+    return localpart
+
+
+def company_key(name: str) -> str:
+    """What makes two company names the same: case and the width of characters do not count."""
+    return unicodedata.normalize("NFKC", " ".join(name.split())).casefold()

@@ -1,0 +1,81 @@
+"""The store: one database of one region, one attribute for each kind of thing kept."""
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from . import migrate
+from .accounts import Accounts
+from .changes import Changes
+from .companies import Companies
+from .credentials import Credentials
+from .database import Database
+from .rosters import Rosters
+
+
+class Store:
+    """Open it with `Store.open`, close it when done."""
+
+    def __init__(self, database: Database, now: Callable[[], float]) -> None:
+        self._database = database
+        self.companies = Companies(database, now)
+        self.accounts = Accounts(database, now)
+        self.credentials = Credentials(database, now)
+        self.rosters = Rosters(database, now)
+        self.changes = Changes(database)
+        self.now = now
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        *,
+        plugin_paths: Iterable[Path] = (),
+        require_schema: bool = True,
+        now: Callable[[], float] = time.time,
+    ) -> Self:
+        """Connect to `sqlite+aiosqlite:///FILE` (made when missing) or `postgresql+asyncpg://…`.
+
+        Raises SchemaOutdated when migrations are left to be run (unless `require_schema` is False) and
+        DatabaseUnreachable. `now` gives Unix time in seconds.
+        """
+        database = Database(url)
+        try:
+            await database.check()
+            if require_schema:
+                (await migrate.schema_state(database, plugin_paths)).require()
+        except BaseException:
+            await database.close()
+            raise
+        return cls(database, now)
+
+    async def schema_state(self, plugin_paths: Iterable[Path] = ()) -> migrate.SchemaState:
+        """Compare the database with the migrations of this software."""
+        return await migrate.schema_state(self._database, plugin_paths)
+
+    @property
+    def dialect(self) -> str:
+        """ "sqlite" or "postgresql", for statements that the two spell differently."""
+        return self._database.dialect
+
+    def read(self, *, snapshot: bool = False) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection for a plugin's store to read with; `snapshot`: all statements see the same state."""
+        return self._database.read(snapshot=snapshot)
+
+    def write(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection for a plugin's store to write with, in one transaction; be short, writers queue."""
+        return self._database.write()
+
+    async def check(self) -> None:
+        """Raises DatabaseUnreachable when the database does not answer."""
+        await self._database.check()
+
+    async def close(self) -> None:
+        """Answer what was asked for, then close every connection."""
+        await self.accounts.close()
+        await self.rosters.close()
+        await self._database.close()

@@ -1,0 +1,123 @@
+"""The core's tables, and how a table of people's data is declared (plugins declare theirs the same way)."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from .people import LONG_ID, people_columns, people_constraints
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+def people_table(name: str, *columns: sa.Column[object], key: Sequence[str] | None = ()) -> sa.Table:
+    """Declare a table of people's data: company, owner, region and created come first, by themselves.
+
+    `key` names the columns that, with company and owner, make the primary key; None when one of `columns`
+    is a primary key of its own. Rows follow their owner: removed with the account, moved with it to another
+    company. Export, erasure and the residency audit find the table by this declaration.
+    """
+    return sa.Table(
+        name,
+        metadata,
+        *people_columns(),
+        *columns,
+        *people_constraints(name, key),
+        info={"people": True},
+        sqlite_autoincrement=key is None,
+    )
+
+
+def people_tables() -> list[sa.Table]:
+    """Every declared table of people's data, loaded plugins' too, in an order safe for deleting."""
+    return [table for table in reversed(metadata.sorted_tables) if table.info.get("people")]
+
+
+companies = sa.Table(
+    "companies",
+    metadata,
+    sa.Column("id", sa.String(24), primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("name_key", sa.String(200), nullable=False, unique=True),  # the name without regard to case
+    sa.Column("region", sa.String(64), nullable=False),
+    sa.Column("visibility", sa.String(32), nullable=False),
+    sa.Column("organisation", sa.String(200), nullable=False),
+    sa.Column("service_level", sa.String(64), nullable=False),
+    sa.Column("disabled", sa.Boolean(), nullable=False),
+    sa.Column("created_at", sa.BigInteger(), nullable=False),
+)
+
+users = sa.Table(
+    "users",
+    metadata,
+    sa.Column("id", sa.String(24), primary_key=True),
+    sa.Column("company_id", sa.String(24), sa.ForeignKey("companies.id"), nullable=False),
+    sa.Column("region", sa.String(64), nullable=False),
+    sa.Column("created_at", sa.BigInteger(), nullable=False),
+    sa.Column("localpart", sa.String(1023), nullable=False, unique=True),
+    sa.Column("role", sa.String(32), nullable=False),
+    sa.Column("visibility", sa.String(32), nullable=False),
+    sa.Column("service_level", sa.String(64), nullable=False),
+    sa.Column("disabled", sa.Boolean(), nullable=False),
+    sa.Column("epoch", sa.Integer(), nullable=False),
+    sa.UniqueConstraint("company_id", "id"),  # what people_table's foreign keys point at
+)
+
+emails = people_table(
+    "emails",
+    sa.Column("address", sa.String(254), nullable=False, unique=True),
+    key=("address",),
+)
+
+credentials = people_table(
+    "credentials",
+    sa.Column("sealed", sa.LargeBinary()),
+    sa.Column("key_id", sa.String(8), index=True),
+    sa.Column("imported_hash", sa.String(100)),
+)
+
+roster_items = people_table(
+    "roster_items",
+    sa.Column("contact", sa.String(2047), nullable=False),
+    sa.Column("name", sa.Text(), nullable=False),
+    sa.Column("subscription", sa.String(4), nullable=False),
+    sa.Column("ask", sa.Boolean(), nullable=False),
+    sa.Column("approved", sa.Boolean(), nullable=False),
+    sa.Column("pending_in", sa.Boolean(), nullable=False),
+    sa.Column("listed", sa.Boolean(), nullable=False),
+    sa.Column("groups", sa.Text(), nullable=False),  # a JSON list; empty text for none
+    sa.Column("request", sa.LargeBinary()),
+    sa.Column("version", sa.BigInteger(), nullable=False),  # the roster's when clients last saw a change here
+    key=("contact",),
+)
+
+roster_removals = people_table(
+    "roster_removals",
+    sa.Column("contact", sa.String(2047), nullable=False),
+    sa.Column("version", sa.BigInteger(), nullable=False),
+    key=("contact",),
+)
+
+roster_versions = people_table(
+    "roster_versions",
+    sa.Column("version", sa.BigInteger(), nullable=False),
+    # Removals up to this version were forgotten: a client that knows an older one gets the whole roster.
+    sa.Column("forgotten", sa.BigInteger(), nullable=False),
+)
+
+changes = sa.Table(
+    "changes",
+    metadata,
+    sa.Column("id", LONG_ID, primary_key=True, autoincrement=True),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("company_id", sa.String(24), nullable=False),
+    sa.Column("account_id", sa.String(24)),
+    sa.Column("at", sa.BigInteger(), nullable=False, index=True),
+    sqlite_autoincrement=True,  # an id is never given twice, not even after old rows were forgotten
+)

@@ -1,0 +1,181 @@
+"""Figures about a running node: plain integers on the hot path, put into Prometheus' form when asked for.
+
+Every label has a fixed set of values, known here. Nothing a peer sends ever becomes a label: a metric
+store that keeps one series for each name an attacker invents runs out of memory.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(slots=True, eq=False)
+class Counters:
+    """One node's counts since its start; the gauges at the end go up and down.
+
+    Whoever sees the event adds to the attribute itself (`counters.bytes_in += n`): everything runs in one
+    thread, and a method call for each stanza would cost more than the counting.
+    """
+
+    messages_in: int = 0
+    presences_in: int = 0
+    iqs_in: int = 0
+    messages_out: int = 0
+    presences_out: int = 0
+    iqs_out: int = 0
+    messages_delivered: int = 0
+
+    refused_admit: int = 0
+    refused_resolve: int = 0
+    refused_gate: int = 0
+    refused_rewrite: int = 0
+    refused_record: int = 0
+    refused_place: int = 0
+    refused_deliver: int = 0
+    refused_observe: int = 0
+
+    logins_ok: int = 0
+    logins_failed: int = 0
+    streams_opened: int = 0
+    streams_resumed: int = 0
+    stream_errors: int = 0
+    connections_refused: int = 0
+    http_requests: int = 0
+    faults: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+    connections: int = 0
+    sessions_websocket: int = 0
+    sessions_direct_tls: int = 0
+    sessions_starttls: int = 0
+
+    def refused(self, stage: str) -> None:
+        """Count a stanza that this stage of the pipeline refused; KeyError for any other name."""
+        field = _REFUSED[stage]
+        setattr(self, field, getattr(self, field) + 1)
+
+
+STAGES = ("admit", "resolve", "gate", "rewrite", "record", "place", "deliver", "observe")
+_REFUSED: Mapping[str, str] = {stage: f"refused_{stage}" for stage in STAGES}
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric and the counters behind it: `fields` maps each value of `label` to an attribute."""
+
+    name: str
+    doc: str
+    fields: Mapping[str, str]
+    label: str = ""
+    gauge: bool = False
+
+
+def _one(name: str, doc: str, field: str, *, gauge: bool = False) -> Family:
+    return Family(name, doc, {"": field}, gauge=gauge)
+
+
+FAMILIES: Sequence[Family] = (
+    Family(
+        "rainbow_stanzas_received",
+        "Stanzas received from clients.",
+        {"message": "messages_in", "presence": "presences_in", "iq": "iqs_in"},
+        "kind",
+    ),
+    Family(
+        "rainbow_stanzas_sent",
+        "Stanzas sent to clients.",
+        {"message": "messages_out", "presence": "presences_out", "iq": "iqs_out"},
+        "kind",
+    ),
+    _one("rainbow_messages_delivered", "Messages handed to at least one session.", "messages_delivered"),
+    Family(
+        "rainbow_stanzas_refused",
+        "Stanzas that a stage of the pipeline refused.",
+        _REFUSED,
+        "stage",
+    ),
+    Family(
+        "rainbow_logins",
+        "Log-in attempts that came to an end.",
+        {"ok": "logins_ok", "failed": "logins_failed"},
+        "result",
+    ),
+    _one("rainbow_streams_opened", "XMPP streams opened.", "streams_opened"),
+    _one("rainbow_streams_resumed", "Streams resumed after a lost connection (XEP-0198).", "streams_resumed"),
+    _one("rainbow_stream_errors", "Streams closed with an error by this server.", "stream_errors"),
+    _one("rainbow_connections_refused", "Connections closed by a limit.", "connections_refused"),
+    _one("rainbow_http_requests", "HTTP requests answered, refusals included.", "http_requests"),
+    _one("rainbow_faults", "Errors of the server itself; each has a traceback in the log.", "faults"),
+    _one("rainbow_received_bytes", "Bytes received from clients, before TLS.", "bytes_in"),
+    _one("rainbow_sent_bytes", "Bytes sent to clients, before TLS.", "bytes_out"),
+    _one("rainbow_connections", "Open connections of every kind.", "connections", gauge=True),
+    Family(
+        "rainbow_sessions",
+        "Bound sessions by the way they came in.",
+        {
+            "websocket": "sessions_websocket",
+            "direct_tls": "sessions_direct_tls",
+            "starttls": "sessions_starttls",
+        },
+        "transport",
+        gauge=True,
+    ),
+)
+
+
+class MetricSource(Protocol):
+    """Whoever has figures of its own, a plugin for instance; `metrics` is called for each scrape."""
+
+    def metrics(self) -> Iterable[Metric]:
+        """The current figures; labels from a fixed set only."""
+
+
+class Exposition(Collector):
+    """All figures of the node in Prometheus' text form.
+
+    Adds what the operating system knows of the process (CPU, memory, open files), without any version.
+    """
+
+    def __init__(self, counters: Counters, sources: Iterable[MetricSource] = ()) -> None:
+        self._counters = counters
+        self._sources = list(sources)
+        # A registry of its own, since the library's global one would show the interpreter's version.
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    def add(self, source: MetricSource) -> None:
+        """Show these figures too from the next scrape on."""
+        self._sources.append(source)
+
+    def remove(self, source: MetricSource) -> None:
+        """Show them no longer."""
+        self._sources.remove(source)
+
+    def collect(self) -> Iterator[Metric]:
+        """One scrape (called by prometheus_client)."""
+        for family in FAMILIES:
+            yield _filled(family, self._counters)
+        for source in self._sources:
+            yield from source.metrics()
+
+    def render(self) -> bytes:
+        """The body of `/metrics`; its media type is `CONTENT_TYPE`."""
+        return generate_latest(self._registry)
+
+
+def _filled(family: Family, counters: Counters) -> Metric:
+    labels = [family.label] if family.label else []
+    made = (GaugeMetricFamily if family.gauge else CounterMetricFamily)(
+        family.name, family.doc, labels=labels
+    )
+    for value, field in family.fields.items():
+        made.add_metric([value] if family.label else [], getattr(counters, field))
+    return made

@@ -74,6 +74,7 @@ class ChatServer(ABC):
 
     endpoint: Endpoint
     offers_email_login: bool
+    offers_channel_binding: bool
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -88,6 +89,10 @@ class ChatServer(ABC):
     @abstractmethod
     def add_people(self, people: Sequence[Person]) -> None:
         """Makes these accounts."""
+
+    def offers(self, mechanism: str | None) -> bool:
+        """Whether a client can log in with this SASL mechanism; None is the client's own choice."""
+        return self.offers_channel_binding or not (mechanism or "").endswith("-PLUS")
 
     @property
     def pid(self) -> int:
@@ -159,6 +164,7 @@ class RainbowServer(ChatServer):
     """
 
     offers_email_login = True
+    offers_channel_binding = True
 
     def __init__(
         self,

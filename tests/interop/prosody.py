@@ -40,6 +40,7 @@ class ProsodyServer(ChatServer):
     """Prosody 0.12 with WebSocket and direct TLS on one port; it knows no log in by e-mail."""
 
     offers_email_login = False
+    offers_channel_binding = False
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

@@ -1,0 +1,53 @@
+// stanza (StanzaJS) over WSS. It has SCRAM-SHA-1, SCRAM-SHA-256 and PLAIN, and comes back by itself.
+
+import { createClient } from "stanza";
+
+import { emit, serve } from "./lines.mjs";
+
+let client;
+
+function useOnly(mechanism) {
+  for (const { name } of [...client.sasl.mechanisms]) {
+    if (name !== mechanism) client.sasl.disable(name);
+  }
+}
+
+function tellRoster({ items = [] }) {
+  for (const { jid, subscription } of items) emit("roster", { jid, subscription });
+}
+
+serve({
+  async login({ url, domain, username, password, mechanism, resource }) {
+    client = createClient({
+      jid: `${username.includes("@") ? "" : `${username}@`}${domain}`,
+      server: domain,
+      resource,
+      credentials: { username, password },
+      transports: { websocket: url, bosh: false },
+      autoReconnect: true,
+      maxReconnectBackoff: 1,
+      useStreamManagement: false,
+    });
+    if (mechanism) useOnly(mechanism);
+    client.on("session:started", async () => {
+      tellRoster(await client.getRoster());
+      client.sendPresence();
+      emit("online", { jid: client.jid });
+    });
+    client.on("roster:update", ({ roster }) => tellRoster(roster));
+    client.on("subscribe", ({ from }) => emit("subscription-request", { from }));
+    client.on("available", ({ from }) => emit("presence", { from, type: "available" }));
+    client.on("unavailable", ({ from }) => emit("presence", { from, type: "unavailable" }));
+    client.on("message", ({ from, body }) => body && emit("message", { from, body }));
+    client.on("disconnected", () => emit("offline"));
+    await new Promise((resolve, reject) => {
+      client.once("session:started", resolve);
+      client.once("auth:failed", () => reject(new Error("not-authorized")));
+      client.connect();
+    });
+  },
+  subscribe: ({ to }) => client.subscribe(to),
+  approve: ({ to }) => client.acceptSubscription(to),
+  message: ({ to, body }) => client.sendMessage({ to, type: "chat", body }),
+  logout: () => client.disconnect(),
+});

@@ -1,0 +1,107 @@
+"""slixmpp over direct TLS: a client of the interop tests."""
+
+import asyncio
+import sys
+from typing import Any
+
+from slixmpp import ClientXMPP
+
+from tests.interop.json_lines import emit, serve
+
+RETRY_S = 0.2
+
+
+class Client(ClientXMPP):
+    """Comes online at every start of a session and again after every loss."""
+
+    def __init__(self, port: int, ca_file: str, username: str, password: str, **named: Any) -> None:
+        domain, resource, mechanism = named["domain"], named["resource"], named["mechanism"]
+        node = "" if "@" in username else f"{username}@"
+        super().__init__(f"{node}{domain}/{resource}", password, sasl_mech=mechanism)
+        self.credentials["username"] = username
+        self.port, self.ca_certs = port, ca_file
+        self.enable_starttls = self.enable_plaintext = False
+        self.auto_authorize = self.auto_subscribe = None
+        self.leaving = False
+        self.outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        for event, handler in (
+            ("session_start", self.on_session),
+            ("failed_auth", self.on_refusal),
+            ("disconnected", self.on_loss),
+            ("message", self.on_message),
+            ("presence_subscribe", self.on_request),
+            ("presence_available", self.on_presence),
+            ("presence_unavailable", self.on_presence),
+            ("roster_update", self.on_roster),
+        ):
+            self.add_event_handler(event, handler)
+
+    def attempt(self) -> None:
+        self.connect("127.0.0.1", self.port)
+
+    async def on_session(self, _: Any) -> None:
+        await self.get_roster()
+        self.send_presence()
+        emit("online", jid=self.boundjid.full)
+        if not self.outcome.done():
+            self.outcome.set_result(None)
+
+    def on_refusal(self, failure: Any) -> None:
+        self.leaving = True
+        if not self.outcome.done():
+            self.outcome.set_exception(ConnectionRefusedError(failure["condition"]))
+
+    def on_loss(self, _: Any) -> None:
+        emit("offline")
+        if not self.leaving:
+            self.loop.call_later(RETRY_S, self.attempt)
+
+    def on_message(self, message: Any) -> None:
+        if message["body"]:
+            emit("message", **{"from": message["from"].full, "body": message["body"]})
+
+    def on_request(self, presence: Any) -> None:
+        emit("subscription-request", **{"from": presence["from"].bare})
+
+    def on_presence(self, presence: Any) -> None:
+        kind = "unavailable" if presence["type"] == "unavailable" else "available"
+        emit("presence", **{"from": presence["from"].full, "type": kind})
+
+    def on_roster(self, iq: Any) -> None:
+        for jid, item in iq["roster"]["items"].items():
+            emit("roster", jid=str(jid), subscription=item["subscription"])
+
+
+class Driver:
+    """The commands of the test."""
+
+    client: Client
+
+    async def login(self, **account: Any) -> None:
+        self.client = Client(**account)
+        self.client.attempt()
+        await self.client.outcome
+
+    async def subscribe(self, to: str) -> None:
+        self.client.send_presence(pto=to, ptype="subscribe")
+
+    async def approve(self, to: str) -> None:
+        self.client.send_presence(pto=to, ptype="subscribed")
+
+    async def message(self, to: str, body: str) -> None:
+        self.client.send_message(mto=to, mbody=body, mtype="chat")
+
+    async def logout(self) -> None:
+        self.client.leaving = True
+        await self.client.disconnect()
+
+
+async def main() -> None:
+    driver = Driver()
+    commands = ("login", "subscribe", "approve", "message", "logout")
+    await serve({name: getattr(driver, name) for name in commands})
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
+    sys.exit(0)

@@ -1,0 +1,94 @@
+"""`db upgrade`: create the database or bring it up to date."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rainbow_xmpp.cli.console import Failed, note
+from rainbow_xmpp.cli.context import Invocation, pass_invocation, plugin_folders
+from rainbow_xmpp.config import Config
+
+if TYPE_CHECKING:
+    from rainbow_xmpp.store.migrate import SchemaState
+
+
+@click.group()
+def db() -> None:
+    """The database."""
+
+
+@db.command()
+@pass_invocation
+def upgrade(invocation: Invocation) -> None:
+    """Create the database or bring it up to date: all of it, or nothing when a step fails."""
+    for line in upgraded(invocation.config()):
+        click.echo(line)
+
+
+def upgraded(config: Config) -> list[str]:
+    """Run the migrations that are left; says what was done, for an administrator."""
+    before, after = asyncio.run(_upgrade(config))
+    name = shown_url(config)
+    steps = sorted(after.current - before.current)
+    lines = [f"{name}: now at {', '.join(steps)}" if steps else f"{name}: up to date, nothing to do"]
+    if not before.current and steps:
+        lines = [f"{name}: created, at {', '.join(steps)}"]
+    if after.unknown:
+        lines.append(
+            f"{name}: tables of plugins that are not here were left alone: {', '.join(sorted(after.unknown))}"
+        )
+    return lines
+
+
+def create_if_empty(config: Config, command_line: str) -> None:
+    """Before serving: make an SQLite database that is not there yet; any other is its owner's affair."""
+    if is_empty_sqlite(config):
+        for line in upgraded(config):
+            note(line)
+        note(
+            f"It has no people yet. Add them: {command_line} company add NAME, {command_line} user add EMAIL"
+        )
+
+
+def is_empty_sqlite(config: Config) -> bool:
+    """Is it an SQLite file that does not exist or has no tables? Quick: no database library is loaded."""
+    import sqlite3
+
+    if config.storage.sqlite_path is None:
+        return False
+    path = Path(config.storage.sqlite_path)
+    if not path.exists() or path.stat().st_size == 0:
+        return True
+    try:
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        try:
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            return bool(tables == 0)
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise Failed(f"{path}: cannot be read as an SQLite database: {error}") from error
+
+
+def shown_url(config: Config) -> str:
+    """The database's name without a password."""
+    if config.storage.sqlite_path is not None:
+        return config.storage.sqlite_path
+    from sqlalchemy import make_url
+
+    return make_url(config.storage.url).render_as_string(hide_password=True)
+
+
+async def _upgrade(config: Config) -> "tuple[SchemaState, SchemaState]":
+    from rainbow_xmpp.store import Store
+    from rainbow_xmpp.store import upgrade as run_migrations
+
+    folders = plugin_folders(config)
+    store = await Store.open(config.storage.url, require_schema=False)
+    try:
+        before = await store.schema_state(folders)
+    finally:
+        await store.close()
+    return before, await run_migrations(config.storage.url, folders)

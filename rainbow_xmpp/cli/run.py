@@ -1,0 +1,26 @@
+"""`run`: serve until SIGTERM."""
+
+import sys
+
+import click
+
+from rainbow_xmpp.cli.context import Invocation, pass_invocation
+from rainbow_xmpp.config import Config
+
+
+@click.command()
+@pass_invocation
+def run(invocation: Invocation) -> None:
+    """Serve until SIGTERM. An SQLite database that does not exist yet is created."""
+    from rainbow_xmpp.cli.db import create_if_empty
+
+    config = invocation.config()
+    create_if_empty(config, invocation.command_line())
+    serve(config)
+
+
+def serve(config: Config) -> None:
+    """Hand the process over to the server; ends with its exit code."""
+    from rainbow_xmpp import server
+
+    sys.exit(server.run(config))

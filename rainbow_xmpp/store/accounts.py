@@ -7,13 +7,22 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from . import changes, tables
-from .database import Database
-from .directory import ACCOUNT_COLUMNS, WIDTH, AccountReader, Directory
-from .enrolment import account_from, companies_of, conflicts_of, insert
-from .errors import AlreadyExists, ImportRefused, NotFound
-from .names import company_key, normalise_email, normalise_localpart
-from .values import Account, ChangeKind, Conflict, ConflictField, Member, NewAccount, Role, Visibility
+from rainbow_xmpp.store import changes, tables
+from rainbow_xmpp.store.database import Database
+from rainbow_xmpp.store.directory import ACCOUNT_COLUMNS, WIDTH, AccountReader, Directory
+from rainbow_xmpp.store.enrolment import account_from, companies_of, conflicts_of, insert
+from rainbow_xmpp.store.errors import AlreadyExists, ImportRefused, NotFound
+from rainbow_xmpp.store.names import company_key, normalise_email, normalise_localpart
+from rainbow_xmpp.store.values import (
+    Account,
+    ChangeKind,
+    Conflict,
+    ConflictField,
+    Member,
+    NewAccount,
+    Role,
+    Visibility,
+)
 
 _u = tables.users.c
 _e = tables.emails.c

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from . import tables
-from .database import Database
-from .values import Change, ChangeKind
+from rainbow_xmpp.store import tables
+from rainbow_xmpp.store.database import Database
+from rainbow_xmpp.store.values import Change, ChangeKind
 
 _ORDER_LOCK = 0x7261696E_626F7722
 """PostgreSQL's advisory lock: changes commit in the order of their ids, so that no reader skips one."""

@@ -5,12 +5,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ..ids import new_id
-from . import changes, tables
-from .database import Database
-from .errors import AlreadyExists, NotFound, StoreError
-from .names import company_key
-from .values import DEFAULT_REGION, DEFAULT_SERVICE_LEVEL, ChangeKind, Company, Visibility
+from rainbow_xmpp.ids import new_id
+from rainbow_xmpp.store import changes, tables
+from rainbow_xmpp.store.database import Database
+from rainbow_xmpp.store.errors import AlreadyExists, NotFound, StoreError
+from rainbow_xmpp.store.names import company_key
+from rainbow_xmpp.store.values import DEFAULT_REGION, DEFAULT_SERVICE_LEVEL, ChangeKind, Company, Visibility
 
 MAX_NAME = 200
 COMPANY_VISIBILITIES = tuple(each for each in Visibility if each is not Visibility.SAME_THAN_COMPANY)

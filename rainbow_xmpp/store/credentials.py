@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from . import changes, tables
-from .database import Database
-from .errors import NotFound
-from .upsert import upsert
-from .values import Account, ChangeKind
+from rainbow_xmpp.store import changes, tables
+from rainbow_xmpp.store.database import Database
+from rainbow_xmpp.store.errors import NotFound
+from rainbow_xmpp.store.upsert import upsert
+from rainbow_xmpp.store.values import Account, ChangeKind
 
 _k = tables.credentials.c
 _u = tables.users.c

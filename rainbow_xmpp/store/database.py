@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from .errors import DatabaseUnreachable, StoreError
+from rainbow_xmpp.store.errors import DatabaseUnreachable, StoreError
 
 BUSY_TIMEOUT_MS = 10_000
 """How long SQLite waits for another process that writes (the command line beside a running server)."""

@@ -8,15 +8,15 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from . import tables
-from .batch import Batcher
-from .companies import COLUMNS as COMPANY_COLUMNS
-from .companies import company_from
-from .database import Database
-from .errors import InvalidAddress, InvalidLocalpart
-from .keys import among, key_list
-from .names import normalise_email, normalise_localpart
-from .values import Account, Company, LoginRecord, Role, Visibility
+from rainbow_xmpp.store import tables
+from rainbow_xmpp.store.batch import Batcher
+from rainbow_xmpp.store.companies import COLUMNS as COMPANY_COLUMNS
+from rainbow_xmpp.store.companies import company_from
+from rainbow_xmpp.store.database import Database
+from rainbow_xmpp.store.errors import InvalidAddress, InvalidLocalpart
+from rainbow_xmpp.store.keys import among, key_list
+from rainbow_xmpp.store.names import normalise_email, normalise_localpart
+from rainbow_xmpp.store.values import Account, Company, LoginRecord, Role, Visibility
 
 V = TypeVar("V")
 

@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from . import tables
-from .companies import COLUMNS as COMPANY_COLUMNS
-from .companies import company_from
-from .errors import InvalidAddress, InvalidLocalpart
-from .keys import among, key_list
-from .names import company_key, normalise_email, normalise_localpart
-from .values import Account, Company, Conflict, ConflictField, NewAccount
+from rainbow_xmpp.store import tables
+from rainbow_xmpp.store.companies import COLUMNS as COMPANY_COLUMNS
+from rainbow_xmpp.store.companies import company_from
+from rainbow_xmpp.store.errors import InvalidAddress, InvalidLocalpart
+from rainbow_xmpp.store.keys import among, key_list
+from rainbow_xmpp.store.names import company_key, normalise_email, normalise_localpart
+from rainbow_xmpp.store.values import Account, Company, Conflict, ConflictField, NewAccount
 
 _REASONS = {
     ConflictField.COMPANY: "there is no company {!r}",

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from ..errors import RainbowError
-from .values import Conflict
+from rainbow_xmpp.errors import RainbowError
+from rainbow_xmpp.store.values import Conflict
 
 
 class StoreError(RainbowError):

@@ -15,9 +15,9 @@ from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
-from .database import Database
-from .errors import SchemaOutdated
-from .tables import metadata
+from rainbow_xmpp.store.database import Database
+from rainbow_xmpp.store.errors import SchemaOutdated
+from rainbow_xmpp.store.tables import metadata
 
 _UPGRADE_LOCK = 0x7261696E_626F7721
 """PostgreSQL's advisory lock that lets one node upgrade at a time."""

@@ -2,15 +2,11 @@
 
 import unicodedata
 
-import precis_i18n
-
-from .errors import InvalidAddress, InvalidLocalpart
+from rainbow_xmpp.jid import JID, InvalidJID
+from rainbow_xmpp.store.errors import InvalidAddress, InvalidLocalpart
 
 MAX_ADDRESS = 254  # RFC 5321 §4.5.3.1.3, erratum 1690
-MAX_LOCALPART_BYTES = 1023  # RFC 7622 §3.3
-
-_username = precis_i18n.get_profile("UsernameCaseMapped")
-_not_in_localparts = frozenset("\"&'/:<>@")  # RFC 7622 §3.3.1
+_ANY_DOMAIN = "localhost"
 
 
 def normalise_email(text: str) -> str:
@@ -29,10 +25,10 @@ def normalise_email(text: str) -> str:
 def normalise_localpart(text: str) -> str:
     """A localpart as JIDs carry it (RFC 7622 §3.3). Raises InvalidLocalpart."""
     try:
-        localpart: str = _username.enforce(text)
-    except UnicodeEncodeError:  # how precis_i18n says "not allowed"
+        localpart = JID(text, _ANY_DOMAIN).local
+    except InvalidJID:
         raise InvalidLocalpart(text) from None
-    if not _not_in_localparts.isdisjoint(localpart) or len(localpart.encode()) > MAX_LOCALPART_BYTES:
+    if not localpart:
         raise InvalidLocalpart(text)
     return localpart
 

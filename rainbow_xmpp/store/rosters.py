@@ -7,13 +7,20 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from . import tables
-from .batch import Batcher
-from .database import Database
-from .errors import NotFound
-from .keys import owner_list, owners
-from .upsert import upsert
-from .values import Roster, RosterChange, RosterItem, RosterRemoval, RosterUpdate, Subscription
+from rainbow_xmpp.store import tables
+from rainbow_xmpp.store.batch import Batcher
+from rainbow_xmpp.store.database import Database
+from rainbow_xmpp.store.errors import NotFound
+from rainbow_xmpp.store.keys import owner_list, owners
+from rainbow_xmpp.store.upsert import upsert
+from rainbow_xmpp.store.values import (
+    Roster,
+    RosterChange,
+    RosterItem,
+    RosterRemoval,
+    RosterUpdate,
+    Subscription,
+)
 
 MAX_REMOVALS = 100
 """How many removed contacts a roster remembers for clients that come back with an old version."""

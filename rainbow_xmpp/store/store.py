@@ -8,13 +8,13 @@ from typing import Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from . import migrate
-from .accounts import Accounts
-from .changes import Changes
-from .companies import Companies
-from .credentials import Credentials
-from .database import Database
-from .rosters import Rosters
+from rainbow_xmpp.store import migrate
+from rainbow_xmpp.store.accounts import Accounts
+from rainbow_xmpp.store.changes import Changes
+from rainbow_xmpp.store.companies import Companies
+from rainbow_xmpp.store.credentials import Credentials
+from rainbow_xmpp.store.database import Database
+from rainbow_xmpp.store.rosters import Rosters
 
 
 class Store:

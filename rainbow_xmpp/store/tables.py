@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from .people import LONG_ID, people_columns, people_constraints
+from rainbow_xmpp.store.people import LONG_ID, people_columns, people_constraints
 
 metadata = sa.MetaData(
     naming_convention={

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from ..ids import new_id, new_localpart
+from rainbow_xmpp.ids import new_id, new_localpart
 
 PUBLIC_COMPANY = "Rainbow"
 """The company of people who register without an invitation; the first migration creates it."""

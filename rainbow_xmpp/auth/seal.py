@@ -1,0 +1,114 @@
+"""Sealing: credentials are encrypted under a key kept outside the database.
+
+A copy of the database alone can then not be guessed from, and cannot pose as the server.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+import struct
+from collections.abc import Sequence
+from typing import Self
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from rainbow_xmpp.auth.credentials import SALT_BYTES, ScramKeys, Verifier
+from rainbow_xmpp.errors import RainbowError
+
+KEY_BYTES = 32
+_NONCE_BYTES = 12
+_FORMAT = b"\x01"
+# For each hash function: iterations, salt, stored key, server key.
+_LAYOUT = struct.Struct(f">I{SALT_BYTES}s32s32sI{SALT_BYTES}s20s20s")
+
+
+class SealError(RainbowError):
+    """A sealed credential cannot be opened; says why in an administrator's words."""
+
+
+class InvalidSealingKey(RainbowError, ValueError):
+    """The configured text is no sealing key."""
+
+
+class Sealer:
+    """Seals under the current key, opens what any known key sealed."""
+
+    def __init__(self, current: bytes, old: Sequence[bytes] = ()) -> None:
+        """Raises InvalidSealingKey for a key of the wrong length."""
+        if any(len(key) != KEY_BYTES for key in (current, *old)):
+            raise InvalidSealingKey(f"a sealing key has {KEY_BYTES} bytes")
+        self.key_id = key_id(current)
+        self._ciphers = {key_id(key): AESGCM(key) for key in (*old, current)}
+        self._current = current
+
+    @classmethod
+    def from_text(cls, current: str, old: Sequence[str] = ()) -> Self:
+        """From keys as they are written down (`read_key`). Raises InvalidSealingKey."""
+        return cls(read_key(current), [read_key(text) for text in old])
+
+    def seal(self, verifier: Verifier, account_id: str) -> tuple[str, bytes]:
+        """The key's id and the sealed keys, which open for this account only."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        plain = b"".join(
+            struct.pack(f">I{SALT_BYTES}s", keys.iterations, keys.salt) + keys.stored_key + keys.server_key
+            for keys in (verifier.sha256, verifier.sha1)
+        )
+        cipher = self._ciphers[self.key_id]
+        return self.key_id, _FORMAT + nonce + cipher.encrypt(nonce, plain, account_id.encode())
+
+    def open(self, key_id: str, blob: bytes, account_id: str) -> Verifier:
+        """The keys sealed for this account. Raises SealError: unknown key, or not what was sealed."""
+        cipher = self._ciphers.get(key_id)
+        if cipher is None:
+            raise SealError(
+                f"the credentials of account {account_id} are sealed under the key {key_id}, "
+                "which is neither auth.sealing_key nor among auth.old_sealing_keys"
+            )
+        if blob[:1] != _FORMAT:
+            raise SealError(f"the credentials of account {account_id} are in a format of a newer version")
+        nonce, sealed = blob[1 : 1 + _NONCE_BYTES], blob[1 + _NONCE_BYTES :]
+        try:
+            fields = _LAYOUT.unpack(cipher.decrypt(nonce, sealed, account_id.encode()))
+        except (InvalidTag, ValueError, struct.error):
+            raise SealError(
+                f"the credentials of account {account_id} were altered, or belong to another account"
+            ) from None
+        return Verifier(_keys(fields[:4]), _keys(fields[4:]))
+
+    def secret_for(self, purpose: str) -> bytes:
+        """32 bytes for another purpose, the same on every node and after every restart with this key."""
+        return hmac.digest(self._current, f"rainbow-xmpp {purpose}".encode(), "sha256")
+
+
+def new_key() -> str:
+    """A new sealing key, as it is written into its file: base64."""
+    return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+
+
+def read_key(text: str) -> bytes:
+    """A sealing key from base64 or hex digits. Raises InvalidSealingKey, which does not repeat the text."""
+    text = "".join(text.split())
+    try:
+        if len(text) == 2 * KEY_BYTES:
+            return bytes.fromhex(text)
+        key = base64.b64decode(text, validate=True)
+    except (ValueError, binascii.Error):
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise InvalidSealingKey(f"a sealing key is {KEY_BYTES} random bytes as base64 or hex digits")
+    return key
+
+
+def key_id(key: bytes) -> str:
+    """What names a key without telling it: the first 8 hex digits of its SHA-256."""
+    return hashlib.sha256(key).hexdigest()[:8]
+
+
+def _keys(fields: Sequence[bytes | int]) -> ScramKeys:
+    iterations, salt, stored_key, server_key = fields
+    assert isinstance(iterations, int)
+    assert isinstance(salt, bytes) and isinstance(stored_key, bytes) and isinstance(server_key, bytes)
+    return ScramKeys(salt, iterations, stored_key, server_key)

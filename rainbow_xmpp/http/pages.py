@@ -89,7 +89,7 @@ class Pages:
 
     def landing(self) -> str:
         """What this is and how to connect."""
-        nav = '<a href="#connect">Connect</a><a href="#clients">Clients</a>'
+        nav = '<nav aria-label="Page"><a href="#connect">Connect</a><a href="#clients">Clients</a></nav>'
         return self._page("landing.html", title=f"Chat on {self._values['domain']}", nav=nav)
 
     def refusal(self, status: int) -> str:

@@ -80,19 +80,15 @@ def check_password(verifier: Verifier, password: str) -> bool:
     return hmac.compare_digest(stored, keys.stored_key)
 
 
-def fake_keys(name: str, server_secret: bytes, iterations: int) -> Verifier:
+def fake_keys(name: str, server_secret: bytes, iterations: int, hash_name: str) -> ScramKeys:
     """Keys for a name that nobody has: the same salt each time it is asked, and no password fits.
 
     `name` is the login name in the form it was looked up in, so that every spelling gets the same answer.
     """
-
-    def made_up(hash_name: str) -> ScramKeys:
-        drawn = hmac.digest(server_secret, f"{hash_name} {name}".encode(), "sha512")
-        size = hashlib.new(hash_name).digest_size
-        server_key = hmac.digest(server_secret, drawn, "sha256")[:size]
-        return ScramKeys(drawn[:SALT_BYTES], iterations, drawn[SALT_BYTES : SALT_BYTES + size], server_key)
-
-    return Verifier(made_up("sha256"), made_up("sha1"))
+    drawn = hmac.digest(server_secret, f"{hash_name} {name}".encode(errors="surrogatepass"), "sha512")
+    size = hashlib.new(hash_name).digest_size
+    server_key = hmac.digest(server_secret, drawn, "sha256")[:size]
+    return ScramKeys(drawn[:SALT_BYTES], iterations, drawn[SALT_BYTES : SALT_BYTES + size], server_key)
 
 
 def check_imported(imported_hash: str, password: str) -> bool:
@@ -101,7 +97,7 @@ def check_imported(imported_hash: str, password: str) -> bool:
     Only the first 72 bytes count, as they did where the hash was made.
     """
     try:
-        return bcrypt.checkpw(password.encode()[:_BCRYPT_BYTES], imported_hash.encode())
+        return bcrypt.checkpw(password.encode()[:_BCRYPT_BYTES], imported_hash.encode("ascii"))
     except ValueError:  # not a bcrypt hash, or a password with a NUL
         return False
 

@@ -28,6 +28,10 @@ class Throttle:
         """Seconds until this source may try this account again; a try before that is refused unjudged."""
         return max(self._accounts.wait_s((account, source), now), self._sources.wait_s(source, now))
 
+    def may_try(self, account: str, source: str, now: float) -> bool:
+        """Nothing is to be waited for."""
+        return self.wait_s(account, source, now) == 0
+
     def failed(self, account: str, source: str, now: float) -> None:
         """A password was wrong, or the account does not exist."""
         self._accounts.add((account, source), now)

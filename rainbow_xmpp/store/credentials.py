@@ -55,7 +55,7 @@ class Credentials:
         """
         return await self._put(account, {"sealed": sealed, "key_id": key_id, "imported_hash": None}, end=True)
 
-    async def adopt(self, account: Account, sealed: bytes, key_id: str) -> None:
+    async def replace_imported(self, account: Account, sealed: bytes, key_id: str) -> None:
         """Replace an imported hash by keys made from the same password: nothing ends, the epoch stays."""
         await self._put(account, {"sealed": sealed, "key_id": key_id, "imported_hash": None}, end=False)
 

@@ -16,6 +16,7 @@ STREAM = "http://etherx.jabber.org/streams"
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 BIND = "urn:ietf:params:xml:ns:xmpp-bind"
 CLIENT = "jabber:client"
+_ERROR_NAMESPACES = ("xmpp-stanzas", "xmpp-streams", "xmpp-sasl")
 
 
 async def walk(target: Target, course: Course) -> None:
@@ -113,7 +114,7 @@ class _Walk:
         await self._socket.send_str(text)
 
     async def _receive(self, tag: str, **attributes: str) -> Element:
-        """The next element with this tag; others of the server's own accord are passed over, errors are not."""
+        """The next element with this tag; what else the server sends is passed over, errors are not."""
         while True:
             message = await self._socket.receive()
             if message.type is not aiohttp.WSMsgType.TEXT:

@@ -1,0 +1,200 @@
+"""`setup`: what a first run needs, made where it is missing. `make run` calls it every time."""
+
+import asyncio
+import getpass
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rainbow_xmpp.cli.console import can_ask, note
+from rainbow_xmpp.cli.context import DEFAULT_CONFIG, Invocation, pass_invocation, plugin_folders
+from rainbow_xmpp.config import Config, Draft
+
+if TYPE_CHECKING:
+    from rainbow_xmpp.store import Store
+
+DEVELOPMENT = Path("dev")
+DEMO = (
+    ("alice@acme.example", "Acme", "alice"),
+    ("bob@acme.example", "Acme", "bob"),
+    ("carol@globex.example", "Globex", "carol"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewPerson:
+    """Somebody the setup made; the password is shown once."""
+
+    email: str
+    address: str
+    company: str
+    password: str
+
+
+@click.command()
+@click.option("--serve", "and_serve", is_flag=True, help="Then serve, as run does.")
+@pass_invocation
+def setup(invocation: Invocation, and_serve: bool) -> None:
+    """Make what a first run needs and is missing; what is there stays.
+
+    A certificate authority, a certificate and a sealing key are made where the configuration names files in
+    dev/. The SQLite database is created. When nobody is in it, a first person is offered; without a terminal,
+    or with RAINBOW_DEMO=1, three people in two companies are added.
+    """
+    draft = invocation.draft()
+    for line in (*_make_sealing_key(draft), *_make_certificate(draft)):
+        click.echo(line)
+    config = draft.config()
+    people = asyncio.run(_prepare_database(config, demo=invocation.environ.get("RAINBOW_DEMO") == "1"))
+    _show(invocation, config, people)
+    if and_serve:
+        from rainbow_xmpp.cli.run import serve
+
+        serve(config)
+
+
+def _is_for_development(path: Path) -> bool:
+    """Only files in dev/ are made here: a path an administrator chose is the administrator's to fill."""
+    return not path.is_absolute() and path.parts[:1] == DEVELOPMENT.parts and ".." not in path.parts
+
+
+def _make_sealing_key(draft: Draft) -> list[str]:
+    path = draft.file_named_by("auth.sealing_key")
+    if path is None or path.exists() or not _is_for_development(path):
+        return []
+    from rainbow_xmpp.auth.seal import new_key
+    from rainbow_xmpp.cli.devcert import write_private
+
+    write_private(path, new_key().encode() + b"\n")
+    return [f"{path}: a new key that seals stored credentials"]
+
+
+def _make_certificate(draft: Draft) -> list[str]:
+    certificate = Path(draft.text("tls.certificate", "dev/cert.pem"))
+    key = Path(draft.text("tls.key", "dev/key.pem"))
+    if not (_is_for_development(certificate) and _is_for_development(key)):
+        return []
+    from rainbow_xmpp.cli.devcert import DevelopmentFiles, ensure_certificate
+
+    domain = draft.text("domain", "localhost")
+    return ensure_certificate(DevelopmentFiles.beside(certificate, key), [domain], datetime.now(UTC))
+
+
+async def _prepare_database(config: Config, *, demo: bool) -> list[NewPerson]:
+    """Bring an SQLite database up to date and, when nobody is in it, add people."""
+    from rainbow_xmpp.store import Store
+    from rainbow_xmpp.store import upgrade as run_migrations
+
+    folders = plugin_folders(config)
+    store = await Store.open(config.storage.url, require_schema=False)
+    try:
+        state = await store.schema_state(folders)
+        if config.storage.sqlite_path is not None and not state.up_to_date:
+            await run_migrations(config.storage.url, folders)
+            made = "brought up to date" if state.current else "created"
+            click.echo(f"{config.storage.sqlite_path}: {made}")
+        else:
+            state.require()
+        if await _has_people(store):
+            return []
+        return await _first_people(store, config, demo=demo)
+    finally:
+        await store.close()
+
+
+async def _has_people(store: "Store") -> bool:
+    for company in await store.companies.list():
+        if await store.accounts.list(company.id):
+            return True
+    return False
+
+
+async def _first_people(store: "Store", config: Config, *, demo: bool) -> list[NewPerson]:
+    if demo or not can_ask():
+        return [await _add(store, config, email, company, localpart) for email, company, localpart in DEMO]
+    if not click.confirm("Nobody is in the database yet. Add a first company and person now?", default=True):
+        return []
+    company = click.prompt("Name of the company", default="Acme").strip()
+    email = click.prompt("E-mail address of the person").strip()
+    return [await _add(store, config, email, company, None, _ask_password(config, email, company))]
+
+
+def _ask_password(config: Config, email: str, company: str) -> str | None:
+    """Typed twice, asked again until the policy accepts it; None when a random one is wanted."""
+    from rainbow_xmpp.auth.policy import PasswordPolicy
+    from rainbow_xmpp.cli.passwords import weakness
+
+    policy = PasswordPolicy(config.auth.password)
+    while True:
+        password = getpass.getpass("Password (empty for a random one): ")
+        if not password:
+            return None
+        if problems := policy.problems(password, (email, company)):
+            note(weakness(problems))
+        elif password != getpass.getpass("The same again: "):
+            note("These were not the same.")
+        else:
+            return password
+
+
+async def _add(
+    store: "Store",
+    config: Config,
+    email: str,
+    company: str,
+    localpart: str | None,
+    password: str | None = None,
+) -> NewPerson:
+    from rainbow_xmpp.auth.policy import PasswordPolicy
+    from rainbow_xmpp.cli.user import add_person
+
+    if await store.companies.by_name(company) is None:
+        await store.companies.add(company)
+    shown = "(the one you typed)" if password else ""
+    password = password or PasswordPolicy(config.auth.password).generate()
+    account = await add_person(store, config, email, company, localpart, "user", password)
+    return NewPerson(email, f"{account.localpart}@{config.domain}", account.company.name, shown or password)
+
+
+def _show(invocation: Invocation, config: Config, people: list[NewPerson]) -> None:
+    """Who was added, where clients connect, and one line for trying it out."""
+    program = _program(invocation)
+    if people:
+        click.echo("\nThese people were added. Their passwords are shown only now; a new one is made by")
+        click.echo(f"  {program} user passwd {people[0].email} --generate\n")
+        for line in _aligned([(each.email, each.address, each.company, each.password) for each in people]):
+            click.echo(f"  {line}")
+    host = config.public_url.removeprefix("https://")
+    port = "" if ":" in host else ":443"
+    click.echo(f"\n  Browser      {config.public_url}")
+    click.echo(f"  WebSocket    {config.websocket_url}")
+    click.echo(f"  Direct TLS   {host}{port}")
+    if (DEVELOPMENT / "ca.pem").exists() and _is_for_development(Path(config.tls.certificate)):
+        click.echo(f"  Trust        {DEVELOPMENT / 'ca.pem'} (clients must accept this authority)")
+    user = people[0].email if people else "EMAIL"
+    click.echo(f"\nTry it from another terminal:\n  {program} probe {config.websocket_url} --user {user}\n")
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Columns of even width, so that they read well in a log too."""
+    table = [("E-MAIL", "ADDRESS", "COMPANY", "PASSWORD"), *rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _program(invocation: Invocation) -> str:
+    """The command as this process was called, so that the line can be copied."""
+    called = Path(sys.argv[0])
+    if called.name != "rainbow-xmpp":
+        program = f"{Path(sys.executable).name} -m rainbow_xmpp"
+    elif called.is_absolute() and called.is_relative_to(Path.cwd()):
+        program = str(called.relative_to(Path.cwd()))
+    else:
+        program = str(called)
+    return program if str(invocation.file) == DEFAULT_CONFIG else f"{program} --config {invocation.file}"

@@ -1,0 +1,225 @@
+"""`user add`, `list`, `passwd`, `remove` and `import`."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rainbow_xmpp.cli.company import company_named
+from rainbow_xmpp.cli.console import Failed, can_ask, json_option, note, print_json, print_rows
+from rainbow_xmpp.cli.context import Invocation, pass_invocation
+from rainbow_xmpp.config import Config
+
+if TYPE_CHECKING:
+    from rainbow_xmpp.store import Store
+    from rainbow_xmpp.store.values import Account, Member
+
+ROLES = ("user", "company_admin", "operator")
+COLUMNS = ("emails", "address", "company", "role", "disabled")
+
+password_stdin_option = click.option(
+    "--password-stdin", is_flag=True, help="Read the password from standard input."
+)
+generate_option = click.option("--generate", is_flag=True, help="Make a random password and print it, once.")
+
+
+@click.group()
+def user() -> None:
+    """People."""
+
+
+@user.command()
+@click.argument("email")
+@click.option("--company", required=True, metavar="NAME", help="Whose people this person sees.")
+@click.option(
+    "--localpart",
+    metavar="L",
+    help="What stands before the @ of the address. [default: 32 random hex digits]",
+)
+@click.option(
+    "--role",
+    type=click.Choice(ROLES),
+    default="user",
+    show_default=True,
+    help="What this person may administer.",
+)
+@password_stdin_option
+@generate_option
+@json_option
+@pass_invocation
+def add(
+    invocation: Invocation,
+    email: str,
+    company: str,
+    localpart: str | None,
+    role: str,
+    password_stdin: bool,
+    generate: bool,
+    as_json: bool,
+) -> None:
+    """Add a person, who can then log in by EMAIL or by localpart."""
+    from rainbow_xmpp.cli.passwords import new_password
+
+    config = invocation.config()
+    own_words = (email, company, localpart or "")
+    password = new_password(config, own_words, from_stdin=password_stdin, generate=generate)
+    account = invocation.with_store(
+        config, lambda store: add_person(store, config, email, company, localpart, role, password)
+    )
+    shown = password if generate else None
+    if as_json:
+        print_json(_person(account, (email,), config.domain) | ({"password": shown} if shown else {}))
+    else:
+        note(f"Added {email} to {account.company.name}: {account.localpart}@{config.domain}")
+        _print_password(shown)
+
+
+@user.command("list")
+@click.option("--company", metavar="NAME", help="Only this company's people.")
+@json_option
+@pass_invocation
+def list_(invocation: Invocation, company: str | None, as_json: bool) -> None:
+    """List people, company by company, oldest account first."""
+    config = invocation.config()
+    members = invocation.with_store(config, lambda store: _members(store, company))
+    rows = [
+        _person(member.account, member.emails, config.domain)
+        | {"created": datetime.fromtimestamp(member.created_at, UTC).isoformat()}
+        for member in members
+    ]
+    print_rows(rows, COLUMNS, as_json=as_json)
+
+
+@user.command()
+@click.argument("who", metavar="USER")
+@password_stdin_option
+@generate_option
+@json_option
+@pass_invocation
+def passwd(invocation: Invocation, who: str, password_stdin: bool, generate: bool, as_json: bool) -> None:
+    """Give USER (an e-mail address or a localpart) a new password; what was logged in is logged out."""
+    from rainbow_xmpp.cli.passwords import new_password
+
+    config = invocation.config()
+    password = new_password(config, (who,), from_stdin=password_stdin, generate=generate)
+    account = invocation.with_store(config, lambda store: _set_password(store, config, who, password))
+    shown = password if generate else None
+    if as_json:
+        print_json({"id": account.id, "user": who} | ({"password": shown} if shown else {}))
+    else:
+        note(f"{who} has a new password.")
+        _print_password(shown)
+
+
+@user.command()
+@click.argument("who", metavar="USER")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@pass_invocation
+def remove(invocation: Invocation, who: str, yes: bool) -> None:
+    """Remove USER (an e-mail address or a localpart) with everything that is theirs."""
+    config = invocation.config()
+    account = invocation.with_store(config, lambda store: person_called(store, who))
+    if not yes:
+        if not can_ask():
+            raise click.UsageError("there is no terminal to ask on: say --yes to remove")
+        click.confirm(f"Remove {who} of {account.company.name} with everything that is theirs?", abort=True)
+    invocation.with_store(config, lambda store: store.accounts.remove(account.company.id, account.id))
+    click.echo(f"Removed {who} of {account.company.name}.")
+
+
+@user.command("import")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.csv")
+@json_option
+@pass_invocation
+def import_(invocation: Invocation, file: Path, as_json: bool) -> None:
+    """Add everybody in FILE.csv, or nobody when a row is wrong.
+
+    The file begins with the line email,company,localpart,password. An empty localpart becomes 32 random
+    hex digits.
+    """
+    from rainbow_xmpp.cli.user_import import ImportReport, import_people
+
+    config = invocation.config()
+    report: ImportReport = invocation.with_store(config, lambda store: import_people(store, config, file))
+    if as_json:
+        print_json(report.as_json())
+    elif report.errors:
+        for error in report.errors:
+            note(f"{file}:{error.line}: {error.reason}")
+    if report.errors:
+        if not as_json:
+            raise Failed(f"{len(report.errors)} problems, so nobody was imported.")
+        sys.exit(1)
+    if not as_json:
+        click.echo(f"Imported {report.imported} people.")
+
+
+async def add_person(
+    store: "Store", config: Config, email: str, company: str, localpart: str | None, role: str, password: str
+) -> "Account":
+    """Make an account with this password. What stands in the way ends the command."""
+    from rainbow_xmpp.cli.passwords import sealed
+    from rainbow_xmpp.ids import new_id, new_localpart
+    from rainbow_xmpp.store.errors import AlreadyExists
+    from rainbow_xmpp.store.values import NewAccount, Role
+
+    id = new_id()
+    name = (await company_named(store, company)).name
+    key_id, blob = sealed(config, id, password)
+    try:
+        return await store.accounts.add(
+            NewAccount(
+                id=id,
+                company=name,
+                email=email,
+                localpart=localpart or new_localpart(),
+                role=Role(role),
+                sealed=blob,
+                key_id=key_id,
+            )
+        )
+    except AlreadyExists as taken:
+        what = "e-mail address" if taken.field == "email" else "localpart"
+        raise Failed(f'The {what} "{taken.value}" belongs to another account.') from None
+
+
+async def person_called(store: "Store", who: str) -> "Account":
+    """The account with this e-mail address or localpart; that there is none ends the command."""
+    record = await store.accounts.for_login(who)
+    if record is None:
+        raise Failed(f'There is nobody called "{who}"; user list shows everybody.')
+    return record.account
+
+
+async def _members(store: "Store", company: str | None) -> "list[Member]":
+    companies = [await company_named(store, company)] if company else await store.companies.list()
+    return [member for each in companies for member in await store.accounts.list(each.id)]
+
+
+async def _set_password(store: "Store", config: Config, who: str, password: str) -> "Account":
+    from rainbow_xmpp.cli.passwords import sealed
+
+    account = await person_called(store, who)
+    key_id, blob = sealed(config, account.id, password)
+    await store.credentials.put(account, blob, key_id)
+    return account
+
+
+def _person(account: "Account", emails: tuple[str, ...], domain: str) -> dict[str, object]:
+    return {
+        "emails": list(emails),
+        "address": f"{account.localpart}@{domain}",
+        "company": account.company.name,
+        "role": str(account.role),
+        "disabled": account.disabled,
+        "id": account.id,
+    }
+
+
+def _print_password(password: str | None) -> None:
+    """The password alone on standard output, so that a script can take it."""
+    if password is not None:
+        note("Its password, shown only now:")
+        click.echo(password)

@@ -2,6 +2,7 @@
 
 from rainbow_xmpp.config.convert import Table, section
 from rainbow_xmpp.config.load import Draft, load, read
+from rainbow_xmpp.config.plugins import plugin_options
 from rainbow_xmpp.config.problem import ConfigProblems, Origin, Problem, did_you_mean
 from rainbow_xmpp.config.schema import (
     Auth,
@@ -44,6 +45,7 @@ __all__ = [
     "did_you_mean",
     "key",
     "load",
+    "plugin_options",
     "read",
     "section",
 ]

@@ -1,0 +1,148 @@
+"""What `check` looks at. Each check yields its findings and changes nothing."""
+
+import asyncio
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from rainbow_xmpp.cli.context import plugin_folders
+from rainbow_xmpp.cli.db import shown_url
+from rainbow_xmpp.config import Config, ConfigProblems
+from rainbow_xmpp.errors import RainbowError
+
+if TYPE_CHECKING:
+    from rainbow_xmpp.store import Store
+
+RENEW_DAYS = 14
+
+
+class Mark(StrEnum):
+    """How bad a finding is."""
+
+    GOOD = "✓"
+    WARNING = "!"
+    BAD = "✗"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at, in an administrator's words."""
+
+    mark: Mark
+    part: str
+    text: str
+
+    def as_json(self) -> dict[str, object]:
+        """For programs."""
+        return {"result": self.mark.name.lower(), "part": self.part, "text": self.text}
+
+
+def check_configuration(config: Config) -> Iterator[Finding]:
+    """Files, types and bounds were judged when it was loaded; left are the sealing keys and plugins."""
+    yield Finding(Mark.GOOD, "config", f"every key is known and in bounds; the domain is {config.domain}")
+    from rainbow_xmpp.auth.seal import InvalidSealingKey
+    from rainbow_xmpp.cli.passwords import sealer_of
+
+    try:
+        key_id = sealer_of(config).key_id
+    except InvalidSealingKey as error:
+        yield Finding(Mark.BAD, "config", f"auth.sealing_key: {error}")
+    else:
+        yield Finding(Mark.GOOD, "config", f"the sealing key is {key_id}")
+    yield from _plugins(config)
+
+
+def _plugins(config: Config) -> Iterator[Finding]:
+    from rainbow_xmpp.config import plugin_options
+    from rainbow_xmpp.plugin.manager import find_plugins
+
+    try:
+        found = find_plugins(config.plugin_paths)
+        options = plugin_options(config, {name: plugin.Options for name, plugin in found.items()})
+    except ConfigProblems as wrong:
+        yield from (Finding(Mark.BAD, "config", str(problem)) for problem in wrong.problems)
+    except (RainbowError, ImportError, SyntaxError) as error:
+        yield Finding(Mark.BAD, "config", f"a plugin cannot be loaded: {error}")
+    else:
+        names = sorted(name for name in found if options[name].enabled)
+        yield Finding(Mark.GOOD, "config", f"plugins: {', '.join(names) or 'none'}")
+
+
+def check_certificates(config: Config) -> Iterator[Finding]:
+    """The certificate and its key belong together, are strong enough, and clients will accept them."""
+    from rainbow_xmpp.transport.tls import TlsFileError, load_or_explain
+
+    try:
+        facts = load_or_explain(config.tls.certificate, config.tls.key)
+    except TlsFileError as error:
+        yield Finding(Mark.BAD, "certs", str(error))
+        return
+    yield Finding(
+        Mark.GOOD, "certs", f"{config.tls.certificate} and {config.tls.key} belong together: {facts.key}"
+    )
+    yield _lifetime(facts.not_before, facts.not_after, config.tls.certificate)
+    for name in dict.fromkeys((config.domain, urlsplit(config.public_url).hostname or config.domain)):
+        if facts.covers(name):
+            yield Finding(Mark.GOOD, "certs", f"the certificate names {name}")
+        else:
+            names = ", ".join(facts.names) or "nothing"
+            yield Finding(Mark.BAD, "certs", f"the certificate does not name {name}, only {names}")
+    yield closed_to_others(Path(config.tls.key))
+
+
+def _lifetime(begin: datetime, end: datetime, path: str) -> Finding:
+    now = datetime.now(UTC)
+    if now < begin:
+        return Finding(Mark.BAD, "certs", f"{path} is valid only from {begin:%Y-%m-%d} on")
+    days = (end - now).days
+    if now >= end:
+        return Finding(Mark.BAD, "certs", f"{path} expired on {end:%Y-%m-%d}; replace it")
+    mark = Mark.WARNING if days < RENEW_DAYS else Mark.GOOD
+    return Finding(mark, "certs", f"{path} is valid until {end:%Y-%m-%d}, for {days} more days")
+
+
+def closed_to_others(key: Path) -> Finding:
+    """Only its owner, or its group too, may read a file with a key."""
+    mode = stat.S_IMODE(key.stat().st_mode)
+    if mode & 0o027:
+        return Finding(Mark.BAD, "certs", f"{key} is open to others (mode {mode:o}): chmod 600 {key}")
+    return Finding(Mark.GOOD, "certs", f"{key} is closed to others (mode {mode:o})")
+
+
+def check_database(config: Config) -> Iterator[Finding]:
+    """The database answers, its schema is current, and the credentials in it can be opened."""
+    path = config.storage.sqlite_path
+    if path is not None and not Path(path).exists():
+        yield Finding(Mark.BAD, "db", f"{path} does not exist yet: db upgrade makes it")
+        return
+    try:
+        yield from asyncio.run(_database(config))
+    except RainbowError as error:
+        yield Finding(Mark.BAD, "db", str(error))
+
+
+async def _database(config: Config) -> list[Finding]:
+    from rainbow_xmpp.store import Store
+
+    store = await Store.open(config.storage.url, require_schema=False)
+    try:
+        state = await store.schema_state(plugin_folders(config))
+        state.require()
+        found = [Finding(Mark.GOOD, "db", f"{shown_url(config)} is at {', '.join(sorted(state.current))}")]
+        return [*found, await _credentials(store, config)]
+    finally:
+        await store.close()
+
+
+async def _credentials(store: "Store", config: Config) -> Finding:
+    from rainbow_xmpp.cli.passwords import sealer_of
+
+    sealer = sealer_of(config)
+    for row in await store.credentials.sealed_otherwise(sealer.key_id):
+        sealer.open(row.key_id, row.sealed, row.account_id)
+    return Finding(Mark.GOOD, "db", "the credentials in it are sealed under a key that is here")

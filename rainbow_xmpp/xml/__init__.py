@@ -5,6 +5,8 @@ is Python with expat. `SCANNER` says which one is in use; the environment's `RAI
 for the pure one.
 """
 
+import os
+from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 from rainbow_xmpp.xml import names
@@ -17,12 +19,18 @@ from rainbow_xmpp.xml.model import (
     TokenKind,
     XmlLimits,
 )
-from rainbow_xmpp.xml.pure import Framer, View, scan, stamp
 from rainbow_xmpp.xml.stream_open import parse_stream_open
 from rainbow_xmpp.xml.tree import serialise
 from rainbow_xmpp.xml.view import parse
 
-SCANNER = "python"
+if TYPE_CHECKING or os.environ.get("RAINBOW_SCANNER") == "python":
+    from rainbow_xmpp.xml.pure import SCANNER, Framer, View, scan, stamp
+else:
+    try:
+        from rainbow_xmpp.xml.compiled import SCANNER, Framer, View, scan, stamp
+    except ImportError:
+        # Installed without a compiler.
+        from rainbow_xmpp.xml.pure import SCANNER, Framer, View, scan, stamp
 
 __all__ = [
     "DEFAULT_LIMITS",

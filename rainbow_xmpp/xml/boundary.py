@@ -7,10 +7,11 @@ therefore only lead to a refusal.
 import re
 from enum import IntEnum
 
+_NAME = re.compile(rb"<([^\s<>\"'/!?]+)")
 _CDATA = b"<![CDATA["
 _IN_TAG = re.compile(rb"""["'<>]""")
 # A whole start tag, for the usual case that all of it is here.
-WHOLE_TAG = re.compile(rb"""<[^<>"'/!?](?:[^<>"']++|"[^"<]*+"|'[^'<]*+')*+>""")
+_WHOLE_TAG = re.compile(rb"""<[^<>"'/!?](?:[^<>"']++|"[^"<]*+"|'[^'<]*+')*+>""")
 
 
 class Mode(IntEnum):
@@ -38,6 +39,8 @@ def advance(buffer: bytes | bytearray, pos: int, mode: int, depth: int) -> tuple
     of a `<![CDATA[` or `]]>` cut in two, and start tags, at most once more.
     """
     size = len(buffer)
+    if pos == 0 and depth == 0 and type(buffer) is bytes and _whole(buffer):
+        return size, DONE, 0
     while True:
         if mode == TEXT:
             pos = buffer.find(b"<", pos)
@@ -55,7 +58,7 @@ def advance(buffer: bytes | bytearray, pos: int, mode: int, depth: int) -> tuple
                 pos, mode = pos + 9, CDATA
             elif after == 0x3F:  # ?
                 return pos, RESTRICTED, depth
-            elif whole := WHOLE_TAG.match(buffer, pos):
+            elif whole := _WHOLE_TAG.match(buffer, pos):
                 pos = whole.end()
                 if buffer[pos - 2] != 0x2F:
                     depth += 1
@@ -96,3 +99,20 @@ def advance(buffer: bytes | bytearray, pos: int, mode: int, depth: int) -> tuple
             if pos < 0:
                 return size, mode, depth
             pos, mode = pos + 1, TAG
+
+
+def _whole(data: bytes) -> bool:
+    """Whether `data` is surely one whole element, if it is XML at all: the usual case, told without a walk.
+
+    So it is when it ends with an end tag of its first name and this name begins only one start tag: each
+    end tag needs its start tag. Without `<!` every `<` is markup. If it is not XML, the judge refuses it.
+    """
+    if data[-1:] != b">" or b"<!" in data or b"<?" in data:
+        return False
+    first = _NAME.match(data)
+    if not first:
+        return False
+    name = first[1]
+    if data.endswith(b"</" + name + b">"):
+        return data.count(b"<" + name) == 1
+    return data[-2:] == b"/>" and _WHOLE_TAG.fullmatch(data) is not None

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from rainbow_xmpp.errors import StreamCondition
 from rainbow_xmpp.xml import tags
-from rainbow_xmpp.xml.boundary import DONE, MALFORMED, RESTRICTED, TEXT, WHOLE_TAG, advance
+from rainbow_xmpp.xml.boundary import DONE, MALFORMED, RESTRICTED, TEXT, advance
 from rainbow_xmpp.xml.judge import refuse
 from rainbow_xmpp.xml.model import Token, TokenKind
 
@@ -68,22 +68,35 @@ class Framer:
 
     def pull(self) -> Token | None:
         """The next token, or None until more has been pushed; raises PeerViolation."""
-        buffer = self._buffer
-        start = self._start
-        if start == self._pos:
-            # Nothing of the next token has been looked at yet.
-            if self._state is TokenKind.CLOSE:
-                self._drop_all()
-                return None
-            if start == 0 and self._state is TokenKind.ELEMENT and type(buffer) is bytes and _whole(buffer):
-                self._start = self._pos = len(buffer)
-                return self._checked(Token(TokenKind.ELEMENT, buffer))
-            if not self._begin():
-                return None
-        return self._go_on()
+        if self._start == self._pos and not self._begin():
+            return None
+        self._pos, self._mode, self._depth = self._find(self._buffer, self._pos, self._mode, self._depth)
+        if self._mode == DONE:
+            return self._finished()
+        if self._mode == RESTRICTED:
+            refuse(StreamCondition.RESTRICTED_XML, "comment, processing instruction, DOCTYPE or entity")
+        if self._mode == MALFORMED:
+            refuse(StreamCondition.NOT_WELL_FORMED, "a < inside a tag")
+        self._check_size(self.pending)
+        return None
 
     def _begin(self) -> bool:
-        """Skip to the `<` of the next token and see what it is; False when more is needed."""
+        """Skip to the `<` of the next token, not looked at so far; False when more is needed."""
+        buffer = self._buffer
+        start = self._start
+        if start == len(buffer):
+            return False
+        if self._state is TokenKind.CLOSE:
+            self._drop_all()
+            return False
+        plain = self._state is TokenKind.ELEMENT and start + 1 < len(buffer) and buffer[start] == 0x3C
+        if plain and buffer[start + 1] not in b"/!?":
+            self._mode, self._depth = TEXT, 0
+            return True
+        return self._begin_unusual()
+
+    def _begin_unusual(self) -> bool:
+        buffer = self._buffer
         buffer = self._buffer
         start = self._skip_blanks()
         if self._state is TokenKind.OPEN and buffer[start : start + 2] == b"<?":
@@ -109,17 +122,6 @@ class Framer:
         self._depth = -1 if self._state is TokenKind.OPEN else 1 if head == b"</" else 0
         return True
 
-    def _go_on(self) -> Token | None:
-        self._pos, self._mode, self._depth = self._find(self._buffer, self._pos, self._mode, self._depth)
-        if self._mode == DONE:
-            return self._finished()
-        if self._mode == RESTRICTED:
-            refuse(StreamCondition.RESTRICTED_XML, "comment, processing instruction, DOCTYPE or entity")
-        if self._mode == MALFORMED:
-            refuse(StreamCondition.NOT_WELL_FORMED, "a < inside a tag")
-        self._check_size(self.pending)
-        return None
-
     def _finished(self) -> Token:
         data = bytes(self._buffer[self._start : self._pos])
         self._start = self._pos
@@ -134,11 +136,8 @@ class Framer:
                     "an end tag that does not belong to the stream's start tag",
                 )
             kind = self._state = TokenKind.CLOSE
-        return self._checked(Token(kind, data))
-
-    def _checked(self, token: Token) -> Token:
-        self._check_size(len(token.data))
-        return token
+        self._check_size(len(data))
+        return Token(kind, data)
 
     def _check_size(self, size: int) -> None:
         if size > self.max_bytes:
@@ -173,20 +172,3 @@ class Framer:
     def _drop_all(self) -> None:
         self._buffer = b""
         self._start = self._pos = 0
-
-
-def _whole(data: bytes) -> bool:
-    """Whether `data` is surely one whole element, if it is XML at all.
-
-    So it is when it ends with an end tag of its first name and this name begins only one start tag: each
-    end tag needs its start tag. Without `<!` every `<` is markup. If it is not XML after all, the judge
-    refuses it.
-    """
-    if data[-1:] != b">" or b"<!" in data:
-        return False
-    name = tags.name_of(data)
-    if not name:
-        return False
-    if data.endswith(b"</" + name + b">"):
-        return data.count(b"<" + name) == 1
-    return data[-2:] == b"/>" and WHOLE_TAG.fullmatch(data) is not None

@@ -12,7 +12,9 @@ from rainbow_xmpp.xml.model import DEFAULT_LIMITS, NO_LIMITS, Child, Marks, XmlL
 from rainbow_xmpp.xml.tags import marks_of, start_tag_end
 from rainbow_xmpp.xml.view import ViewQuestions, judge
 
-__all__ = ["Framer", "View", "scan", "stamp"]
+SCANNER = "python"
+
+__all__ = ["SCANNER", "Framer", "View", "scan", "stamp"]
 
 _LANG = names.XML + SEPARATOR + "lang"
 

@@ -86,6 +86,8 @@ def _start_tag(node: Element, outer_ns: str) -> tuple[str, str, str]:
     made_up: dict[str, str] = {}
     for key, value in node.items():
         attr_ns, attr = _split(key)
+        if attr == "xmlns" and not attr_ns:
+            raise LocalMisuse("namespaces are declared by the writer alone")
         if attr_ns == names.XML:
             attr = f"xml:{attr}"
         elif attr_ns:
@@ -105,6 +107,6 @@ def _split(tag: object) -> tuple[str, str]:
     if tag == "xml:lang":
         return names.XML, "lang"
     ns, brace, name = tag[1:].rpartition("}") if tag.startswith("{") else ("", "}", tag)
-    if not brace or not _NAME(name) or name == "xmlns" or ns == names.XMLNS:
+    if not brace or not _NAME(name) or ns == names.XMLNS:
         raise LocalMisuse(f"not a name of an element or attribute: {tag!r}")
     return ns, name

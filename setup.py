@@ -1,0 +1,19 @@
+"""The one part of the build that setup.cfg cannot say: the compiled XML scanner.
+
+It is optional: without a compiler or Python's headers the installation succeeds, and Python with expat
+does its work.
+"""
+
+from setuptools import Extension, setup
+
+setup(
+    ext_modules=[
+        Extension(
+            "rainbow_xmpp.xml._scan",
+            ["rainbow_xmpp/xml/_scan.c"],
+            depends=["rainbow_xmpp/xml/scanner.h"],
+            extra_compile_args=["-O2", "-fno-strict-aliasing"],
+            optional=True,
+        )
+    ]
+)

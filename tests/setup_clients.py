@@ -1,8 +1,8 @@
 """Installs the XMPP clients that the interop tests drive, once, into tests/.cache.
 
-`python -m tests.setup_clients` does it beforehand; otherwise the first test that needs a client does. Each folder is
-guarded by a lock, so that parallel tests wait for one installation, and is made anew when what it holds is asked for
-differently. Everything comes from pip and npm by package name.
+`python -m tests.setup_clients` does it beforehand; otherwise the first test that needs a client does.
+Each folder is guarded by a lock, so that parallel tests wait for one installation, and is made anew when
+other versions are asked for. Everything comes from pip and npm by package name.
 """
 
 import fcntl
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def _installed(name: str, inputs: Sequence[Path], version: str, install: Callable[[Path], None]) -> Path:
-    """The folder `tests/.cache/<name>`, filled by `install` if its stamp does not fit the inputs and version."""
+    """`tests/.cache/<name>`, filled by `install` unless its stamp fits."""
     wanted = hashlib.sha256(version.encode())
     for file in inputs:
         wanted.update(file.read_bytes())

@@ -1,4 +1,5 @@
 """aioxmpp over direct TLS: a client of the interop tests, run by the Python of its own environment."""
+# mypy: disable-error-code="import-not-found, misc"
 
 import asyncio
 import sys
@@ -100,7 +101,7 @@ class Driver:
         peer = ("127.0.0.1", port, aioxmpp.connector.XMPPOverTLSConnector())
         self.client = client = aioxmpp.PresenceManagedClient(address, layer, override_peer=[peer])
         client.backoff_start = timedelta(seconds=0.2)
-        client.resumption_timeout = timedelta(0)
+        client.resumption_timeout = 0
         outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._listen(outcome)
         client.presence = aioxmpp.PresenceState(available=True)
@@ -113,6 +114,8 @@ class Driver:
         messages = client.summon(aioxmpp.dispatcher.SimpleMessageDispatcher)
 
         def online() -> None:
+            for item in self.roster.items.values():
+                self._on_entry(item)
             emit("online", jid=str(client.local_jid))
             if not outcome.done():
                 outcome.set_result(None)
@@ -129,6 +132,8 @@ class Driver:
         self.roster.on_entry_added.connect(self._on_entry)
         self.roster.on_entry_subscription_state_changed.connect(self._on_entry)
         presence.on_available.connect(lambda jid, _: self._on_presence(jid, "available"))
+        # It remembers presence over a lost stream, so who is seen again has "changed".
+        presence.on_changed.connect(lambda jid, _: self._on_presence(jid, "available"))
         presence.on_unavailable.connect(lambda jid, _: self._on_presence(jid, "unavailable"))
         messages.register_callback(aioxmpp.MessageType.CHAT, None, self._on_message)
 

@@ -64,6 +64,7 @@ AIOXMPP = Kind("aioxmpp", "tls", ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-
 XMPP_CLIENT = Kind("xmpp.js", "wss", ("SCRAM-SHA-1", "PLAIN"), lambda: _node("xmpp_client.mjs"))
 STANZA = Kind("stanza", "wss", ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"), lambda: _node("stanza.mjs"))
 STROPHE = Kind("strophe", "wss", ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"), lambda: _node("strophe.mjs"))
+CONVERSE = Kind("Converse", "wss", ("SCRAM", "PLAIN"), lambda: _node("converse.mjs"), by_email=False)
 KINDS = (SLIXMPP, AIOXMPP, XMPP_CLIENT, STANZA, STROPHE)
 
 
@@ -86,8 +87,9 @@ class Client:
         port: int | None = None,
         username: str | None = None,
         mechanism: str | None = None,
+        **more: str,
     ) -> str:
-        """Comes online and returns the full JID; raises `ClientFailed`. No `mechanism` is the library's choice."""
+        """Comes online, returns the full JID; raises `ClientFailed`. No `mechanism`: the library chooses."""
         port = port or endpoint.port
         await self.do(
             "login",
@@ -100,6 +102,7 @@ class Client:
             password=person.password,
             mechanism=mechanism,
             resource="interop",
+            **more,
         )
         return await self.wait_online()
 
@@ -120,7 +123,7 @@ class Client:
             raise ClientFailed(answer["reason"], self._log_tail())
 
     async def wait(self, event: str, *, timeout: float = TIMEOUT_S, **fields: Any) -> Event:
-        """The oldest event with this name and these fields; others stay pending. (`from_` stands for `from`.)"""
+        """The oldest event with this name and these fields (`from_` is `from`); others stay pending."""
         wanted = {"event": event, **{name.rstrip("_"): value for name, value in fields.items()}}
         return await self.wait_for(lambda e: wanted.items() <= e.items(), str(wanted), timeout)
 
@@ -153,6 +156,11 @@ class Client:
         return self.log_file.read_text(errors="replace")[-6000:]
 
 
+def _environ(kind: Kind, endpoint: Endpoint) -> dict[str, str]:
+    environ = os.environ | {"PYTHONPATH": str(ROOT), "NODE_EXTRA_CA_CERTS": str(endpoint.ca_file)}
+    return environ | {"CHROMIUM": str(setup_clients.chromium_program())} if kind is CONVERSE else environ
+
+
 @asynccontextmanager
 async def running(kind: Kind, endpoint: Endpoint, folder: Path) -> AsyncIterator[Client]:
     """Starts a client's process; it is ended however the test ends."""
@@ -165,7 +173,7 @@ async def running(kind: Kind, endpoint: Endpoint, folder: Path) -> AsyncIterator
             stdout=asyncio.subprocess.PIPE,
             stderr=log,
             cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "NODE_EXTRA_CA_CERTS": str(endpoint.ca_file)},
+            env=_environ(kind, endpoint),
             start_new_session=True,
         )
     client = Client(kind, process, log_file)

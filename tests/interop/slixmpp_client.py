@@ -2,9 +2,10 @@
 
 import asyncio
 import sys
+from pathlib import Path
 from typing import Any
 
-from slixmpp import ClientXMPP
+from slixmpp import JID, ClientXMPP
 
 from tests.interop.json_lines import emit, serve
 
@@ -19,9 +20,9 @@ class Client(ClientXMPP):
         node = "" if "@" in username else f"{username}@"
         super().__init__(f"{node}{domain}/{resource}", password, sasl_mech=mechanism)
         self.credentials["username"] = username
-        self.port, self.ca_certs = port, ca_file
+        self.port, self.ca_certs = port, Path(ca_file)
         self.enable_starttls = self.enable_plaintext = False
-        self.auto_authorize = self.auto_subscribe = None
+        self.auto_authorize = None
         self.leaving = False
         self.outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         for event, handler in (
@@ -41,6 +42,8 @@ class Client(ClientXMPP):
 
     async def on_session(self, _: Any) -> None:
         await self.get_roster()
+        for jid in self.client_roster:
+            emit("roster", jid=jid, subscription=self.client_roster[jid]["subscription"])
         self.send_presence()
         emit("online", jid=self.boundjid.full)
         if not self.outcome.done():
@@ -89,7 +92,7 @@ class Driver:
         self.client.send_presence(pto=to, ptype="subscribed")
 
     async def message(self, to: str, body: str) -> None:
-        self.client.send_message(mto=to, mbody=body, mtype="chat")
+        self.client.send_message(mto=JID(to), mbody=body, mtype="chat")
 
     async def logout(self) -> None:
         self.client.leaving = True

@@ -58,13 +58,13 @@ serve({
     const mechanisms = account.mechanism ? [only[account.mechanism]] : undefined;
     connection = new Strophe.Connection(account.url, { mechanisms });
     return new Promise((resolve, reject) => {
-      const onStatus = (status, reason) => {
+      const onStatus = (status, reason, answer) => {
         if (status === Status.CONNECTED) {
           comeOnline();
           resolve();
         } else if (status === Status.AUTHFAIL) {
           leaving = true;
-          reject(new Error(reason));
+          reject(new Error(reason ?? answer?.firstElementChild?.tagName));
         } else if (status === Status.DISCONNECTED) {
           emit("offline");
           if (!leaving) setTimeout(connect, RETRY_MS, account, onStatus);

@@ -1,0 +1,83 @@
+"""Converse in headless Chromium, on a page of another origin, chats with slixmpp."""
+
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import setup_clients
+from tests.interop.client import CONVERSE, Client, ClientFailed, running
+from tests.interop.page import serving
+from tests.interop.relay import Relay
+from tests.interop.scenario import become_friends, chat, leave, lose_connection
+from tests.process import ChatServer, Person
+
+SCREENSHOTS = setup_clients.CACHE / "screenshots"
+
+
+@pytest.fixture(scope="session")
+def converse_page(page_listener: socket.socket, page_origin: str) -> Iterator[str]:
+    """The address of the page with Converse."""
+    with serving(page_listener):
+        yield f"{page_origin}/"
+
+
+@pytest.fixture
+async def browser(server: ChatServer, tmp_path: Path) -> AsyncIterator[Client]:
+    """Converse, not logged in yet."""
+    async with running(CONVERSE, server.endpoint, tmp_path) as client:
+        yield client
+
+
+async def take_screenshot(browser: Client, name: str) -> Path:
+    """Saves what the browser shows as tests/.cache/screenshots/<name>.png."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    file = SCREENSHOTS / f"{name}.png"
+    file.unlink(missing_ok=True)
+    await browser.do("screenshot", path=str(file))
+    return file
+
+
+@pytest.mark.parametrize("mechanism", CONVERSE.mechanisms)
+async def test_friends_chat_across_a_lost_connection(
+    server: ChatServer,
+    people: tuple[Person, Person],
+    peer: Client,
+    browser: Client,
+    line: Relay,
+    converse_page: str,
+    mechanism: str,
+) -> None:
+    person, friend = people
+    await browser.login(person, server.endpoint, port=line.port, mechanism=mechanism, page_url=converse_page)
+    await become_friends(browser, person, peer, friend)
+    await chat(browser, peer)
+    await lose_connection(browser, person, line, peer, friend)
+    await chat(browser, peer)
+    picture = await take_screenshot(browser, f"converse-{mechanism.lower()}")
+    await leave(browser, peer)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+async def test_a_request_is_accepted_by_pressing_a_button(
+    server: ChatServer, people: tuple[Person, Person], peer: Client, browser: Client, converse_page: str
+) -> None:
+    person, friend = people
+    await browser.login(person, server.endpoint, page_url=converse_page)
+    await peer.do("subscribe", to=person.jid)
+    await browser.wait("subscription-request", from_=friend.jid)
+    await browser.do("accept", to=friend.jid)
+    await peer.wait("presence", from_=browser.jid, type="available")
+    item = await peer.wait("roster", jid=person.jid, subscription="to")
+    await leave(browser, peer)
+    assert item["jid"] == person.jid
+
+
+async def test_a_wrong_password_is_shown_at_the_form(
+    server: ChatServer, people: tuple[Person, Person], browser: Client, converse_page: str
+) -> None:
+    person = people[0]
+    wrong = Person(person.localpart, person.email, person.company, f"{person.password}x", person.domain)
+    with pytest.raises(ClientFailed, match="incorrect"):
+        await browser.login(wrong, server.endpoint, page_url=converse_page)

@@ -1,4 +1,4 @@
-"""The states between two people and what moves them (RFC 6121 appendix A): tables, and items walked along them.
+"""The states between two people and what moves them (RFC 6121 appendix A): tables, and a walk along them.
 
 Pure: an item of a roster comes in, a decision goes out. None stands for a contact of whom nothing is kept,
 which is the state "None".

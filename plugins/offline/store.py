@@ -1,0 +1,132 @@
+"""The messages that wait for people who are not online."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from rainbow_xmpp.store import Store
+from rainbow_xmpp.store.batch import Batcher
+from rainbow_xmpp.store.keys import owner_list, owners
+from rainbow_xmpp.store.people import LONG_ID
+from rainbow_xmpp.store.tables import people_table, users
+
+messages = people_table(
+    "offline_messages",
+    sa.Column("id", LONG_ID, primary_key=True, autoincrement=True),
+    sa.Column("stanza", sa.LargeBinary(), nullable=False),
+    key=None,
+)
+
+_m = messages.c
+_OWNED = sa.and_(_m.company_id == sa.bindparam("company"), _m.owner_id == sa.bindparam("owner"))
+_INSERT = sa.insert(messages)
+_LOAD = (
+    sa.select(_m.id, _m.created_at, _m.stanza)
+    .where(_OWNED, _m.id > sa.bindparam("after"))
+    .order_by(_m.id)
+    .limit(sa.bindparam("most"))
+)
+_COUNT = sa.select(sa.func.count()).select_from(messages).where(_OWNED)
+_FORGET = sa.delete(messages).where(_OWNED, _m.id <= sa.bindparam("up_to"))
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A message that waits: its place in the row, when it came (Unix time in seconds), and its bytes."""
+
+    id: int
+    at: int
+    stanza: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Arrival:
+    company_id: str
+    owner_id: str
+    stanza: bytes = field(repr=False)
+    most: int
+
+
+class OfflineMessages:
+    """Kept until they were delivered: load, deliver, and only then forget.
+
+    Messages that come while one transaction runs go into the next one together.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._arrivals: Batcher[_Arrival, bool] = Batcher(self._keep_all)
+        asked = owners(store.dialect)
+        waiting = (
+            sa.select(sa.func.count())
+            .where(_m.company_id == asked.c.company_id, _m.owner_id == asked.c.owner_id)
+            .scalar_subquery()
+        )
+        self._who = sa.select(asked.c.company_id, asked.c.owner_id, users.c.region, waiting).select_from(
+            asked.join(
+                users,
+                sa.and_(users.c.company_id == asked.c.company_id, users.c.id == asked.c.owner_id),
+            )
+        )
+
+    async def keep(self, company_id: str, owner_id: str, stanza: bytes, *, most: int) -> bool:
+        """Keep a message; it is on the disk when this returns True.
+
+        False: the owner has `most` messages waiting already, or does not exist.
+        """
+        return bool(await self._arrivals.get(_Arrival(company_id, owner_id, stanza, most)))
+
+    async def load(self, company_id: str, owner_id: str, *, after: int = 0, most: int = 100) -> list[Kept]:
+        """The oldest messages after that one; ask again with the last one's id while any come."""
+        parameters = {"company": company_id, "owner": owner_id, "after": after, "most": most}
+        async with self._store.read() as connection:
+            return [Kept(*row) for row in await connection.execute(_LOAD, parameters)]
+
+    async def forget(self, company_id: str, owner_id: str, up_to: int) -> int:
+        """Drop the messages up to this id, which were delivered; returns how many."""
+        parameters = {"company": company_id, "owner": owner_id, "up_to": up_to}
+        async with self._store.write() as connection:
+            return (await connection.execute(_FORGET, parameters)).rowcount
+
+    async def count(self, company_id: str, owner_id: str) -> int:
+        """How many messages wait for this person."""
+        async with self._store.read() as connection:
+            result = await connection.execute(_COUNT, {"company": company_id, "owner": owner_id})
+            return int(result.scalar_one())
+
+    async def expire(self, before: int) -> int:
+        """Drop every message that came before this Unix time (seconds); returns how many."""
+        async with self._store.write() as connection:
+            return (await connection.execute(sa.delete(messages).where(_m.created_at < before))).rowcount
+
+    async def close(self) -> None:
+        """Wait until what came is on the disk."""
+        await self._arrivals.close()
+
+    async def _keep_all(self, arrivals: Sequence[_Arrival]) -> Mapping[_Arrival, bool]:
+        pairs = sorted({(arrival.company_id, arrival.owner_id) for arrival in arrivals})
+        at = int(self._store.now())
+        rows: list[dict[str, object]] = []
+        kept: dict[_Arrival, bool] = {}
+        async with self._store.write() as connection:
+            found = await connection.execute(self._who, owner_list(self._store.dialect, pairs))
+            homes = {(company, owner): [region, waiting] for company, owner, region, waiting in found}
+            for arrival in arrivals:
+                home = homes.get((arrival.company_id, arrival.owner_id))
+                if home is None or home[1] >= arrival.most:
+                    continue
+                home[1] += 1
+                kept[arrival] = True
+                rows.append(
+                    {
+                        "company_id": arrival.company_id,
+                        "owner_id": arrival.owner_id,
+                        "region": home[0],
+                        "created_at": at,
+                        "stanza": arrival.stanza,
+                    }
+                )
+            if rows:
+                await connection.execute(_INSERT, rows)
+        return kept

@@ -1,0 +1,52 @@
+"""What clients keep with their accounts, by the name of the outermost element."""
+
+import sqlalchemy as sa
+
+from rainbow_xmpp.store import Store
+from rainbow_xmpp.store.ownership import owned_by
+from rainbow_xmpp.store.tables import people_table
+from rainbow_xmpp.store.upsert import upsert
+
+MAX_ELEMENT_NAME = 1024
+
+elements = people_table(
+    "private_xml",
+    sa.Column("element", sa.String(MAX_ELEMENT_NAME), nullable=False),
+    sa.Column("data", sa.LargeBinary(), nullable=False),
+    key=("element",),
+)
+
+_e = elements.c
+_OWNED = sa.and_(_e.company_id == sa.bindparam("company"), _e.owner_id == sa.bindparam("owner"))
+_GET = sa.select(_e.data).where(_OWNED, _e.element == sa.bindparam("name"))
+_OTHERS = sa.select(sa.func.count()).select_from(elements).where(_OWNED, _e.element != sa.bindparam("name"))
+
+
+class PrivateXml:
+    """One piece of XML for each element name of an account."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def get(self, company_id: str, owner_id: str, element: str) -> bytes | None:
+        """What was kept under this name (`{namespace}tag`)."""
+        parameters = {"company": company_id, "owner": owner_id, "name": element}
+        async with self._store.read() as connection:
+            data: bytes | None = (await connection.execute(_GET, parameters)).scalar_one_or_none()
+            return data
+
+    async def put(self, company_id: str, owner_id: str, element: str, data: bytes, *, most: int) -> bool:
+        """Keep this under its name in place of what was there before.
+
+        False: the account has `most` other names already, or the name is too long. Raises NotFound.
+        """
+        if len(element) > MAX_ELEMENT_NAME:
+            return False
+        parameters = {"company": company_id, "owner": owner_id, "name": element}
+        async with self._store.write() as connection:
+            row = await owned_by(connection, company_id, owner_id, self._store.now())
+            if (await connection.execute(_OTHERS, parameters)).scalar_one() >= most:
+                return False
+            statement = upsert(self._store.dialect, elements, ("data",))
+            await connection.execute(statement, row | {"element": element, "data": data})
+        return True

@@ -1,0 +1,1 @@
+"""The old vCard: who somebody is, with a picture (XEP-0054)."""

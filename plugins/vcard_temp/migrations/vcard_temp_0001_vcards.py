@@ -1,0 +1,20 @@
+"""One vCard for each account."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from rainbow_xmpp.store.people import people_columns, people_constraints
+
+revision = "vcard_temp_0001"
+down_revision = None
+branch_labels = ("plugin_vcard_temp",)
+depends_on = ("core_0001",)
+
+
+def upgrade() -> None:
+    op.create_table(
+        "vcards",
+        *people_columns(),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        *people_constraints("vcards", ()),
+    )

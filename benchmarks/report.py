@@ -1,0 +1,109 @@
+"""The tables for people. The ratio is to our server in the same run and over the same transport."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.scenarios import Row
+from benchmarks.servers import Rainbow
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """`columns` are (key, heading, decimals); the ratio is made from `main`."""
+
+    title: str
+    main: str
+    columns: tuple[tuple[str, str, int], ...]
+
+
+PER_ITEM = (("user_us", "user", 1), ("system_us", "sys", 1))
+LATENCY = (("p50_ms", "p50 ms", 2), ("p99_ms", "p99 ms", 2))
+TABLES = {
+    "chat": Table(
+        "Chat at saturation: CPU µs of the server per delivered message",
+        "cpu_us",
+        (
+            ("cpu_us", "CPU µs", 1),
+            *PER_ITEM,
+            ("spread_percent", "±%", 0),
+            ("per_second", "msgs/s", 0),
+            *LATENCY,
+        ),
+    ),
+    "open": Table(
+        "Chat at a fixed rate: latency, and CPU µs per delivered message",
+        "cpu_us",
+        (("cpu_us", "CPU µs", 1), *PER_ITEM, ("per_second", "msgs/s", 0), *LATENCY),
+    ),
+    "idle": Table(
+        "Idle sessions: KiB of resident memory for each",
+        "kib_per_session",
+        (
+            ("kib_per_session", "KiB/session", 1),
+            ("rss_before_mib", "before MiB", 1),
+            ("rss_after_mib", "after MiB", 1),
+            ("pss_after_mib", "PSS MiB", 1),
+            ("idle_cpu_percent", "CPU %", 2),
+        ),
+    ),
+    "login": Table(
+        "Full logins: CPU ms of the server for each",
+        "cpu_ms",
+        (("cpu_ms", "CPU ms", 2), ("per_second", "logins/s", 0), *LATENCY),
+    ),
+    "presence": Table(
+        "Presence fan-out: CPU µs of the server per delivered copy",
+        "cpu_us",
+        (("cpu_us", "CPU µs", 1), *PER_ITEM, ("per_second", "copies/s", 0), *LATENCY),
+    ),
+}
+
+
+def render(rows: Sequence[Row]) -> str:
+    """All tables that have rows, then what went wrong and what needs saying."""
+    parts = [
+        _table(table, chosen)
+        for scenario, table in TABLES.items()
+        if (chosen := [row for row in rows if row.scenario == scenario])
+    ]
+    for heading, attribute in (("FAILURES", "failures"), ("Notes", "notes")):
+        lines = [
+            f"  {row.scenario}, {row.server}, {row.transport}: {text}"
+            for row in rows
+            for text in dict.fromkeys(getattr(row, attribute))
+        ]
+        if lines:
+            parts.append("\n".join([heading, *lines]))
+    if negotiated := _negotiated(rows):
+        parts.append("\n".join(["Negotiated", *negotiated]))
+    return "\n\n".join(parts)
+
+
+def _negotiated(rows: Sequence[Row]) -> list[str]:
+    """What each server agreed to, since TLS versions and SASL mechanisms cost differently."""
+    return list(dict.fromkeys(f"  {row.server}: {run['negotiated']}" for row in rows for run in row.runs))
+
+
+def _table(table: Table, rows: Sequence[Row]) -> str:
+    ours = {row.transport: row.values.get(table.main, 0.0) for row in rows if row.server == Rainbow.label}
+    head = ["server", "over", *(heading for _, heading, _ in table.columns), *(["ratio"] if ours else [])]
+    lines = [head]
+    for row in rows:
+        cells = [
+            f"{row.values[key]:,.{places}f}" if key in row.values else "-" for key, _, places in table.columns
+        ]
+        lines.append([row.server, row.transport, *cells, *([_ratio(row, table, ours)] if ours else [])])
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    body = [
+        "  ".join(
+            cell.ljust(w) if i < 2 else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    ]
+    return "\n".join([table.title, body[0], "-" * len(body[0]), *body[1:]])
+
+
+def _ratio(row: Row, table: Table, ours: dict[str, float]) -> str:
+    base, value = ours.get(row.transport), row.values.get(table.main)
+    return f"{value / base:.2f}" if base and value is not None else "-"

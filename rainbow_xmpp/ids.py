@@ -21,3 +21,8 @@ def new_resource_suffix() -> str:
 def new_stream_id() -> str:
     """The `id` of a stream: unpredictable (RFC 6120 §4.7.3)."""
     return secrets.token_urlsafe(12)
+
+
+def new_nonce() -> str:
+    """The server's part of a SCRAM nonce: 144 bits, printable, without a comma (RFC 5802 §5.1)."""
+    return secrets.token_urlsafe(18)

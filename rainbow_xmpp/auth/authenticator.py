@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from rainbow_xmpp.auth.cache import VerifiedPasswords
 from rainbow_xmpp.auth.credentials import (
     ScramKeys,
     Verifier,
@@ -16,10 +15,10 @@ from rainbow_xmpp.auth.credentials import (
     derive,
     fake_keys,
 )
-from rainbow_xmpp.auth.hash_pool import HashPool, HashPoolFull
+from rainbow_xmpp.auth.pool import HashPool, PoolFull
 from rainbow_xmpp.auth.seal import Sealer
-from rainbow_xmpp.auth.secret import Secret
 from rainbow_xmpp.auth.throttle import Throttle
+from rainbow_xmpp.auth.verified import VerifiedPasswords
 from rainbow_xmpp.sasl import FailureCondition
 from rainbow_xmpp.store.values import Account, LoginRecord
 
@@ -46,89 +45,125 @@ WRONG = Refused(FailureCondition.NOT_AUTHORIZED)
 LATER = Refused(FailureCondition.TEMPORARY_AUTH_FAILURE)
 
 
-class LoginStore(Protocol):
-    """What logins need of the store."""
+class Accounts(Protocol):
+    """What logins need of the store's accounts."""
 
     async def for_login(self, identifier: str) -> LoginRecord | None: ...
 
+
+class Adopting(Protocol):
+    """What logins need of the store's credentials."""
+
     async def replace_imported(self, account: Account, sealed: bytes, key_id: str) -> None: ...
+
+
+class Attempts:
+    """Login attempts of each source in the current minute. 0 = no limit."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute = per_minute
+        self._minute = 0
+        self._counts: dict[str, int] = {}
+
+    def allow(self, source: str, now: float) -> bool:
+        """Count an attempt; False when the source had its share of this minute."""
+        if not self._per_minute:
+            return True
+        minute = int(now // 60)
+        if minute != self._minute:
+            self._minute = minute
+            self._counts.clear()
+        count = self._counts.get(source, 0) + 1
+        self._counts[source] = count
+        return count <= self._per_minute
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """What keeps logins from being guessed or flooded."""
+
+    throttle: Throttle
+    attempts: Attempts
+    pool: HashPool
+    verified: VerifiedPasswords
 
 
 class Authenticator:
     """Shared by all logins of a server; keeps no state of one attempt.
 
     Somebody who does not exist costs and looks the same as somebody whose password is wrong: keys are made up
-    from the name (RFC 5802 has no other way), and a password is hashed against them.
+    from the name, and a password is hashed against them.
     """
 
     def __init__(
         self,
-        store: LoginStore,
+        accounts: Accounts,
+        credentials: Adopting,
         sealer: Sealer,
-        throttle: Throttle,
-        pool: HashPool,
-        cache: VerifiedPasswords,
+        guards: Guards,
         *,
-        secret: bytes,
         iterations: int,
         clock: Callable[[], float],
-        spawn: Callable[[Awaitable[None]], None],
     ) -> None:
-        """`secret` (32 bytes) makes up the salts of unknown names; it must not change at a restart."""
-        self._store = store
+        """`clock` gives seconds of a monotonic clock."""
+        self._accounts = accounts
+        self._credentials = credentials
         self._sealer = sealer
-        self._throttle = throttle
-        self._pool = pool
-        self._cache = cache
-        self._secret = secret
+        self._throttle = guards.throttle
+        self._attempts = guards.attempts
+        self._pool = guards.pool
+        self._verified = guards.verified
+        # Made-up salts must be the same after a restart, or they would give themselves away.
+        self._secret = sealer.secret_for("made-up salts")
         self._iterations = iterations
         self._clock = clock
-        self.spawn = spawn
 
     async def scram_keys(self, names: tuple[str, ...], hash_name: str, source: str) -> Found | Refused:
         """The keys of the first of these names that somebody has."""
-        if not self._throttle.may_try(names[-1], source, self._clock()):
+        if not self._may_try(names[-1], source):
             return LATER
         record = await self._record(names)
         if record is None or record.sealed is None or record.key_id is None:
             # Also for a hash brought from elsewhere: it is replaced at the first login with PLAIN.
             return Found(None, self._made_up(names[-1], hash_name))
         verifier = self._sealer.open(record.key_id, record.sealed, record.account.id)
-        return Found(record.account, verifier.sha256 if hash_name == "sha256" else verifier.sha1)
+        return Found(record.account, verifier.keys(hash_name))
 
-    async def check_password(
-        self, names: tuple[str, ...], password: Secret, source: str
-    ) -> Account | Refused:
+    async def check_password(self, names: tuple[str, ...], password: str, source: str) -> Account | Refused:
         """The account with one of these names, when the password is right."""
-        name = names[-1]
-        if not self._throttle.may_try(name, source, self._clock()):
+        if not self._may_try(names[-1], source):
             return LATER
         record = await self._record(names)
         try:
-            is_right = await self._is_right(record, name, password)
-        except HashPoolFull:
+            is_right = await self._is_right(record, names[-1], password)
+        except PoolFull:
             return LATER
-        if record is None or not is_right:
-            self.failed(name, source)
-            return WRONG
-        return record.account
+        return record.account if record is not None and is_right else WRONG
 
     def failed(self, name: str, source: str) -> None:
         """A password or proof was wrong."""
         self._throttle.failed(name, source, self._clock())
 
-    def succeeded(self, account: Account, source: str) -> None:
+    def succeeded(self, name: str, source: str) -> None:
         """A login was completed."""
-        self._throttle.succeeded(account.localpart, source)
+        self._throttle.succeeded(name, source)
+
+    def forget(self, account_id: str) -> None:
+        """The account was changed: what is remembered of its password is void."""
+        self._verified.forget(account_id)
+
+    def _may_try(self, name: str, source: str) -> bool:
+        now = self._clock()
+        return self._attempts.allow(source, now) and not self._throttle.wait_s(name, source, now)
 
     async def _record(self, names: tuple[str, ...]) -> LoginRecord | None:
         for name in names:
-            record = await self._store.for_login(name)
+            record = await self._accounts.for_login(name)
             if record is not None:
                 return record if record.account.may_log_in else None
         return None
 
-    async def _is_right(self, record: LoginRecord | None, name: str, password: Secret) -> bool:
+    async def _is_right(self, record: LoginRecord | None, name: str, password: str) -> bool:
         if record is not None and record.sealed is None and record.imported_hash is not None:
             return await self._check_imported(record, password)
         if record is None or record.sealed is None or record.key_id is None:
@@ -136,21 +171,21 @@ class Authenticator:
             await self._pool.run(check_password, made_up, password)
             return False
         account = record.account
-        if self._cache.knows(account.id, account.epoch, password):
+        if self._verified.knows(account.id, account.epoch, password):
             return True
         verifier = self._sealer.open(record.key_id, record.sealed, account.id)
         is_right = await self._pool.run(check_password, verifier, password)
         if is_right:
-            self._cache.remember(account.id, account.epoch, password)
+            self._verified.remember(account.id, account.epoch, password)
         return is_right
 
-    async def _check_imported(self, record: LoginRecord, password: Secret) -> bool:
+    async def _check_imported(self, record: LoginRecord, password: str) -> bool:
         assert record.imported_hash is not None
         if not await self._pool.run(check_imported, record.imported_hash, password):
             return False
         verifier = await self._pool.run(derive, password, self._iterations)
         key_id, sealed = self._sealer.seal(verifier, record.account.id)
-        await self._store.replace_imported(record.account, sealed, key_id)
+        await self._credentials.replace_imported(record.account, sealed, key_id)
         log.info("the imported password hash of %s was replaced by SCRAM keys", record.account.id)
         return True
 

@@ -1,0 +1,37 @@
+"""Which plugins run, and with which options: `[plugins.<name>]` held against what each plugin declares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rainbow_xmpp.config import Config, ConfigProblems, PluginTable, Problem, Table, did_you_mean, section
+from rainbow_xmpp.plugin.base import Plugin, PluginOptions
+from rainbow_xmpp.plugin.manager import find_plugins
+
+
+def select_plugins(config: Config) -> Mapping[type[Plugin], PluginOptions]:
+    """Every plugin that is found and not switched off. Raises ConfigProblems with all that is wrong."""
+    found = find_plugins(config.plugin_paths)
+    problems: list[Problem] = []
+    for name, table in config.plugins.items():
+        if name not in found:
+            text = f'there is no plugin called "{name}"{did_you_mean(name, found)}'
+            problems.append(Problem(table.origins[""], f"plugins.{name}", text))
+    chosen: dict[type[Plugin], PluginOptions] = {}
+    for name, cls in sorted(found.items()):
+        options, wrong = _options(cls, config.plugins.get(name))
+        problems += wrong
+        if options is not None and options.enabled:
+            chosen[cls] = options
+    if problems:
+        raise ConfigProblems(problems)
+    return chosen
+
+
+def _options(cls: type[Plugin], table: PluginTable | None) -> tuple[PluginOptions | None, list[Problem]]:
+    if table is None:
+        return cls.Options(), []
+    prefix = f"plugins.{table.name}"
+    origins = {f"{prefix}.{key}" if key else prefix: origin for key, origin in table.origins.items()}
+    values = {**table.values, "enabled": table.enabled}
+    return section(cls.Options, Table(prefix, values, origins, table.origins[""]))

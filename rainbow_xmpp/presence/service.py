@@ -1,0 +1,221 @@
+"""Presence of sessions: broadcast, probes, directed presence, and the end of a session (RFC 6121 §4)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from rainbow_xmpp.errors import Condition, StanzaError
+from rainbow_xmpp.plugin.events import BecameAvailable, Event, SessionEnded
+from rainbow_xmpp.router.passage import Outcome, Passage
+from rainbow_xmpp.router.pipeline import ABSENT, Pipeline
+from rainbow_xmpp.session import Home, Session, SessionTable
+from rainbow_xmpp.stanza import presence, with_to
+from rainbow_xmpp.xml import View, names, scan, stamp
+
+DIRECTED_LIMIT = 1000
+"""So many people may have directed presence of one session at a time; somebody has to tell them all of its end."""
+
+
+class Subscriptions(Protocol):
+    """What the roster does for presence."""
+
+    async def load(self, home: Home) -> None:
+        """Fill a home's `subscribers`, `contacts` and `requests` from the roster."""
+
+    def outbound(self, session: Session, view: View, to: str) -> Awaitable[None] | None:
+        """A subscription stanza from one of our sessions."""
+
+    async def inbound(self, passage: Passage) -> Outcome:
+        """A subscription stanza for one of our accounts, let through by the gate."""
+
+
+class PresenceService:
+    """Decides who hears of a session; sends through the pipeline like everybody else."""
+
+    def __init__(
+        self,
+        sessions: SessionTable,
+        pipeline: Pipeline,
+        subscriptions: Subscriptions,
+        tell: Callable[[Event], Awaitable[None] | None],
+        spawn: Callable[[Awaitable[None]], None],
+    ) -> None:
+        self._sessions = sessions
+        self._pipeline = pipeline
+        self._subscriptions = subscriptions
+        self._tell = tell
+        self._spawn = spawn
+
+    # -- from our sessions -----------------------------------------------------------------------------
+
+    def broadcast(self, session: Session, view: View) -> Awaitable[None] | None:
+        """Presence without `to`: for all who subscribed, and the account's other sessions (§4.2, §4.4, §4.5)."""
+        data = stamp(view, from_=session.full)
+        if view.attrs.get("type") == "unavailable":
+            self._unavailable(session, view, data)
+            return None
+        priority = _priority(view)
+        if session.home.is_loaded:
+            return self._available(session, view, data, priority)
+        return self._load_first(session, view, data, priority)
+
+    async def _load_first(self, session: Session, view: View, data: bytes, priority: int) -> None:
+        await self._subscriptions.load(session.home)
+        pending = self._available(session, view, data, priority)
+        if pending is not None:
+            await pending
+
+    def _available(self, session: Session, view: View, data: bytes, priority: int) -> Awaitable[None] | None:
+        is_initial = session.presence is None
+        took_messages = not is_initial and session.priority >= 0
+        session.presence, session.priority = data, priority
+        self._to_subscribers(session, view, data, "")
+        if is_initial:
+            self._introduce(session)
+        if priority >= 0 and not took_messages:
+            return self._tell(BecameAvailable(session, is_initial))
+        return None
+
+    def _introduce(self, session: Session) -> None:
+        """What a session must know at its first presence: who else is there, and who asks to subscribe (§4.2.2, §3.1.3)."""
+        home = session.home
+        for other in home.sessions:
+            if other is not session and other.presence is not None:
+                session.wire.send(with_to(other.presence, session.full))
+        for contact in home.contacts:
+            shown = self._sessions.homes.get(contact)
+            if shown is not None and home.bare in shown.subscribers:
+                self._show(shown, session)
+        for request in home.requests:
+            session.wire.send(request)
+
+    def _unavailable(self, session: Session, view: View, data: bytes) -> None:
+        if session.presence is not None:
+            session.presence = None
+            self._to_subscribers(session, view, data, "unavailable")
+        directed, session.directed = session.directed, None
+        for to in directed or ():
+            if to not in session.home.subscribers:
+                self._send(session, view, with_to(data, to), "unavailable", to)
+
+    def directed(self, session: Session, view: View, to: str) -> Awaitable[None] | None:
+        """Presence with `to` (§4.6)."""
+        type_ = view.attrs.get("type", "")
+        known = session.directed
+        if type_:
+            if known is not None:
+                known.discard(to)
+        elif known is None:
+            session.directed = {to}
+        elif len(known) < DIRECTED_LIMIT or to in known:
+            known.add(to)
+        else:
+            raise StanzaError(Condition.RESOURCE_CONSTRAINT)
+        return self._routed(session, view, stamp(view, from_=session.full), type_, to)
+
+    def subscription(self, session: Session, view: View, to: str) -> Awaitable[None] | None:
+        """subscribe, subscribed, unsubscribe, unsubscribed (§3)."""
+        return self._subscriptions.outbound(session, view, to)
+
+    def ended(self, session: Session) -> Awaitable[None] | None:
+        """The session is gone, however it went: tell everybody who saw it (§4.5.2)."""
+        if session.presence is not None or session.directed:
+            data = presence(from_=session.full, type_="unavailable")
+            self._unavailable(session, scan(data, names.CLIENT), data)
+        return self._tell(SessionEnded(session))
+
+    # -- for our accounts ------------------------------------------------------------------------------
+
+    def for_account(self, p: Passage) -> Awaitable[Outcome] | Outcome:
+        """Presence that the recipient's server handles itself: subscriptions and probes (RFC 6121 §8.5.2.1.2)."""
+        return self._probed(p) if p.type == "probe" else self._subscriptions.inbound(p)
+
+    def _probed(self, p: Passage) -> Outcome:
+        """§4.3.2. Whoever may not see, hears the same as for somebody who does not exist."""
+        asker = p.sender_jid.partition("/")[0]
+        home = p.home
+        is_own = home is not None and home.bare == asker
+        if home is None or p.session is None or not (is_own or asker in home.subscribers):
+            raise ABSENT
+        self._show(home, p.session)
+        return Outcome.ANSWERED
+
+    def show_to(self, home: Home, bare: str) -> None:
+        """An account's presence, for somebody who has just been allowed to see it (§3.1.6)."""
+        viewer = self._sessions.homes.get(bare)
+        if viewer is None:
+            return
+        for session in home.available():
+            assert session.presence is not None
+            view = scan(session.presence, names.CLIENT)
+            self._send(session, view, with_to(session.presence, bare), "", bare)
+
+    def hide_from(self, home: Home, bare: str) -> None:
+        """Unavailable presence, for somebody who may no longer see the account (§3.2.2, §3.3.3)."""
+        if bare not in self._sessions.homes:
+            return
+        for session in home.available():
+            data = presence(from_=session.full, to=bare, type_="unavailable")
+            self._send(session, scan(data, names.CLIENT), data, "unavailable", bare)
+
+    # -- sending ---------------------------------------------------------------------------------------
+
+    def _to_subscribers(self, session: Session, view: View, data: bytes, type_: str) -> None:
+        home = session.home
+        own = with_to(data, home.bare)
+        for other in home.sessions:
+            if other.presence is not None or other is session:
+                other.wire.send(own)
+        homes = self._sessions.homes
+        for bare in home.subscribers:
+            viewer = homes.get(bare)
+            if viewer is not None:
+                p = Passage(
+                    "presence", type_, view, with_to(data, bare), session.full, session.account, None, bare,
+                    viewer.account, viewer, None,
+                )  # fmt: skip
+                self._pass_on(p)
+
+    def _show(self, shown: Home, viewer: Session) -> None:
+        """Every available session of an account, to one session that may see it."""
+        for session in shown.available():
+            assert session.presence is not None
+            p = Passage(
+                "presence", "", scan(session.presence, names.CLIENT), with_to(session.presence, viewer.full),
+                session.full, session.account, None, viewer.full, viewer.account, viewer.home, viewer,
+            )  # fmt: skip
+            self._pass_on(p)
+
+    def _routed(
+        self, session: Session, view: View, data: bytes, type_: str, to: str
+    ) -> Awaitable[None] | None:
+        p = Passage(
+            "presence", type_, view, data, session.full, session.account, session, to, None, None, None
+        )
+        return self._pipeline.route(p)
+
+    def _send(self, session: Session, view: View, data: bytes, type_: str, to: str) -> None:
+        self._beside(self._routed(session, view, data, type_, to))
+
+    def _pass_on(self, p: Passage) -> None:
+        self._beside(self._pipeline.route(p))
+
+    def _beside(self, pending: Awaitable[None] | None) -> None:
+        """Copies of presence do not wait for each other, nor does a session's end wait for anybody."""
+        if pending is not None:
+            self._spawn(pending)
+
+
+def _priority(view: View) -> int:
+    """-128 to 127, 0 when absent (RFC 6121 §4.7.2.3)."""
+    text = view.text_of("priority")
+    if not text:
+        return 0
+    try:
+        priority = int(text.strip())
+    except ValueError:
+        raise StanzaError(Condition.BAD_REQUEST) from None
+    if not -128 <= priority <= 127:
+        raise StanzaError(Condition.BAD_REQUEST)
+    return priority

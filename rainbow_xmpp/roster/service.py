@@ -1,0 +1,317 @@
+"""Rosters and subscriptions of the accounts on this server (RFC 6121 §2, §3)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from rainbow_xmpp import ids
+from rainbow_xmpp.errors import Condition, StanzaError
+from rainbow_xmpp.jid import JID
+from rainbow_xmpp.roster import subscription
+from rainbow_xmpp.router.iq import Answered, IqRegistry, IqRequest, Target
+from rainbow_xmpp.router.passage import Outcome, Passage
+from rainbow_xmpp.router.pipeline import Pipeline
+from rainbow_xmpp.session import Home, Session, SessionTable
+from rainbow_xmpp.stanza import iq_request, presence
+from rainbow_xmpp.store.rosters import Rosters
+from rainbow_xmpp.store.values import (
+    Account,
+    Roster,
+    RosterChange,
+    RosterItem,
+    RosterRemoval,
+    Subscription,
+)
+from rainbow_xmpp.xml import Element, View, names, scan, serialise, stamp
+
+QUERY = f"{{{names.ROSTER}}}query"
+ITEM = f"{{{names.ROSTER}}}item"
+GROUP = f"{{{names.ROSTER}}}group"
+
+MAX_NAME_CHARS = 1023
+MAX_GROUPS = 32
+
+STREAM_FEATURES = f"<ver xmlns='{names.ROSTERVER}'/><sub xmlns='{names.PREAPPROVAL}'/>".encode()
+"""Roster versioning (RFC 6121 §2.6) and subscription pre-approval (§3.4)."""
+
+_SEES_US = (Subscription.FROM, Subscription.BOTH)
+_WE_SEE = (Subscription.TO, Subscription.BOTH)
+
+
+class Visibility(Protocol):
+    """What presence does when a subscription begins or ends."""
+
+    def show_to(self, home: Home, bare: str) -> None: ...
+    def hide_from(self, home: Home, bare: str) -> None: ...
+
+
+class RosterService:
+    """Answers roster requests, walks the subscription states, keeps every `Home` and every device up to date."""
+
+    def __init__(
+        self,
+        rosters: Rosters,
+        sessions: SessionTable,
+        pipeline: Pipeline,
+        presence: Callable[[], Visibility],
+        *,
+        max_items: int,
+    ) -> None:
+        self._rosters = rosters
+        self._sessions = sessions
+        self._pipeline = pipeline
+        self._presence = presence
+        self._max_items = max_items
+
+    def register(self, iqs: IqRegistry) -> None:
+        iqs.add("roster", "get", QUERY, self.get, (Target.SELF,))
+        iqs.add("roster", "set", QUERY, self.set, (Target.SELF,))
+        iqs.add("roster", "get", QUERY, _not_yours, (Target.CONTACT,))
+        iqs.add("roster", "set", QUERY, _not_yours, (Target.CONTACT,))
+
+    # -- the roster itself (§2) ------------------------------------------------------------------------
+
+    async def load(self, home: Home) -> None:
+        """Fill in whom this account's presence concerns."""
+        account = home.account
+        self._learn(home, await self._rosters.load(account.company.id, account.id))
+
+    def _learn(self, home: Home, roster: Roster) -> None:
+        home.subscribers = frozenset(i.contact for i in roster.items if i.subscription in _SEES_US)
+        home.contacts = frozenset(i.contact for i in roster.items if i.subscription in _WE_SEE)
+        home.requests = tuple(i.request for i in roster.items if i.pending_in and i.request is not None)
+        home.is_loaded = True
+
+    async def get(self, request: IqRequest) -> Answered | Element | None:
+        """§2.1.3, and what changed since a known version (§2.6)."""
+        session, account = request.session, request.account
+        known = request.payload.get("ver")
+        session.is_interested = True
+        if known is not None and known.isascii() and known.isdigit() and len(known) < 16:
+            changes = await self._rosters.since(account.company.id, account.id, int(known))
+            if changes is not None:
+                pushes = tuple(
+                    _push(
+                        session,
+                        _removed(change.contact)
+                        if isinstance(change, RosterRemoval)
+                        else _element(change.item),
+                        change.version,
+                    )
+                    for change in changes
+                )
+                return Answered(None, pushes)
+        roster = await self._rosters.load(account.company.id, account.id)
+        if not session.home.is_loaded:
+            self._learn(session.home, roster)
+        query = Element(QUERY)
+        if known is not None:
+            query.set("ver", str(roster.version))
+        query.extend(_element(item) for item in roster.visible)
+        return query
+
+    async def set(self, request: IqRequest) -> None:
+        """§2.3 to §2.5: add, change or remove one item."""
+        session = request.session
+        wish = _Wish.of(request.payload)
+        if wish.contact == session.bare:
+            raise StanzaError(Condition.NOT_ALLOWED)
+        if wish.is_removal:
+            await self._remove(session, wish.contact)
+            return
+        await self._check_room(session.account, wish.contact)
+        change = await self._rosters.apply(
+            session.account.company.id, session.account.id, wish.contact, wish.applied_to
+        )
+        self._changed(session.home, wish.contact, change)
+
+    async def _remove(self, session: Session, contact: str) -> None:
+        account = session.account
+
+        def decide(item: RosterItem | None) -> RosterItem | None:
+            if item is None or not item.visible:
+                raise StanzaError(Condition.ITEM_NOT_FOUND)
+            return subscription.removal(item).item
+
+        change = await self._rosters.apply(account.company.id, account.id, contact, decide)
+        assert change.old is not None
+        if change.old.subscription in _SEES_US:
+            self._presence().hide_from(session.home, contact)
+        self._changed(session.home, contact, change)
+        for kind in subscription.removal(change.old).send:  # §2.5.2
+            await self._say(session.account, session.bare, contact, kind)
+
+    async def _check_room(self, account: Account, contact: str) -> None:
+        """Raise StanzaError when the roster is full and this contact is not in it."""
+        if await self._rosters.count(account.company.id, account.id) < self._max_items:
+            return
+        roster = await self._rosters.load(account.company.id, account.id)
+        if all(item.contact != contact for item in roster.items):
+            raise StanzaError(Condition.RESOURCE_CONSTRAINT, "the roster is full")
+
+    def _changed(self, home: Home, contact: str, change: RosterChange) -> None:
+        """Tell the account's devices and its `Home` what a write did (§2.1.6)."""
+        now = change.new
+        if home.is_loaded:
+            state = now.subscription if now is not None else Subscription.NONE
+            home.subscribers = _with(home.subscribers, contact, state in _SEES_US)
+            home.contacts = _with(home.contacts, contact, state in _WE_SEE)
+            old = change.old.request if change.old is not None else None
+            new = now.request if now is not None and now.pending_in else None
+            if old != new:
+                kept = tuple(request for request in home.requests if request != old)
+                home.requests = kept if new is None else (*kept, new)
+        if change.seen_by_clients:
+            element = _element(now) if now is not None and now.visible else _removed(contact)
+            for session in home.interested():
+                session.wire.send(_push(session, element, change.version))
+
+    # -- subscriptions (§3, appendix A) ----------------------------------------------------------------
+
+    def outbound(self, session: Session, view: View, to: str) -> Awaitable[None] | None:
+        """A subscription stanza from one of our sessions; always between bare JIDs (§3.1.2)."""
+        return self._outbound(session, view, to.partition("/")[0])
+
+    async def _outbound(self, session: Session, view: View, contact: str) -> None:
+        account, home = session.account, session.home
+        if contact == session.bare:
+            return
+        kind = view.attrs["type"]
+        if kind in ("subscribe", "subscribed"):
+            await self._check_room(account, contact)
+        decided: list[subscription.Outbound] = []
+
+        def decide(item: RosterItem | None) -> RosterItem | None:
+            decided[:] = [subscription.outbound(item, kind, contact)]
+            return decided[0].item
+
+        change = await self._rosters.apply(account.company.id, account.id, contact, decide)
+        saw_us = change.old is not None and change.old.subscription in _SEES_US
+        sees_us = change.new is not None and change.new.subscription in _SEES_US
+        if saw_us and not sees_us:
+            self._presence().hide_from(home, contact)
+        self._changed(home, contact, change)
+        if decided[0].route:
+            await self._route(
+                account, session, view, stamp(view, from_=session.bare, to=contact), kind, contact
+            )
+        if sees_us and not saw_us:
+            self._presence().show_to(home, contact)
+
+    async def inbound(self, p: Passage) -> Outcome:
+        """A subscription stanza for one of our accounts (§3.1.3, §3.1.6, §3.2.3, §3.3.3)."""
+        account, contact = p.recipient, p.sender_jid.partition("/")[0]
+        assert account is not None, "the gate lets nothing through to nobody"
+        bare = p.to.partition("/")[0]
+        decided: list[subscription.Inbound] = []
+
+        def decide(item: RosterItem | None) -> RosterItem | None:
+            decided[:] = [subscription.inbound(item, p.type, contact, p.data)]
+            return decided[0].item
+
+        change = await self._rosters.apply(account.company.id, account.id, contact, decide)
+        decision = decided[0]
+        home = self._sessions.homes.get(bare)
+        saw_us = change.old is not None and change.old.subscription in _SEES_US
+        sees_us = change.new is not None and change.new.subscription in _SEES_US
+        if home is not None:
+            if saw_us and not sees_us:
+                self._presence().hide_from(home, contact)
+            self._changed(home, contact, change)
+            if decision.deliver:
+                for session in home.available() if p.type == "subscribe" else home.interested():
+                    session.wire.send(p.data)
+        if decision.auto_reply:
+            await self._say(account, bare, contact, decision.auto_reply)
+            if home is not None and sees_us:
+                self._presence().show_to(home, contact)
+        return Outcome.DELIVERED if decision.deliver else Outcome.IGNORED
+
+    async def _say(self, account: Account, bare: str, to: str, kind: str) -> None:
+        """A subscription stanza of the server's, on behalf of an account."""
+        data = presence(from_=bare, to=to, type_=kind, stanza_id=ids.new_stream_id())
+        await self._route(account, None, scan(data), data, kind, to)
+
+    async def _route(
+        self, account: Account, session: Session | None, view: View, data: bytes, kind: str, to: str
+    ) -> None:
+        bare = f"{account.localpart}@{JID.parse(to).domain}" if session is None else session.bare
+        p = Passage("presence", kind, view, data, bare, account, session, to, None, None, None)
+        pending = self._pipeline.route(p)
+        if pending is not None:
+            await pending
+
+
+class _Wish:
+    """What a roster set asks for (§2.1.2, §2.3.3)."""
+
+    __slots__ = ("contact", "groups", "is_removal", "name")
+
+    def __init__(self, contact: str, name: str, groups: tuple[str, ...], is_removal: bool) -> None:
+        self.contact, self.name, self.groups, self.is_removal = contact, name, groups, is_removal
+
+    @classmethod
+    def of(cls, query: Element) -> _Wish:
+        """Raise StanzaError when it is not one well-formed item."""
+        items = query.findall(ITEM)
+        if len(items) != 1 or len(query) != 1:
+            raise StanzaError(Condition.BAD_REQUEST)
+        item = items[0]
+        try:
+            jid = JID.parse(item.get("jid", ""))
+        except ValueError:
+            raise StanzaError(Condition.BAD_REQUEST) from None
+        if not jid.is_bare:
+            raise StanzaError(Condition.BAD_REQUEST)
+        name = item.get("name", "")
+        groups = [(group.text or "").strip() for group in item.findall(GROUP)]
+        if len(set(groups)) != len(groups):
+            raise StanzaError(Condition.BAD_REQUEST)
+        too_long = any(len(text) > MAX_NAME_CHARS for text in (name, *groups))
+        if too_long or not all(groups) or len(groups) > MAX_GROUPS:
+            raise StanzaError(Condition.NOT_ACCEPTABLE)
+        return cls(str(jid), name, tuple(groups), item.get("subscription") == "remove")
+
+    def applied_to(self, item: RosterItem | None) -> RosterItem:
+        """The client decides over name and groups, and nothing else (§2.1.2)."""
+        if item is None:
+            return RosterItem(contact=self.contact, name=self.name, groups=self.groups)
+        return subscription.renamed(item, self.name, self.groups)
+
+
+def _not_yours(request: IqRequest) -> None:
+    """Somebody else's roster (§2.3.3)."""
+    raise StanzaError(Condition.FORBIDDEN)
+
+
+def _with(people: frozenset[str], who: str, is_in: bool) -> frozenset[str]:
+    if (who in people) is is_in:
+        return people
+    return people | {who} if is_in else people - {who}
+
+
+def _element(item: RosterItem) -> Element:
+    """An item as clients see it (§2.1.2)."""
+    element = Element(ITEM, {"jid": item.contact, "subscription": item.subscription})
+    if item.name:
+        element.set("name", item.name)
+    if item.ask:
+        element.set("ask", "subscribe")
+    if item.approved:
+        element.set("approved", "true")
+    for name in item.groups:
+        group = Element(GROUP)
+        group.text = name
+        element.append(group)
+    return element
+
+
+def _removed(contact: str) -> Element:
+    return Element(ITEM, {"jid": contact, "subscription": "remove"})
+
+
+def _push(session: Session, item: Element, version: int) -> bytes:
+    query = Element(QUERY, {"ver": str(version)})
+    query.append(item)
+    return iq_request("set", f"push-{ids.new_stream_id()}", to=session.full, payload=serialise(query))

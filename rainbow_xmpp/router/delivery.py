@@ -1,0 +1,55 @@
+"""Who gets a stanza: the rules of RFC 6121 §8.5 for accounts that exist, as plain functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum, auto
+
+from rainbow_xmpp.router.passage import Passage
+from rainbow_xmpp.session import Session
+
+FOR_THE_ACCOUNT = frozenset(("subscribe", "subscribed", "unsubscribe", "unsubscribed", "probe"))
+"""Presence types that the recipient's server handles itself (RFC 6121 §8.5.2.1.2, §8.5.3.1)."""
+
+
+class Verdict(Enum):
+    """What happens to a message that no session takes."""
+
+    KEEP = auto()
+    """Store it, or tell the sender that nobody is there."""
+    IGNORE = auto()
+    REFUSE = auto()
+
+
+def message_receivers(p: Passage) -> Sequence[Session]:
+    """The sessions that get this message; none means `without_receiver` decides."""
+    if p.target is not None:
+        return (p.target,)  # §8.5.3.1
+    if p.home is None or p.type in ("groupchat", "error"):
+        return ()  # §8.5.2.1.1
+    if p.type == "chat" or is_bare(p):
+        return p.home.with_priority()  # §8.5.2.1.1 and, for chat, §8.5.3.2.1
+    return ()
+
+
+def without_receiver(p: Passage) -> Verdict:
+    """§8.5.2.1.1, §8.5.2.2.1 and §8.5.3.2.1 for what `message_receivers` found nobody for."""
+    if p.type in ("headline", "error"):
+        return Verdict.IGNORE
+    if p.type == "groupchat" or (p.type != "chat" and not is_bare(p)):
+        return Verdict.REFUSE
+    return Verdict.KEEP
+
+
+def presence_receivers(p: Passage) -> Sequence[Session]:
+    """Available and unavailable presence: the session addressed, or all available ones (§8.5.2.1.2)."""
+    if p.target is not None:
+        return (p.target,)
+    if p.home is None or not is_bare(p):
+        return ()
+    return p.home.available()
+
+
+def is_bare(p: Passage) -> bool:
+    """The stanza is for the account as a whole."""
+    return "/" not in p.to

@@ -1,0 +1,165 @@
+"""`admit`: what a session sends is judged, stamped and sent on its way (RFC 6120 §8.1, §10.3)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable
+from typing import Protocol
+
+from rainbow_xmpp.errors import Condition, PeerViolation, StanzaError, StreamCondition
+from rainbow_xmpp.observe.metrics import Counters
+from rainbow_xmpp.router.iq import IqService, Target, check_iq
+from rainbow_xmpp.router.passage import Passage
+from rainbow_xmpp.router.pipeline import ABSENT, Pipeline, normal_address
+from rainbow_xmpp.session import Session, SessionTable
+from rainbow_xmpp.stanza import error_reply
+from rainbow_xmpp.xml import View, names, scan, stamp
+
+log = logging.getLogger(__name__)
+
+_MESSAGE_TYPES = frozenset(("chat", "error", "groupchat", "headline", "normal"))
+
+
+class ForPresence(Protocol):
+    """What takes presence that is not simply passed on."""
+
+    def broadcast(self, session: Session, view: View) -> Awaitable[None] | None:
+        """Presence without `to` (RFC 6121 §4)."""
+
+    def directed(self, session: Session, view: View, to: str) -> Awaitable[None] | None:
+        """Available or unavailable presence to somebody (RFC 6121 §4.6)."""
+
+    def subscription(self, session: Session, view: View, to: str) -> Awaitable[None] | None:
+        """subscribe, subscribed, unsubscribe, unsubscribed (RFC 6121 §3)."""
+
+
+class Inbound:
+    """The entrance for every stanza of every session."""
+
+    def __init__(
+        self,
+        domain: str,
+        sessions: SessionTable,
+        pipeline: Pipeline,
+        iqs: IqService,
+        presence: ForPresence,
+        counters: Counters,
+    ) -> None:
+        self._domain = domain
+        self._by_full = sessions.by_full
+        self._pipeline = pipeline
+        self._iqs = iqs
+        self._presence = presence
+        self._counters = counters
+
+    def handle(self, session: Session, data: bytes) -> Awaitable[None] | None:
+        """One element from a bound session. Raises PeerViolation; everything else becomes a reply."""
+        wire = session.wire
+        view = scan(data, wire.stanza_ns, wire.prefixes)
+        if view.ns != names.CLIENT:
+            raise PeerViolation(StreamCondition.INVALID_NAMESPACE, detail="stanza in a foreign namespace")
+        sender = view.attrs.get("from")
+        if sender is not None and sender not in (session.full, session.bare):
+            raise PeerViolation(StreamCondition.INVALID_FROM, detail="stanza claims to be from somebody else")
+        try:
+            match view.name:
+                case "message":
+                    self._counters.messages_in += 1
+                    return self._message(session, view)
+                case "presence":
+                    self._counters.presences_in += 1
+                    return self._presence_stanza(session, view)
+                case "iq":
+                    self._counters.iqs_in += 1
+                    return self._iq(session, view)
+        except StanzaError as error:
+            self._reply(session, view, error)
+            return None
+        except PeerViolation:
+            raise
+        except Exception:  # around one stanza: everyone else is served on
+            log.exception("a %s could not be handled", view.name)
+            self._reply(session, view, StanzaError(Condition.INTERNAL_SERVER_ERROR))
+            return None
+        raise PeerViolation(StreamCondition.UNSUPPORTED_STANZA_TYPE, detail="unknown top-level element")
+
+    def _message(self, session: Session, view: View) -> Awaitable[None] | None:
+        attrs = view.attrs
+        to = attrs.get("to")
+        type_ = attrs.get("type", "normal")
+        if type_ not in _MESSAGE_TYPES:
+            type_ = "normal"  # RFC 6121 §5.2.2
+        if to is None:  # RFC 6120 §10.3.1
+            return self._route(
+                session, view, type_, session.bare, stamp(view, from_=session.full, to=session.bare)
+            )
+        return self._route(session, view, type_, to, stamp(view, from_=session.full))
+
+    def _route(
+        self, session: Session, view: View, type_: str, to: str, data: bytes
+    ) -> Awaitable[None] | None:
+        target = self._by_full.get(to)
+        if target is not None:
+            account, home = target.account, target.home
+            p = Passage(
+                view.name,
+                type_,
+                view,
+                data,
+                session.full,
+                session.account,
+                session,
+                to,
+                account,
+                home,
+                target,
+            )
+        else:
+            to = normal_address(to)
+            if to == self._domain or to.startswith(self._domain + "/"):
+                raise ABSENT
+            p = Passage(
+                view.name, type_, view, data, session.full, session.account, session, to, None, None, None
+            )
+        return self._pipeline.route(p)
+
+    def _presence_stanza(self, session: Session, view: View) -> Awaitable[None] | None:
+        type_ = view.attrs.get("type", "")
+        to = view.attrs.get("to")
+        if to is None:
+            if type_ in ("", "unavailable"):
+                return self._presence.broadcast(session, view)
+            if type_ == "error":
+                return None
+            raise StanzaError(Condition.BAD_REQUEST)
+        to = normal_address(to)
+        if to == self._domain or to.startswith(self._domain + "/"):
+            return None
+        match type_:
+            case "" | "unavailable":
+                return self._presence.directed(session, view, to)
+            case "subscribe" | "subscribed" | "unsubscribe" | "unsubscribed":
+                return self._presence.subscription(session, view, to)
+            case "probe" | "error":
+                return self._route(session, view, type_, to, stamp(view, from_=session.full))
+        raise StanzaError(Condition.BAD_REQUEST)
+
+    def _iq(self, session: Session, view: View) -> Awaitable[None] | None:
+        check_iq(view)
+        to = view.attrs.get("to")
+        if to is None or to == session.bare:
+            return self._iqs.ask(session, Target.SELF, view)
+        if to == self._domain:
+            return self._iqs.ask(session, Target.SERVER, view)
+        if to not in self._by_full:
+            plain = normal_address(to)
+            if plain == session.bare:
+                return self._iqs.ask(session, Target.SELF, view)
+            if plain == self._domain:
+                return self._iqs.ask(session, Target.SERVER, view)
+        return self._route(session, view, view.attrs["type"], to, stamp(view, from_=session.full))
+
+    def _reply(self, session: Session, view: View, error: StanzaError) -> None:
+        data = error_reply(view, error, from_=view.attrs.get("to") or session.bare, to=session.full)
+        if data is not None and not (view.name == "presence" and error is ABSENT):
+            session.wire.send(data)

@@ -1,0 +1,63 @@
+"""A stanza on its way, as a value."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+from rainbow_xmpp.jid import JID
+from rainbow_xmpp.session import Home, Session
+from rainbow_xmpp.xml import View
+
+if TYPE_CHECKING:
+    from rainbow_xmpp.store.values import Account
+
+
+class Outcome(Enum):
+    """What became of a stanza; the `observe` stage is told."""
+
+    DELIVERED = "delivered"
+    STORED = "stored"
+    ANSWERED = "answered"
+    IGNORED = "ignored"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+class Passage(NamedTuple):
+    """One stanza between `admit` and `observe`. Never changed; a stage that changes something makes a new one.
+
+    Company and region of both sides stand in `sender` and `recipient`.
+    """
+
+    kind: str
+    """"message", "presence" or "iq"."""
+    type: str
+    """The `type` attribute; "" when absent."""
+    view: View
+    """What the sender wrote."""
+    data: bytes
+    """What receivers get: the received bytes with `from` stamped (and what `rewrite` made of them)."""
+    sender_jid: str
+    """The full JID that is stamped as `from`."""
+    sender: Account
+    session: Session | None
+    """The sending session on this node; None when the server speaks for the account."""
+    to: str
+    """The address in normal form; a bare JID of the sender for stanzas without `to`."""
+    recipient: Account | None
+    """Whom it is for; None when nobody has this address."""
+    home: Home | None
+    """The recipient's sessions on this node; None when there are none."""
+    target: Session | None
+    """The session with exactly the address `to`; None when there is none."""
+
+    @property
+    def to_jid(self) -> JID:
+        """The address, taken apart."""
+        return JID.parse(self.to)
+
+    @property
+    def is_error(self) -> bool:
+        """Answers to errors would never end (RFC 6120 §8.3.1)."""
+        return self.type == "error"

@@ -1,0 +1,265 @@
+"""The one path every stanza takes. Want to know why a message went nowhere? Read this file.
+
+    admit → resolve → gate → rewrite → record → place → deliver → observe
+
+Between two sessions of one node this is a chain of plain calls: no queue, no task, no await. Only what really waits
+(an account that is not in memory, a handler that writes) turns the rest of the way into a coroutine, which the
+sending session's lane waits for.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Iterable
+from typing import Any, Protocol
+
+from rainbow_xmpp.errors import Condition, PeerViolation, StanzaError
+from rainbow_xmpp.jid import JID
+from rainbow_xmpp.router import delivery
+from rainbow_xmpp.router.passage import Outcome, Passage
+from rainbow_xmpp.router.stages import Admit, Gate, Hook, Observe, Place, Record, Rewrite, Stage, in_order
+from rainbow_xmpp.session import SessionTable
+from rainbow_xmpp.stanza import error_reply, presence
+from rainbow_xmpp.store.values import Account
+
+log = logging.getLogger(__name__)
+
+ABSENT = StanzaError(Condition.SERVICE_UNAVAILABLE)
+"""The answer for an address that nobody has, and for one that the sender must not know to exist."""
+
+
+class Directory(Protocol):
+    """Accounts by localpart, from memory where possible."""
+
+    def peek(self, localpart: str) -> Account | None:
+        """The account, when it is in memory; KeyError when one has to ask."""
+
+    async def find(self, localpart: str) -> Account | None:
+        """The account, or None when there is none."""
+
+
+class ForAccounts(Protocol):
+    """What answers for an account itself: its bare JID, and subscription stanzas."""
+
+    def __call__(self, passage: Passage, /) -> Awaitable[Outcome] | Outcome: ...
+
+
+class Pipeline:
+    """Routes passages from sessions of this node to accounts and sessions of this node."""
+
+    def __init__(self, domain: str, sessions: SessionTable, directory: Directory) -> None:
+        self._domain = domain
+        self._sessions = sessions
+        self._by_full = sessions.by_full
+        self._directory = directory
+        self._hooks: list[Hook] = []
+        self._admit: tuple[Admit, ...] = ()
+        self._gates: tuple[Gate, ...] = ()
+        self._rewriters: tuple[Rewrite, ...] = ()
+        self._recorders: tuple[Record, ...] = ()
+        self._placers: tuple[Place, ...] = ()
+        self._observers: tuple[Observe, ...] = ()
+        self.account_iq: ForAccounts = _nobody_answers
+        """IQs to a bare JID, answered on behalf of the account (RFC 6121 §8.5.2.1.3)."""
+        self.subscription: ForAccounts = _nobody_answers
+        """Subscription stanzas and probes, handled by the recipient's side (RFC 6121 §3, §4.3)."""
+
+    # -- hooks ---------------------------------------------------------------------------------------
+
+    def set_hooks(self, hooks: Iterable[Hook]) -> None:
+        """Replace all handlers of all stages."""
+        self._hooks = list(hooks)
+        self._admit = self._of(Stage.ADMIT)
+        self._gates = self._of(Stage.GATE)
+        self._rewriters = self._of(Stage.REWRITE)
+        self._recorders = self._of(Stage.RECORD)
+        self._placers = self._of(Stage.PLACE)
+        self._observers = self._of(Stage.OBSERVE)
+
+    def stages(self) -> dict[Stage, list[str]]:
+        """The plugins in each stage, in the order in which they are asked."""
+        return {s: [h.owner for h in in_order(h for h in self._hooks if h.stage is s)] for s in Stage}
+
+    def _of(self, stage: Stage) -> tuple[Any, ...]:
+        return tuple(hook.handler for hook in in_order(h for h in self._hooks if h.stage is stage))
+
+    # -- the way -------------------------------------------------------------------------------------
+
+    def route(self, p: Passage) -> Awaitable[None] | None:
+        """Send a passage on its way; what is returned, if anything, must be awaited by the sender's lane."""
+        try:
+            for may_enter in self._admit:
+                may_enter(p)
+            if p.target is None and p.recipient is None:
+                resolved = self.resolve(p)
+                if resolved is None:
+                    return self._route_later(p)
+                p = resolved
+            return self._onward(p)
+        except Exception as error:  # around one stanza: everyone else is served on
+            self._failed(p, error)
+            return None
+
+    def resolve(self, p: Passage) -> Passage | None:
+        """Whose address is it? None when the answer is not in memory. Raise StanzaError for foreign addresses."""
+        target = self._by_full.get(p.to)
+        if target is not None:
+            return p._replace(recipient=target.account, home=target.home, target=target)
+        to = p.to_jid
+        if to.domain != self._domain:
+            raise StanzaError(Condition.REMOTE_SERVER_NOT_FOUND, detail="not an address of this server")
+        if not to.local:
+            raise ABSENT
+        home = self._sessions.homes.get(p.to if to.is_bare else str(to.bare))
+        if home is not None:
+            return p._replace(recipient=home.account, home=home)
+        try:
+            return p._replace(recipient=self._directory.peek(to.local))
+        except KeyError:
+            return None
+
+    async def _route_later(self, p: Passage) -> None:
+        try:
+            account = await self._directory.find(p.to_jid.local)
+            # The recipient may have logged in while the database was asked.
+            home = self._sessions.homes.get(str(p.to_jid.bare))
+            pending = self._onward(p._replace(recipient=account, home=home))
+            if pending is not None:
+                await pending
+        except Exception as error:  # around one stanza
+            self._failed(p, error)
+
+    def may_pass(self, p: Passage) -> None:
+        """The gate: raise StanzaError when these two may not speak, or when there is nobody to speak to."""
+        if p.recipient is None:
+            raise ABSENT
+        for gate in self._gates:
+            gate(p)
+
+    def _onward(self, p: Passage) -> Awaitable[None] | None:
+        try:
+            self.may_pass(p)
+        except Exception as error:
+            if not isinstance(error, StanzaError):
+                log.exception("a gate failed; it stays closed")
+            self._refuse(p)
+            return None
+        for rewrite in self._rewriters:
+            try:
+                p = rewrite(p)
+            except Exception:
+                log.exception("a rewriter failed and was skipped")
+        pending = [waits for record in self._recorders if (waits := record(p)) is not None]
+        if pending:
+            return self._deliver_later(p, pending)
+        outcome = self._deliver(p)
+        if type(outcome) is Outcome:
+            self._observe(p, outcome)
+            return None
+        return self._observe_later(p, outcome)  # type: ignore[arg-type]
+
+    async def _deliver_later(self, p: Passage, pending: list[Awaitable[None]]) -> None:
+        try:
+            for recording in pending:
+                await recording
+            outcome = self._deliver(p)
+            self._observe(p, outcome if isinstance(outcome, Outcome) else await outcome)
+        except Exception as error:  # around one stanza
+            self._failed(p, error)
+
+    async def _observe_later(self, p: Passage, delivering: Awaitable[Outcome]) -> None:
+        try:
+            self._observe(p, await delivering)
+        except Exception as error:  # around one stanza
+            self._failed(p, error)
+
+    def _deliver(self, p: Passage) -> Awaitable[Outcome] | Outcome:
+        """`place` and `deliver`: RFC 6121 §8.5."""
+        kind = p.kind
+        if kind == "message":
+            receivers = delivery.message_receivers(p)
+            if receivers:
+                for session in receivers:
+                    session.wire.send(p.data)
+                return Outcome.DELIVERED
+            return self._nobody_online(p)
+        if kind == "presence":
+            if p.type in delivery.FOR_THE_ACCOUNT:
+                return self.subscription(p)
+            sent = False
+            for session in delivery.presence_receivers(p):
+                session.wire.send(p.data)
+                sent = True
+            return Outcome.DELIVERED if sent else Outcome.IGNORED
+        if p.target is not None:
+            p.target.wire.send(p.data)
+            return Outcome.DELIVERED
+        return self.account_iq(p)
+
+    def _nobody_online(self, p: Passage) -> Awaitable[Outcome] | Outcome:
+        verdict = delivery.without_receiver(p)
+        if verdict is delivery.Verdict.IGNORE:
+            return Outcome.IGNORED
+        if verdict is delivery.Verdict.REFUSE:
+            raise ABSENT
+        for place in self._placers:
+            taken = place(p)
+            if taken is True:
+                return Outcome.STORED
+            if taken is not False:
+                return self._placed_later(taken)
+        raise ABSENT
+
+    async def _placed_later(self, placing: Awaitable[bool]) -> Outcome:
+        if await placing:
+            return Outcome.STORED
+        raise ABSENT
+
+    # -- the end of the way --------------------------------------------------------------------------
+
+    def _observe(self, p: Passage, outcome: Outcome) -> None:
+        for observe in self._observers:
+            try:
+                observe(p, outcome)
+            except Exception:
+                log.exception("an observer failed")
+
+    def _refuse(self, p: Passage) -> None:
+        """A refusal looks like absence: probes hear "unsubscribed" (RFC 6121 §4.3.2), other presence is ignored,
+        the rest hears "service-unavailable" without a word (RFC 6121 §8.5.1)."""
+        if p.kind != "presence":
+            self.reply(p, ABSENT)
+        elif p.type == "probe" and p.session is not None:
+            p.session.wire.send(presence(from_=p.to, to=p.sender_jid, type_="unsubscribed"))
+        self._observe(p, Outcome.REFUSED)
+
+    def _failed(self, p: Passage, error: Exception) -> None:
+        if isinstance(error, PeerViolation):
+            raise error
+        if error is ABSENT:
+            self._refuse(p)
+        elif isinstance(error, StanzaError):
+            self.reply(p, error)
+            self._observe(p, Outcome.REFUSED)
+        else:
+            log.error("a %s could not be handled", p.kind, exc_info=error)
+            self.reply(p, StanzaError(Condition.INTERNAL_SERVER_ERROR))
+            self._observe(p, Outcome.FAILED)
+
+    def reply(self, p: Passage, error: StanzaError) -> None:
+        """Send the error to the sending session, where a reply is allowed and somebody is there to read it."""
+        data = error_reply(p.view, error, from_=p.to, to=p.sender_jid)
+        if data is not None and p.session is not None:
+            p.session.wire.send(data)
+
+
+def _nobody_answers(passage: Passage) -> Outcome:
+    raise ABSENT
+
+
+def normal_address(text: str) -> str:
+    """An address as the pipeline compares it; raise StanzaError when it is none (RFC 6120 §8.3.3.8)."""
+    try:
+        return str(JID.parse(text))
+    except ValueError:
+        raise StanzaError(Condition.JID_MALFORMED) from None

@@ -1,0 +1,113 @@
+"""The stages of the pipeline as typed hook points.
+
+Every stanza goes through them in this order. What a handler is called with, what it may answer and what its failure
+means belongs to the stage; a handler of the wrong shape is refused when its plugin is loaded.
+
+    admit → resolve → gate → rewrite → record → place → deliver → observe
+
+`resolve` and `deliver` are the core's own and have no handlers yet; the rest is open.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from rainbow_xmpp.errors import LocalMisuse
+from rainbow_xmpp.router.passage import Outcome, Passage
+
+
+class Stage(Enum):
+    """One question asked of every stanza (see each member's handler type below)."""
+
+    ADMIT = "admit"
+    GATE = "gate"
+    REWRITE = "rewrite"
+    RECORD = "record"
+    PLACE = "place"
+    OBSERVE = "observe"
+
+
+Admit = Callable[[Passage], None]
+"""May this stanza come in at all? Raise StanzaError to refuse. Any other exception refuses too."""
+Gate = Callable[[Passage], None]
+"""May these two speak? Raise StanzaError to refuse; the sender is told that nobody has this address, whatever
+the error says. Any other exception refuses as well: gates fail closed."""
+Rewrite = Callable[[Passage], Passage]
+"""Return the passage, or a new one with other `data`. An exception skips this handler and is logged."""
+Record = Callable[[Passage], Awaitable[None] | None]
+"""Keep what must be kept. An awaitable is awaited before the next stanza of the same sender is handled."""
+Place = Callable[[Passage], Awaitable[bool] | bool]
+"""The recipient has an account but no session that takes this message: True when it is taken care of."""
+Observe = Callable[[Passage, Outcome], None]
+"""Count and trace. An exception is counted and forgotten."""
+
+_ARGUMENTS = {
+    Stage.ADMIT: ("passage",),
+    Stage.GATE: ("passage",),
+    Stage.REWRITE: ("passage",),
+    Stage.RECORD: ("passage",),
+    Stage.PLACE: ("passage",),
+    Stage.OBSERVE: ("passage", "outcome"),
+}
+
+_PLAIN_CALLS = frozenset((Stage.ADMIT, Stage.GATE, Stage.REWRITE, Stage.OBSERVE))
+"""Stages on every stanza's path in which nothing may wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A handler in a stage. `owner` is the plugin; `before` and `after` name other plugins in the same stage."""
+
+    stage: Stage
+    handler: Callable[..., Any]
+    owner: str
+    before: frozenset[str] = frozenset()
+    after: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        check_signature(self.stage, self.handler, self.owner)
+
+
+def check_signature(stage: Stage, handler: Callable[..., Any], owner: str) -> None:
+    """Raise LocalMisuse with the expected signature when a handler does not fit its stage."""
+    wanted = _ARGUMENTS[stage]
+    is_async = inspect.iscoroutinefunction(handler)
+    try:
+        inspect.signature(handler).bind(*wanted)
+        fits = True
+    except TypeError:
+        fits = False
+    if fits and not (is_async and stage in _PLAIN_CALLS):
+        return
+    kind = "def" if stage in _PLAIN_CALLS else "def or async def"
+    raise LocalMisuse(
+        f"plugin {owner}: {getattr(handler, '__qualname__', handler)} does not fit the stage {stage.value!r}; "
+        f"expected: {kind} handler({', '.join(('self', *wanted))})"
+    )
+
+
+def in_order(hooks: Iterable[Hook]) -> list[Hook]:
+    """Hooks of one stage in their order: by name, then as `before` and `after` say; LocalMisuse on a circle."""
+    waiting = sorted(hooks, key=lambda hook: hook.owner)
+    owners = {hook.owner for hook in waiting}
+    behind: dict[str, set[str]] = {owner: set() for owner in owners}
+    for hook in waiting:
+        behind[hook.owner] |= hook.after & owners
+        for other in hook.before & owners:
+            behind[other].add(hook.owner)
+    ordered: list[Hook] = []
+    done: set[str] = set()
+    while waiting:
+        ready = [hook for hook in waiting if behind[hook.owner] <= done | {hook.owner}]
+        if not ready:
+            circle = ", ".join(sorted({hook.owner for hook in waiting}))
+            raise LocalMisuse(f"before= and after= of these plugins contradict each other: {circle}")
+        first = ready[0].owner
+        ordered += [hook for hook in waiting if hook.owner == first]
+        waiting = [hook for hook in waiting if hook.owner != first]
+        done.add(first)
+    return ordered

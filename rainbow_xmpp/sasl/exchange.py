@@ -1,0 +1,176 @@
+"""One SASL negotiation, from `<auth/>` to its outcome, whatever the mechanism (RFC 6120 §6.4)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from rainbow_xmpp.sasl.scram import Keys, ScramError, ScramServer
+
+SCRAM_HASHES: Mapping[str, str] = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
+"""The hash function of each SCRAM mechanism, strongest first."""
+
+_MAX_BASE64 = 4096
+
+
+class FailureCondition(StrEnum):
+    """Defined conditions of `<failure/>` (RFC 6120 §6.5)."""
+
+    ABORTED = "aborted"
+    ACCOUNT_DISABLED = "account-disabled"
+    CREDENTIALS_EXPIRED = "credentials-expired"
+    ENCRYPTION_REQUIRED = "encryption-required"
+    INCORRECT_ENCODING = "incorrect-encoding"
+    INVALID_AUTHZID = "invalid-authzid"
+    INVALID_MECHANISM = "invalid-mechanism"
+    MALFORMED_REQUEST = "malformed-request"
+    MECHANISM_TOO_WEAK = "mechanism-too-weak"
+    NOT_AUTHORIZED = "not-authorized"
+    TEMPORARY_AUTH_FAILURE = "temporary-auth-failure"
+
+
+@dataclass(frozen=True, slots=True)
+class FindKeys:
+    """Find the SCRAM keys of this login name for this hash, then call `found`."""
+
+    name: str
+    authzid: str
+    hash_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPassword:
+    """Check this password (slow: PBKDF2), then call `checked`."""
+
+    name: str
+    authzid: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The attempt is over; `detail` is for the log only."""
+
+    condition: FailureCondition
+    detail: str = ""
+
+
+Step = FindKeys | CheckPassword | Challenge | Success | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The mechanisms of one connection, and what channels can be bound on it (XEP-0440)."""
+
+    mechanisms: tuple[str, ...]
+    bindings: Mapping[str, bytes]
+
+    @classmethod
+    def of(cls, allowed: Sequence[str], bindings: Mapping[str, bytes]) -> Offer:
+        """Of the configured mechanisms, those this connection can do: no -PLUS without a channel to bind."""
+        usable = tuple(m for m in allowed if bindings or not m.endswith("-PLUS"))
+        return cls(usable, bindings)
+
+    @property
+    def has_plus(self) -> bool:
+        return any(m.endswith("-PLUS") for m in self.mechanisms)
+
+
+class Exchange:
+    """One attempt. Each call returns the next step; after `Success` or `Failure` it must not be used again."""
+
+    def __init__(self, offer: Offer, mechanism: str, nonce: str) -> None:
+        self._offer = offer
+        self.mechanism = mechanism
+        self._scram: ScramServer | None = None
+        self._waits_for_first = True
+        base, plus = (mechanism.removesuffix("-PLUS"), mechanism.endswith("-PLUS"))
+        if base in SCRAM_HASHES:
+            self._scram = ScramServer(
+                SCRAM_HASHES[base],
+                nonce,
+                plus=plus,
+                plus_was_offered=offer.has_plus,
+                bindings=offer.bindings,
+            )
+        self._hash_name = SCRAM_HASHES.get(base, "")
+
+    def start(self, text: str | None) -> Step:
+        """The `<auth/>` element's text; no text means that the client waits for an empty challenge."""
+        if self.mechanism not in self._offer.mechanisms:
+            return Failure(FailureCondition.INVALID_MECHANISM, f"{self.mechanism[:40]!r} is not offered")
+        if not text:
+            return Challenge(b"")
+        return self.respond("" if text == "=" else text)
+
+    def respond(self, text: str) -> Step:
+        """The text of `<response/>` (or of `<auth/>` with an initial response)."""
+        try:
+            data = decode(text)
+        except ValueError:
+            return Failure(FailureCondition.INCORRECT_ENCODING, "base64 expected")
+        try:
+            return self._plain(data) if self._scram is None else self._scram_step(self._scram, data)
+        except ScramError as error:
+            wrong = FailureCondition.MALFORMED_REQUEST if error.malformed else FailureCondition.NOT_AUTHORIZED
+            return Failure(wrong, str(error))
+
+    def found(self, keys: Keys) -> Step:
+        """The keys that `FindKeys` asked for (those of a made-up account where there is none)."""
+        assert self._scram is not None
+        return Challenge(self._scram.challenge(keys))
+
+    def checked(self, is_right: bool) -> Step:
+        """The answer to `CheckPassword`."""
+        return Success(b"") if is_right else Failure(FailureCondition.NOT_AUTHORIZED, "wrong password")
+
+    def _scram_step(self, scram: ScramServer, data: bytes) -> Step:
+        if not self._waits_for_first:
+            return Success(scram.final(data))
+        client = scram.first(data)
+        self._waits_for_first = False
+        return FindKeys(client.username, client.authzid, self._hash_name)
+
+    def _plain(self, data: bytes) -> Step:
+        """RFC 4616: authzid NUL authcid NUL password."""
+        try:
+            authzid, name, password = data.decode().split("\0")
+        except ValueError:
+            return Failure(FailureCondition.MALFORMED_REQUEST, "PLAIN message expected")
+        if not name or not password:
+            return Failure(FailureCondition.MALFORMED_REQUEST, "PLAIN with an empty name or password")
+        return CheckPassword(name, authzid, password)
+
+
+def decode(text: str) -> bytes:
+    """Base64 as RFC 6120 §6.4.2 wants it; ValueError when it is not."""
+    if len(text) > _MAX_BASE64:
+        raise ValueError("too long")
+    try:
+        return base64.b64decode(text.strip(), validate=True)
+    except binascii.Error as error:
+        raise ValueError(str(error)) from None
+
+
+def login_names(name: str, domain: str) -> tuple[str, ...]:
+    """What a person typed, as keys of an account in the order to try: localparts and e-mail addresses.
+
+    Accepts `alice`, `alice@<domain>` (her JID, or else her address), `alice@acme.example` (her address) and,
+    for clients that insist on a localpart, the address escaped by XEP-0106: `alice\\40acme.example`.
+    """
+    name = name.replace("\\40", "@").casefold().strip()
+    local, at, host = name.rpartition("@")
+    return (local, name) if at and local and host == domain else (name,)

@@ -1,0 +1,154 @@
+"""One bound resource (RFC 6120 §7): its identity, its presence, and the lane its stanzas travel in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Protocol
+
+from rainbow_xmpp.errors import PeerViolation, StreamCondition
+from rainbow_xmpp.jid import JID
+
+if TYPE_CHECKING:
+    from rainbow_xmpp.session.table import Home
+    from rainbow_xmpp.store.values import Account
+
+LANE_STANZAS = 64
+"""So many stanzas of one session may wait behind one that waits for the database; then its socket is not read."""
+
+
+class Wire(Protocol):
+    """What a session writes to; the transport's end of it."""
+
+    stanza_ns: str
+    """The default namespace that stanzas inherit on this transport ("" on a WebSocket)."""
+    prefixes: dict[str, str]
+    """Prefixes that the peer declared on its stream header (TCP only)."""
+
+    def send(self, data: bytes) -> None:
+        """Send one stanza; never blocks. A peer that does not read is cut off at its output budget."""
+
+    def fail(self, violation: PeerViolation) -> None:
+        """Close the stream with this stream error."""
+
+    def end(self, data: bytes = b"") -> None:
+        """Send this, then the closing tag, and close the connection."""
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+
+    def pause(self) -> None:
+        """Stop reading from the peer."""
+
+    def resume(self) -> None:
+        """Read again."""
+
+    def ping(self) -> None:
+        """Make the peer show that it is there, without a stanza it could see."""
+
+
+Handler = Callable[["Session", bytes], Awaitable[None] | None]
+
+
+class Session:
+    """One bound resource.
+
+    Its stanzas are handled strictly one after the other: as plain calls while nothing waits, and in a lane behind
+    the one that waits otherwise, so what one client sends arrives in the order it was sent (RFC 6120 §10.1).
+    """
+
+    __slots__ = (
+        "_handle",
+        "_lane",
+        "_task",
+        "account",
+        "allowance",
+        "bare",
+        "directed",
+        "full",
+        "home",
+        "is_interested",
+        "last_heard",
+        "presence",
+        "priority",
+        "resource",
+        "wire",
+    )
+
+    def __init__(self, account: Account, full: str, home: Home, wire: Wire, handle: Handler) -> None:
+        self.account = account
+        self.home = home
+        self.full = full
+        self.bare = home.bare
+        self.resource = full[len(home.bare) + 1 :]
+        self.wire = wire
+        self.presence: bytes | None = None
+        """The last available presence, stamped, without `to`; None while unavailable (RFC 6121 §4)."""
+        self.priority = 0
+        self.directed: set[str] | None = None
+        """Who got directed presence and must hear of the end (RFC 6121 §4.6)."""
+        self.is_interested = False
+        """Asked for the roster, so roster pushes go here (RFC 6121 §2.1.6)."""
+        self.last_heard = 0
+        self.allowance = 0
+        self._handle = handle
+        self._lane: deque[bytes] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Session of {self.account.id}>"
+
+    @property
+    def jid(self) -> JID:
+        return JID.parse(self.full)
+
+    def receive(self, data: bytes) -> None:
+        """One element from the peer, not yet judged."""
+        lane = self._lane
+        if lane is not None:
+            lane.append(data)
+            if len(lane) == LANE_STANZAS:
+                self.wire.pause()
+            return
+        try:
+            pending = self._handle(self, data)
+        except PeerViolation as violation:
+            self.wire.fail(violation)
+            return
+        if pending is not None:
+            self.wait_for(pending)
+
+    def wait_for(self, pending: Awaitable[None]) -> None:
+        """Let the peer's next stanzas wait until this is done."""
+        self._lane = deque()
+        self._task = asyncio.get_running_loop().create_task(self._drain(pending))
+
+    async def _drain(self, pending: Awaitable[None]) -> None:
+        lane = self._lane
+        assert lane is not None
+        try:
+            await pending
+            while lane:
+                data = lane.popleft()
+                if len(lane) == LANE_STANZAS // 2:
+                    self.wire.resume()
+                more = self._handle(self, data)
+                if more is not None:
+                    await more
+        except PeerViolation as violation:
+            self.wire.fail(violation)
+        finally:
+            self._lane = None
+            self._task = None
+            self.wire.resume()
+
+    def close(self) -> Awaitable[None] | None:
+        """Drop what waits in the lane; the stanza under way is finished. Await the result, if there is one."""
+        if self._lane is not None:
+            self._lane.clear()
+        return self._task
+
+    def replace_with_conflict(self) -> None:
+        """Another connection took this resource (RFC 6120 §7.7.2.2)."""
+        self.wire.fail(PeerViolation(StreamCondition.CONFLICT, "replaced by a new connection"))

@@ -1,0 +1,91 @@
+"""Who is connected to this node: sessions by full JID, and each account's `Home` by bare JID."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rainbow_xmpp.session.session import Session
+
+if TYPE_CHECKING:
+    from rainbow_xmpp.store.values import Account
+
+NOBODY: frozenset[str] = frozenset()
+
+
+class Home:
+    """One account's presence on this node: its sessions, and whom its presence concerns.
+
+    `subscribers` (bare JIDs that see us: `from` or `both`) and `contacts` (whom we see: `to` or `both`) are read
+    from the roster when the first resource becomes available; until then `is_loaded` is false.
+    """
+
+    __slots__ = ("account", "bare", "contacts", "is_loaded", "requests", "sessions", "subscribers")
+
+    def __init__(self, account: Account, bare: str) -> None:
+        self.account = account
+        self.bare = bare
+        self.sessions: list[Session] = []
+        self.subscribers: frozenset[str] = NOBODY
+        self.contacts: frozenset[str] = NOBODY
+        self.requests: tuple[bytes, ...] = ()
+        """Subscription requests that wait for an answer (RFC 6121 §3.1.3)."""
+        self.is_loaded = False
+
+    def available(self) -> list[Session]:
+        """Sessions that sent presence."""
+        return [s for s in self.sessions if s.presence is not None]
+
+    def interested(self) -> list[Session]:
+        """Sessions that asked for the roster."""
+        return [s for s in self.sessions if s.is_interested]
+
+    def with_priority(self) -> list[Session]:
+        """Available sessions whose priority is not negative: where messages to the bare JID go."""
+        return [s for s in self.sessions if s.presence is not None and s.priority >= 0]
+
+
+class SessionTable:
+    """Every bound resource of this node."""
+
+    def __init__(self) -> None:
+        self.by_full: dict[str, Session] = {}
+        self.homes: dict[str, Home] = {}
+
+    def __len__(self) -> int:
+        return len(self.by_full)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self.by_full.values()))
+
+    def home_for(self, account: Account, bare: str) -> Home:
+        """The account's home; made when this is its first session. The newest facts about the account win."""
+        home = self.homes.get(bare)
+        if home is None:
+            home = self.homes[bare] = Home(account, bare)
+        home.account = account
+        return home
+
+    def add(self, session: Session) -> Session | None:
+        """Enter a session; return the one it replaces (RFC 6120 §7.7.2.2)."""
+        old = self.by_full.get(session.full)
+        if old is not None:
+            old.home.sessions.remove(old)
+        self.by_full[session.full] = session
+        session.home.sessions.append(session)
+        return old
+
+    def remove(self, session: Session) -> bool:
+        """Take a session out; False when it was not in (any more)."""
+        if self.by_full.get(session.full) is not session:
+            return False
+        del self.by_full[session.full]
+        home = session.home
+        home.sessions.remove(session)
+        if not home.sessions and self.homes.get(home.bare) is home:
+            del self.homes[home.bare]
+        return True
+
+    def of_account(self, account_id: str) -> list[Session]:
+        """All sessions of an account, whatever its localpart is now."""
+        return [s for s in self.by_full.values() if s.account.id == account_id]

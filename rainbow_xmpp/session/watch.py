@@ -1,0 +1,93 @@
+"""What other processes did to accounts (the command line, other nodes), applied to this one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Protocol
+
+from rainbow_xmpp.auth.authenticator import Authenticator
+from rainbow_xmpp.errors import PeerViolation, StreamCondition
+from rainbow_xmpp.plugin.events import AccountRemoved, Event
+from rainbow_xmpp.session.directory import AccountDirectory
+from rainbow_xmpp.session.table import SessionTable
+from rainbow_xmpp.store.values import Account, Change, ChangeKind
+
+log = logging.getLogger(__name__)
+
+_ENDS_SESSIONS = {
+    ChangeKind.ACCOUNT_REMOVED: PeerViolation(StreamCondition.NOT_AUTHORIZED, "this account was removed"),
+    ChangeKind.ACCOUNT_DISABLED: PeerViolation(StreamCondition.NOT_AUTHORIZED, "this account was disabled"),
+    ChangeKind.CREDENTIALS_CHANGED: PeerViolation(StreamCondition.RESET, "the password was changed"),
+}
+
+
+class ChangeLog(Protocol):
+    async def latest_id(self) -> int: ...
+    async def after(self, id: int, *, most: int = 1000) -> list[Change]: ...
+
+
+class AccountsById(Protocol):
+    async def by_id(self, account_id: str) -> Account | None: ...
+
+
+class ChangeWatch:
+    """Reads the log of administrative writes; `poll` is called once a second."""
+
+    def __init__(
+        self,
+        changes: ChangeLog,
+        accounts: AccountsById,
+        directory: AccountDirectory,
+        sessions: SessionTable,
+        authenticator: Authenticator,
+        tell: Callable[[Event], Awaitable[None] | None],
+    ) -> None:
+        self._changes = changes
+        self._accounts = accounts
+        self._directory = directory
+        self._sessions = sessions
+        self._authenticator = authenticator
+        self._tell = tell
+        self._seen = 0
+
+    async def start(self) -> None:
+        self._seen = await self._changes.latest_id()
+
+    async def poll(self) -> None:
+        """Apply what is new. Raises what the database raises."""
+        while changes := await self._changes.after(self._seen):
+            self._directory.forget_all()
+            for change in changes:
+                await self._apply(change)
+                self._seen = change.id
+
+    async def _apply(self, change: Change) -> None:
+        if change.account_id is None:
+            await self._refresh(
+                s.account.id for s in self._sessions if s.account.company.id == change.company_id
+            )
+            return
+        self._authenticator.forget(change.account_id)
+        violation = _ENDS_SESSIONS.get(change.kind)
+        if violation is None:
+            await self._refresh([change.account_id])
+            return
+        for session in self._sessions.of_account(change.account_id):
+            log.info("session of %s ended: %s", change.account_id, change.kind)
+            session.wire.fail(violation)
+        if change.kind is not ChangeKind.CREDENTIALS_CHANGED:
+            pending = self._tell(AccountRemoved(change.company_id, change.account_id))
+            if pending is not None:
+                await pending
+
+    async def _refresh(self, account_ids: Iterable[str]) -> None:
+        """Sessions go on with the new facts; those of a company that was disabled end."""
+        for account_id in set(account_ids):
+            sessions = self._sessions.of_account(account_id)
+            account = await self._accounts.by_id(account_id) if sessions else None
+            for session in sessions:
+                if account is None or not account.may_log_in:
+                    session.wire.fail(_ENDS_SESSIONS[ChangeKind.ACCOUNT_DISABLED])
+                else:
+                    session.account = session.home.account = account

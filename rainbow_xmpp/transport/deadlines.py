@@ -1,0 +1,55 @@
+"""One sweep a second instead of a timer for each connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rainbow_xmpp.transport.link import Link
+
+GOODBYE_S = 1
+"""So long a peer has to read why its stream is closed."""
+
+
+class Deadlines:
+    """Connections that have not logged in, in the order they came, and those that must be gone soon.
+
+    Times are whole seconds of the server's own tick.
+    """
+
+    def __init__(self, login_timeout_s: int) -> None:
+        self._timeout = login_timeout_s
+        self._waiting: dict[Link, int] = {}
+        self._leaving: dict[Link, int] = {}
+        self.tick = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, link: Link) -> None:
+        self._waiting[link] = self.tick + self._timeout
+
+    def discard(self, link: Link) -> None:
+        self._waiting.pop(link, None)
+        self._leaving.pop(link, None)
+
+    def abort_soon(self, link: Link) -> None:
+        """Cut the connection off unless it is gone by then."""
+        self._leaving[link] = self.tick + GOODBYE_S
+
+    def sweep(self) -> None:
+        """Call once a second."""
+        self.tick += 1
+        for link in list(self._due(self._waiting)):
+            del self._waiting[link]
+            link.timed_out()
+        for link in list(self._due(self._leaving)):
+            del self._leaving[link]
+            link.abort()
+
+    def _due(self, links: dict[Link, int]) -> Iterable[Link]:
+        for link, tick in links.items():
+            if tick >= self.tick:
+                return
+            yield link

@@ -1,0 +1,161 @@
+"""XMPP on TCP: direct TLS (XEP-0368) and, where it is opened, STARTTLS (RFC 6120 §5)."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from rainbow_xmpp.errors import PeerViolation, StreamCondition
+from rainbow_xmpp.stanza import iq_request
+from rainbow_xmpp.stream import Open, TcpFraming
+from rainbow_xmpp.transport.link import LINK_SLOTS, Link, LinkShared
+from rainbow_xmpp.xml import Framer, TokenKind, names, parse_stream_open
+
+_WRITE_HIGH_BYTES = 262_144
+_PING = f"<ping xmlns='{names.PING}'/>".encode()
+
+
+class TcpLink(Link, asyncio.Protocol):
+    """One TCP connection that carries a stream."""
+
+    __slots__ = (*LINK_SLOTS, "_framer", "_transport", "_upgrade", "stanza_ns")
+
+    framing = TcpFraming()
+
+    def __init__(
+        self,
+        shared: LinkShared,
+        source: str,
+        *,
+        upgrade: Callable[[TcpLink], None] | None = None,
+    ) -> None:
+        """`upgrade` starts TLS on a connection that began in plain text; None when it is secure already."""
+        self._transport: Any = None
+        self._upgrade = upgrade
+        self.stanza_ns = names.CLIENT
+        self._framer = Framer(shared.stanza_bytes_before_login)
+        self._begin(shared, source, is_secure=upgrade is None)
+
+    # -- asyncio's side --------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        first = self._transport is None
+        self._transport = transport
+        transport.set_write_buffer_limits(high=_WRITE_HIGH_BYTES)  # type: ignore[attr-defined]
+        if first:
+            sock = transport.get_extra_info("socket")
+            if sock is not None:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def data_received(self, data: bytes) -> None:
+        if self.is_closing:
+            return
+        self._framer.push(data)
+        self._pull()
+
+    def eof_received(self) -> None:
+        self.is_closing = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost()
+
+    def pause_writing(self) -> None:
+        self._is_choked = True
+
+    def resume_writing(self) -> None:
+        self._is_choked = False
+
+    # -- reading ---------------------------------------------------------------------------------------
+
+    def _pull(self) -> None:
+        """Hand over what is complete, as long as nobody has to wait."""
+        framer = self._framer
+        try:
+            while not self.is_closing:
+                login = self._login
+                if login is not None and login.busy:
+                    if framer.pending > framer.max_bytes:
+                        raise PeerViolation(
+                            StreamCondition.POLICY_VIOLATION, detail="too much before the login"
+                        )
+                    return
+                token = framer.pull()
+                if token is None:
+                    return
+                if token.kind is TokenKind.ELEMENT:
+                    session = self._session
+                    if session is not None:
+                        session.last_heard = self._shared.deadlines.tick
+                        session.receive(token.data)
+                    elif login is not None:
+                        login.received(token.data)
+                elif token.kind is TokenKind.OPEN:
+                    self._open(token.data)
+                else:
+                    self._peer_closed()
+        except PeerViolation as violation:
+            self.fail(violation)
+        except Exception as error:  # around one connection
+            self._guarded(_raise, error)
+
+    def _open(self, data: bytes) -> None:
+        header = parse_stream_open(data)
+        self.prefixes = {p: ns for p, ns in header.prefixes.items() if ns != names.STREAM}
+        self.stanza_ns = header.default_ns
+        self._peer_opened(Open(header.name, header.ns, header.attrs, header.default_ns))
+
+    def proceed(self) -> None:
+        self._pull()
+
+    def restart_stream(self) -> None:
+        self._framer.restart()
+
+    def set_limit(self, max_bytes: int) -> None:
+        self._framer.max_bytes = max_bytes
+
+    # -- writing ---------------------------------------------------------------------------------------
+
+    def send(self, data: bytes) -> None:
+        if self.is_closing:
+            return
+        self._transport.write(data)
+        if self._is_choked:
+            self._check_output(self._transport.get_write_buffer_size())
+
+    def hang_up(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+            self.abort_later()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def pause(self) -> None:
+        self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if not self.is_closing:
+            self._transport.resume_reading()
+
+    def ping(self) -> None:
+        """XEP-0199 §4.1; any answer will do."""
+        session = self._session
+        if session is not None:
+            ask = iq_request("get", "alive", from_=session.jid.domain, to=session.full, payload=_PING)
+            self.send(ask)
+
+    def start_tls(self) -> None:
+        assert self._upgrade is not None
+        if self._framer.pending:
+            # RFC 6120 §5.4.3.3: what was pipelined in plain text is not to be believed.
+            raise PeerViolation(StreamCondition.POLICY_VIOLATION, detail="data behind <starttls/>")
+        self._framer.restart()
+        upgrade, self._upgrade = self._upgrade, None
+        upgrade(self)
+
+
+def _raise(error: Exception) -> None:
+    raise error

@@ -1,0 +1,83 @@
+"""What happens once a second: deadlines, silent clients, changes made elsewhere, the database's health."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from rainbow_xmpp.config import Limits
+from rainbow_xmpp.errors import PeerViolation, StreamCondition
+from rainbow_xmpp.session import SessionTable
+from rainbow_xmpp.transport.deadlines import Deadlines
+
+log = logging.getLogger(__name__)
+
+_SWEEP_EVERY_S = 15
+_ASK_TIMEOUT_S = 5.0
+
+
+class Housekeeping:
+    """One task for the whole node, in place of timers for each session."""
+
+    def __init__(
+        self,
+        sessions: SessionTable,
+        deadlines: Deadlines,
+        poll_changes: Callable[[], Awaitable[None]],
+        check_store: Callable[[], Awaitable[None]],
+        limits: Limits,
+    ) -> None:
+        self._sessions = sessions
+        self._deadlines = deadlines
+        self._poll_changes = poll_changes
+        self._check_store = check_store
+        self._idle_s = limits.idle_ping_s
+        self._answer_s = limits.ping_timeout_s
+        self._tasks: list[asyncio.Task[None]] = []
+        self.store_is_well = True
+
+    def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._tick()), loop.create_task(self._watch_store())]
+
+    def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            try:
+                self._deadlines.sweep()
+                if self._deadlines.tick % _SWEEP_EVERY_S == 0:
+                    self.sweep_silent()
+            except Exception:
+                log.exception("housekeeping failed")
+
+    def sweep_silent(self) -> None:
+        """Ask those who have been silent for long; let go of those who did not answer (RFC 6120 §4.6)."""
+        now = self._deadlines.tick
+        for session in self._sessions:
+            silent_s = now - session.last_heard
+            if silent_s >= self._idle_s + self._answer_s + _SWEEP_EVERY_S:
+                session.wire.fail(PeerViolation(StreamCondition.CONNECTION_TIMEOUT))
+            elif silent_s >= self._idle_s:
+                session.wire.ping()
+
+    async def _watch_store(self) -> None:
+        """Changes made by other processes; and, since it asks the database, whether that is well."""
+        while True:
+            await asyncio.sleep(1)
+            try:
+                async with asyncio.timeout(_ASK_TIMEOUT_S):
+                    await self._check_store()
+                    await self._poll_changes()
+            except Exception as error:  # the database is away; we go on serving and try again
+                if self.store_is_well:
+                    log.error("the database does not answer: %s", error)
+                self.store_is_well = False
+            else:
+                if not self.store_is_well:
+                    log.info("the database answers again")
+                self.store_is_well = True

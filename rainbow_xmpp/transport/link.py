@@ -1,0 +1,208 @@
+"""One client connection, whatever carries it: from the first byte through login to the bound session.
+
+`WebSocketLink` and `TcpLink` add how bytes are framed. Everything that is decided is decided in `session` and
+`router`; a link only moves bytes, and closes what does not behave.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rainbow_xmpp.errors import PeerViolation, StreamCondition
+from rainbow_xmpp.observe.metrics import Counters
+from rainbow_xmpp.session.login import Entrance, Login
+from rainbow_xmpp.session.session import Session
+from rainbow_xmpp.stream import Framing, Open
+
+if TYPE_CHECKING:
+    from rainbow_xmpp.transport.deadlines import Deadlines
+    from rainbow_xmpp.transport.gatekeeper import Gatekeeper
+
+log = logging.getLogger(__name__)
+
+LINK_SLOTS = ("_is_choked", "_login", "_session", "_shared", "is_closing", "prefixes", "source")
+"""The fields of a link; each transport's class declares them, since one of them derives from a C type."""
+
+_NO_PREFIXES: dict[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class LinkShared:
+    """What all links of a server share."""
+
+    entrance: Entrance
+    counters: Counters
+    gatekeeper: Gatekeeper
+    deadlines: Deadlines
+    """Connections that have not logged in yet."""
+    ended: Callable[[Session], None]
+    """A bound session's connection is gone."""
+    bindings: Callable[[], Mapping[str, bytes]]
+    """Channels that can be bound on TLS connections (XEP-0440)."""
+    stanza_bytes_before_login: int
+    stanza_bytes: int
+    output_bytes: int
+
+    def entered(self, source: str) -> bool:
+        """Count a new connection in, or refuse it."""
+        if not self.gatekeeper.admit(source):
+            self.counters.connections_refused += 1
+            return False
+        self.counters.connections += 1
+        return True
+
+    def left(self, source: str, *, was_half_open: bool) -> None:
+        """Count a connection out."""
+        self.gatekeeper.left(source, was_half_open=was_half_open)
+        self.counters.connections -= 1
+
+
+class Link:
+    """The part of a connection that is the same on every transport."""
+
+    if not TYPE_CHECKING:
+        __slots__ = ()
+    else:  # declared by the subclasses, see LINK_SLOTS
+        _is_choked: bool
+        _login: Login | None
+        _session: Session | None
+        _shared: LinkShared
+        is_closing: bool
+        prefixes: dict[str, str]
+        source: str
+        framing: Framing
+        stanza_ns: str
+
+    def _begin(self, shared: LinkShared, source: str, *, is_secure: bool = True) -> None:
+        self._shared = shared
+        self._session = None
+        self._is_choked = False
+        self.is_closing = False
+        self.prefixes = _NO_PREFIXES
+        self.source = source
+        bindings: Mapping[str, bytes] = shared.bindings() if self.can_bind_channel and is_secure else {}
+        self._login = Login(shared.entrance, self, self.framing, source, bindings, is_secure=is_secure)
+        shared.deadlines.add(self)
+
+    # -- what a transport provides ---------------------------------------------------------------------
+
+    can_bind_channel = True
+    """Browsers cannot see the TLS channel, so a WebSocket offers no -PLUS mechanisms."""
+
+    def send(self, data: bytes) -> None:
+        raise AssertionError("each transport sends in its own way")
+
+    def hang_up(self) -> None:
+        """Close the connection once what was sent is written."""
+        raise AssertionError("each transport hangs up in its own way")
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        raise AssertionError("each transport aborts in its own way")
+
+    def restart_stream(self) -> None:
+        """The next thing from the peer is a stream header."""
+
+    def set_limit(self, max_bytes: int) -> None:
+        """The greatest size of one element from now on."""
+
+    def start_tls(self) -> None:
+        raise PeerViolation(StreamCondition.POLICY_VIOLATION, detail="STARTTLS on a secure connection")
+
+    def proceed(self) -> None:
+        """A login step that waited is done: hand over what arrived meanwhile."""
+
+    def pause(self) -> None:
+        """Stop reading."""
+
+    def resume(self) -> None:
+        """Read again."""
+
+    def ping(self) -> None:
+        """Make the peer show that it is there."""
+
+    # -- the login's and the session's side ------------------------------------------------------------
+
+    def become(self, session: Session) -> None:
+        """The login is done: everything received goes to this session."""
+        self._session = session
+        self._login = None
+        session.last_heard = self._shared.deadlines.tick
+        self.set_limit(self._shared.stanza_bytes)
+        self._shared.deadlines.discard(self)
+        self._shared.gatekeeper.logged_in(self.source)
+
+    def fail(self, violation: PeerViolation) -> None:
+        """Close the stream with an error (RFC 6120 §4.9)."""
+        if self.is_closing:
+            return
+        if violation.detail:
+            log.debug("stream closed: %s: %s", violation.condition, violation.detail)
+        self._shared.counters.stream_errors += 1
+        if self._login is not None and not self._login.has_greeted:
+            self.send(self._login.greeting())
+        self.send(self.framing.error(violation))
+        self.end(self.framing.close)
+
+    def end(self, data: bytes = b"") -> None:
+        """Send this and close the connection; nothing the peer still says is heard."""
+        if self.is_closing:
+            return
+        if data:
+            self.send(data)
+        self.is_closing = True
+        self.hang_up()
+
+    def timed_out(self) -> None:
+        """Too long without a login."""
+        self.fail(PeerViolation(StreamCondition.CONNECTION_TIMEOUT, "log in sooner"))
+        self.abort_later()
+
+    def abort_later(self) -> None:
+        """A peer that does not read its goodbye is cut off."""
+        self._shared.deadlines.abort_soon(self)
+
+    # -- the peer's side -------------------------------------------------------------------------------
+
+    def _peer_opened(self, header: Open) -> None:
+        if self._login is None:
+            raise PeerViolation(StreamCondition.POLICY_VIOLATION, detail="a stream header on a bound stream")
+        self._login.opened(header)
+
+    def _peer_closed(self) -> None:
+        """The peer ended its stream; answer likewise and hang up (RFC 6120 §4.4)."""
+        if self._login is not None:
+            self._login.peer_closed()
+        if not self.is_closing:
+            self.end(self.framing.close)
+
+    def _guarded(self, step: Callable[..., Any], *arguments: Any) -> None:
+        """Do this for the peer; a violation closes its stream, a fault of ours as well."""
+        try:
+            step(*arguments)
+        except PeerViolation as violation:
+            self.fail(violation)
+        except Exception:  # around one connection: everyone else is served on
+            log.exception("a connection failed")
+            self.fail(PeerViolation(StreamCondition.INTERNAL_SERVER_ERROR))
+
+    def _lost(self) -> None:
+        """The connection is gone."""
+        self.is_closing = True
+        self._shared.deadlines.discard(self)
+        self._login = None
+        session, self._session = self._session, None
+        self._shared.left(self.source, was_half_open=session is None)
+        if session is not None:
+            self._shared.ended(session)
+
+    def _check_output(self, waiting_bytes: int) -> None:
+        """A peer that does not read is cut off at its output budget."""
+        if waiting_bytes > self._shared.output_bytes and not self.is_closing:
+            log.info("a peer that does not read was cut off")
+            self._shared.counters.stream_errors += 1
+            self.is_closing = True
+            self.abort()

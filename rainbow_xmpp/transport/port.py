@@ -1,0 +1,173 @@
+"""The one port: what a TLS connection speaks is told by ALPN and, without ALPN, by its first bytes (DESIGN §4)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rainbow_xmpp.auth.throttle import source_of
+from rainbow_xmpp.http.headers import origin_allowed
+from rainbow_xmpp.transport.direct_tls import TcpLink
+from rainbow_xmpp.transport.link import LinkShared
+from rainbow_xmpp.transport.tls import ALPN_TURN, ALPN_XMPP
+from rainbow_xmpp.transport.websocket import (
+    SUBPROTOCOL,
+    WebSocketLink,
+    WebSocketProtocol,
+    is_upgrade,
+)
+
+log = logging.getLogger(__name__)
+
+MAX_HELD_BYTES = 16_384
+"""So much of an HTTP head is held until it is known where it belongs."""
+
+_HTTP_METHODS = b"GPHDOCTU"
+"""First bytes of GET, POST, PUT, PATCH, HEAD, DELETE, OPTIONS, CONNECT, TRACE; anything else is nobody's."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortShared:
+    """What all connections of the port share."""
+
+    links: LinkShared
+    http: Callable[[], asyncio.Protocol]
+    """Makes the protocol of one HTTP connection."""
+    origins: Sequence[str]
+    """Web origins that may open the WebSocket, beside our own."""
+    public_host: str
+    handshake_timeout_s: int
+
+
+class Mux(asyncio.Protocol):
+    """The first protocol of every connection: finds out what it is, counts it, and hands it over."""
+
+    __slots__ = ("_held", "_http", "_shared", "_source", "_timer", "_transport")
+
+    def __init__(self, shared: PortShared) -> None:
+        self._shared = shared
+        self._transport: Any = None
+        self._source = ""
+        self._held = bytearray()
+        self._http: Any = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    # -- the first bytes -------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        peer = transport.get_extra_info("peername")
+        source = source_of(peer[0] if peer else "")
+        if not self._shared.links.entered(source):
+            self._transport.abort()
+            return
+        self._source = source
+        self._timer = asyncio.get_running_loop().call_later(self._shared.handshake_timeout_s, self._too_slow)
+        tls = transport.get_extra_info("ssl_object")
+        match tls.selected_alpn_protocol() if tls is not None else None:
+            case str(chosen) if chosen == ALPN_XMPP:
+                self._to_stream()
+            case str(chosen) if chosen == ALPN_TURN:
+                self._refuse("the relay is not open on this port")
+
+    def data_received(self, data: bytes) -> None:
+        if self._http is not None:
+            self._http.data_received(data)
+            return
+        if not self._source:
+            return  # refused; what was under way is not read
+        self._held += data
+        first = self._held[0]
+        if first == 0x3C or first in b" \t\r\n":
+            self._to_stream()
+        elif first not in _HTTP_METHODS:
+            self._refuse("neither HTTP nor XMPP")
+        elif b"\r\n\r\n" in self._held or not self._held.startswith(b"GET "):
+            self._to_http_or_websocket()
+        elif len(self._held) > MAX_HELD_BYTES:
+            self._to_http()  # which says what is wrong with it
+
+    def _to_http_or_websocket(self) -> None:
+        head = bytes(self._held.partition(b"\r\n\r\n")[0])
+        if is_upgrade(head) and self._may_open(head):
+            self._to_websocket()
+        else:
+            self._to_http()
+
+    def _may_open(self, head: bytes) -> bool:
+        """A page of a foreign site may not; nor a client that does not speak XMPP (RFC 7395 §3.1)."""
+        fields: dict[str, str] = {}
+        for line in head.decode("latin-1").split("\r\n")[1:]:
+            name, _, value = line.partition(":")
+            fields[name.strip().lower()] = value.strip()
+        spoken = {part.strip() for part in fields.get("sec-websocket-protocol", "").split(",")}
+        if SUBPROTOCOL not in spoken:
+            return False
+        host = fields.get("host", self._shared.public_host)
+        return origin_allowed(fields.get("origin"), host, self._shared.origins)
+
+    def _too_slow(self) -> None:
+        self._refuse("no request in time")
+
+    def _refuse(self, reason: str) -> None:
+        log.debug("connection refused: %s", reason)
+        self._transport.abort()
+
+    # -- handing over ----------------------------------------------------------------------------------
+
+    def _chosen(self) -> bytes:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        held, self._held = bytes(self._held), bytearray()
+        return held
+
+    def _to_stream(self) -> None:
+        held = self._chosen()
+        link = TcpLink(self._shared.links, self._source)
+        self._transport.set_protocol(link)
+        link.connection_made(self._transport)
+        if held:
+            link.data_received(held)
+
+    def _to_websocket(self) -> None:
+        held = self._chosen()
+        links = self._shared.links
+        protocol = WebSocketProtocol(
+            WebSocketLink(links, self._source), self._shared.handshake_timeout_s, links.stanza_bytes
+        )
+        self._transport.set_protocol(protocol)
+        protocol.connection_made(self._transport)
+        protocol.feed(held)
+
+    def _to_http(self) -> None:
+        held = self._chosen()
+        self._shared.links.gatekeeper.logged_in(self._source)
+        self._http = self._shared.http()
+        self._http.connection_made(self._transport)
+        self._http.data_received(held)
+
+    # -- passing on to HTTP ----------------------------------------------------------------------------
+
+    def eof_received(self) -> bool | None:
+        return self._http.eof_received() if self._http is not None else None
+
+    def pause_writing(self) -> None:
+        if self._http is not None:
+            self._http.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self._http is not None:
+            self._http.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._http is not None:
+            self._http.connection_lost(exc)
+        if self._source:
+            self._shared.links.left(self._source, was_half_open=self._http is None)

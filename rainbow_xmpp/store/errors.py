@@ -1,6 +1,6 @@
 """What can go wrong in the store, told so that an administrator can act on it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rainbow_xmpp.errors import RainbowError
 from rainbow_xmpp.store.values import Conflict
@@ -55,6 +55,16 @@ class SchemaOutdated(StoreError):
 
     def __init__(self, detail: str) -> None:
         super().__init__(f"{detail}: run rainbow-xmpp --config FILE db upgrade")
+
+
+class SchemaTooNew(StoreError):
+    """The database was made by a newer version of the software."""
+
+    def __init__(self, revisions: Iterable[str]) -> None:
+        known = ", ".join(sorted(revisions))
+        super().__init__(
+            f"the database is at {known}, which this version does not know: use the newer version"
+        )
 
 
 class DatabaseUnreachable(StoreError):

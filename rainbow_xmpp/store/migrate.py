@@ -1,35 +1,44 @@
 """Bringing a database to the schema of this software: Alembic without its command line.
 
-The core's migrations lie in `store/migrations`, a plugin's in its own `migrations` folder as a branch of its
-own (`branch_labels=("plugin_<name>",)`, `depends_on` the core). A plugin whose folder was deleted leaves its
-tables and its version row behind; neither stands in the way of later upgrades.
+The core's migrations lie in `store/migrations`, a plugin's in its own `migrations` folder. Each folder is a
+history of its own with a version table of its own, the core's first: a plugin whose folder was deleted leaves
+tables behind that stand in nobody's way, and finds them again when it comes back.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
-from alembic.migration import MigrationContext, RevisionStep
+from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from rainbow_xmpp.store.database import Database
-from rainbow_xmpp.store.errors import SchemaOutdated
+from rainbow_xmpp.store.errors import SchemaOutdated, SchemaTooNew
 from rainbow_xmpp.store.tables import metadata
 
 _UPGRADE_LOCK = 0x7261696E_626F7721
 """PostgreSQL's advisory lock that lets one node upgrade at a time."""
 
 
+_VERSION_TABLE = "alembic_version"
+
+
 @dataclass(frozen=True, slots=True)
 class SchemaState:
-    """Which revisions the database has and which this software wants; `unknown` are of deleted plugins."""
+    """Which revisions the database is at and which this software wants.
+
+    `newer`: the database's revisions that this software is too old for. `unknown`: those of plugins that are
+    not here.
+    """
 
     current: frozenset[str]
     wanted: frozenset[str]
-    unknown: frozenset[str]
+    newer: frozenset[str] = frozenset()
+    unknown: frozenset[str] = frozenset()
 
     @property
     def up_to_date(self) -> bool:
@@ -37,7 +46,9 @@ class SchemaState:
         return self.wanted <= self.current
 
     def require(self) -> None:
-        """Raises SchemaOutdated when migrations are left to be run."""
+        """Raises SchemaOutdated when migrations are left to be run, SchemaTooNew the other way round."""
+        if self.newer:
+            raise SchemaTooNew(self.newer)
         if self.up_to_date:
             return
         if not self.current:
@@ -60,33 +71,55 @@ def migration_folders(plugin_paths: Iterable[Path] = ()) -> list[Path]:
 
 
 async def upgrade(url: str, plugin_paths: Iterable[Path] = ()) -> SchemaState:
-    """Create or bring up to date the database at `url`: everything, or, when a migration fails, nothing."""
-    script = _script(plugin_paths)
+    """Create or bring up to date the database at `url`: everything, or, when a migration fails, nothing.
+
+    Raises SchemaTooNew and DatabaseUnreachable.
+    """
+    histories = _histories(plugin_paths)
     database = Database(url)
     try:
         await database.check()
         async with database.write() as connection:
-            return await connection.run_sync(_upgrade, script)
+            return await connection.run_sync(_upgrade, histories)
     finally:
         await database.close()
 
 
 async def schema_state(database: Database, plugin_paths: Iterable[Path] = ()) -> SchemaState:
     """Compare the database with the migrations of this software."""
-    script = _script(plugin_paths)
+    histories = _histories(plugin_paths)
     async with database.read() as connection:
-        return await connection.run_sync(lambda sync: _state(MigrationContext.configure(sync), script))
+        return await connection.run_sync(_state, histories)
 
 
-def _script(plugin_paths: Iterable[Path]) -> ScriptDirectory:
-    folders = [str(folder) for folder in migration_folders(plugin_paths)]
-    return ScriptDirectory(folders[0], version_locations=folders)
+def _histories(plugin_paths: Iterable[Path]) -> dict[str, ScriptDirectory]:
+    """What there is to run, by the name of its version table, in the order to run it."""
+    core, *plugins = migration_folders(plugin_paths)
+    scripts = {_VERSION_TABLE: ScriptDirectory(str(core), version_locations=[str(core)])}
+    for folder in plugins:
+        name = re.sub(r"\W", "_", folder.parent.name.lower())
+        scripts[f"{_VERSION_TABLE}_{name}"] = ScriptDirectory(str(folder), version_locations=[str(folder)])
+    return scripts
 
 
-def _state(context: MigrationContext, script: ScriptDirectory) -> SchemaState:
-    current = frozenset(context.get_current_heads())
-    known = frozenset(revision for revision in current if _is_known(script, revision))
-    return SchemaState(current=known, wanted=frozenset(script.get_heads()), unknown=current - known)
+def _state(connection: sa.Connection, histories: Mapping[str, ScriptDirectory]) -> SchemaState:
+    current: set[str] = set()
+    newer: set[str] = set()
+    unknown: set[str] = set()
+    for table in sa.inspect(connection).get_table_names():
+        if not table.startswith(_VERSION_TABLE):
+            continue
+        for revision in connection.execute(
+            sa.select(sa.column("version_num")).select_from(sa.table(table))
+        ).scalars():
+            if table not in histories:
+                unknown.add(revision)
+            elif _is_known(histories[table], revision):
+                current.add(revision)
+            else:
+                newer.add(revision)
+    wanted = frozenset(head for script in histories.values() for head in script.get_heads())
+    return SchemaState(frozenset(current), wanted, frozenset(newer), frozenset(unknown))
 
 
 def _is_known(script: ScriptDirectory, revision: str) -> bool:
@@ -96,15 +129,21 @@ def _is_known(script: ScriptDirectory, revision: str) -> bool:
         return False
 
 
-def _upgrade(connection: sa.Connection, script: ScriptDirectory) -> SchemaState:
+def _upgrade(connection: sa.Connection, histories: Mapping[str, ScriptDirectory]) -> SchemaState:
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
-
-    def steps(heads: tuple[str, ...], _context: MigrationContext) -> list[RevisionStep]:
-        known = tuple(head for head in heads if _is_known(script, head))
-        return script._upgrade_revs("heads", known)  # type: ignore[arg-type]  # Alembic's own commands pass tuples
-
-    context = MigrationContext.configure(connection, opts={"fn": steps, "target_metadata": metadata})
-    with Operations.context(context):
-        context.run_migrations()
-    return _state(context, script)
+    before = _state(connection, histories)
+    if before.newer:
+        raise SchemaTooNew(before.newer)
+    for table, script in histories.items():
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "fn": lambda heads, _context, script=script: script._upgrade_revs("heads", heads),
+                "version_table": table,
+                "target_metadata": metadata,  # for its naming convention
+            },
+        )
+        with Operations.context(context):
+            context.run_migrations()
+    return _state(connection, histories)

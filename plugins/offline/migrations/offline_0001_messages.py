@@ -7,8 +7,8 @@ from rainbow_xmpp.store.people import LONG_ID, people_columns, people_constraint
 
 revision = "offline_0001"
 down_revision = None
-branch_labels = ("plugin_offline",)
-depends_on = ("core_0001",)
+branch_labels = None
+depends_on = None
 
 
 def upgrade() -> None:

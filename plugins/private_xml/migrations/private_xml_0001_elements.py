@@ -7,8 +7,8 @@ from rainbow_xmpp.store.people import people_columns, people_constraints
 
 revision = "private_xml_0001"
 down_revision = None
-branch_labels = ("plugin_private_xml",)
-depends_on = ("core_0001",)
+branch_labels = None
+depends_on = None
 
 
 def upgrade() -> None:

@@ -7,8 +7,8 @@ from rainbow_xmpp.store.people import people_columns, people_constraints
 
 revision = "vcard_temp_0001"
 down_revision = None
-branch_labels = ("plugin_vcard_temp",)
-depends_on = ("core_0001",)
+branch_labels = None
+depends_on = None
 
 
 def upgrade() -> None:

@@ -10,7 +10,7 @@ from rainbow_xmpp.store.people import LONG_ID, people_columns, people_constraint
 
 revision = "core_0001"
 down_revision = None
-branch_labels = ("core",)
+branch_labels = None
 depends_on = None
 
 

@@ -1,0 +1,222 @@
+"""The only place where the parts are joined: a configuration in, a running node out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import uvloop
+
+from rainbow_xmpp import process
+from rainbow_xmpp.config import Config, ConfigProblems
+from rainbow_xmpp.errors import PeerViolation, RainbowError, StreamCondition
+from rainbow_xmpp.http.app import HttpHandler, Readiness, Site, make_app, make_handler
+from rainbow_xmpp.node import Node
+from rainbow_xmpp.observe.log import set_up_log
+from rainbow_xmpp.plugin.select import select_plugins
+from rainbow_xmpp.roster.service import STREAM_FEATURES
+from rainbow_xmpp.session.login import Entrance
+from rainbow_xmpp.store import Store
+from rainbow_xmpp.stream import StreamSettings
+from rainbow_xmpp.transport.deadlines import Deadlines
+from rainbow_xmpp.transport.gatekeeper import Gatekeeper
+from rainbow_xmpp.transport.housekeeping import Housekeeping
+from rainbow_xmpp.transport.link import LinkShared
+from rainbow_xmpp.transport.listeners import Listeners
+from rainbow_xmpp.transport.port import PortShared
+from rainbow_xmpp.transport.tls import load_or_explain, quick_tls_available, server_context
+from rainbow_xmpp.xml import SCANNER
+
+log = logging.getLogger(__name__)
+
+DRAIN_S = 8.0
+"""How long a stop may take; SIGTERM promises 10 s."""
+GOODBYE_S = 3.0
+"""Of that, how long clients have to answer the end of their stream."""
+
+
+def run(config: Config) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code of the process."""
+    process.tune_allocator()
+    set_up_log(config.log.level, config.log.format)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(config))
+    except ConfigProblems as problems:
+        for problem in problems.problems:
+            print(problem, file=sys.stderr)
+        return 1
+    except (RainbowError, OSError) as error:
+        print(f"rainbow-xmpp: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _serve(config: Config) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    server = await Server.start(config)
+    pid_file = _write_pid(config)
+    process.tune_gc()
+    try:
+        print(f"ready {' '.join(server.addresses)} pid {os.getpid()}", file=sys.stderr, flush=True)
+        await stopping.wait()
+        log.info("stopping")
+    finally:
+        await server.stop()
+        if pid_file is not None:
+            pid_file.unlink(missing_ok=True)
+
+
+def _write_pid(config: Config) -> Path | None:
+    """`run.pid` beside the database, or in ./data when that is on another machine."""
+    path = config.storage.sqlite_path
+    folder = Path(path).parent if path else Path("data")
+    if not folder.is_dir():
+        return None
+    file = folder / "run.pid"
+    file.write_text(f"{os.getpid()}\n")
+    return file
+
+
+class Server:
+    """One node. Made by `start`."""
+
+    def __init__(self, config: Config, store: Store) -> None:
+        self._config = config
+        self.node = Node(config, store)
+        self._deadlines = Deadlines(config.limits.login_timeout_s)
+        self._housekeeping: Housekeeping | None = None
+        self._listeners = Listeners()
+        self._http: HttpHandler | None = None
+        self._is_stopping = False
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where clients connect, as URLs."""
+        host, port = self._config.domain, self._config.listen.port
+        found = [self._config.websocket_url, f"xmpps://{host}:{port}", f"{self._config.public_url}/"]
+        if self._config.listen.starttls_port:
+            found.append(f"xmpp://{host}:{self._config.listen.starttls_port}")
+        return found
+
+    @classmethod
+    async def start(cls, config: Config) -> Server:
+        """Open the database, start plugins, listen. Raises RainbowError or OSError with a message for admins."""
+        chosen = select_plugins(config)
+        paths = [Path(path) for path in config.plugin_paths]
+        store = await Store.open(config.storage.url, plugin_paths=paths)
+        server = cls(config, store)
+        try:
+            await server.node.start(chosen)
+            await server._listen()
+        except BaseException:
+            await server.stop()
+            raise
+        return server
+
+    async def _listen(self) -> None:
+        config = self._config
+        certificate = load_or_explain(config.tls.certificate, config.tls.key)
+        bindings = {"tls-server-end-point": certificate.endpoint_hash} if certificate.endpoint_hash else {}
+        context = server_context(config.tls.certificate, config.tls.key)
+        links = self._links(bindings)
+        self._http = await make_handler(
+            make_app(self._site(), self.node.counters), counters=self.node.counters
+        )
+        port = PortShared(
+            links=links,
+            http=self._http,
+            origins=config.websocket.origins,
+            public_host=config.public_url.removeprefix("https://"),
+            handshake_timeout_s=config.limits.handshake_timeout_s,
+        )
+        quick, reason = quick_tls_available()
+        if not quick:
+            log.warning("the quick TLS transport is missing: %s", reason)
+        if SCANNER != "compiled":
+            log.warning(
+                "the compiled XML scanner is missing (it needs a C compiler at installation): "
+                "each stanza costs more CPU time"
+            )
+        self._housekeeping = Housekeeping(
+            self.node.sessions, self._deadlines, self.node.watch.poll, self._check_store, config.limits
+        )
+        self._housekeeping.start()
+        await self._listeners.open(config, port, context, quick=quick, counters=self.node.counters)
+
+    def _links(self, bindings: dict[str, bytes]) -> LinkShared:
+        limits = self._config.limits
+        settings = StreamSettings(self._config.domain, STREAM_FEATURES + self.node.plugins.stream_features)
+        entrance = Entrance(
+            settings=settings,
+            mechanisms=self._config.auth.mechanisms,
+            authenticator=self.node.authenticator,
+            sessions=self.node.sessions,
+            handle=self.node.inbound.handle,
+            counters=self.node.counters,
+            spawn=self.node.background.spawn,
+            resources_per_account=limits.resources_per_account,
+        )
+        return LinkShared(
+            entrance=entrance,
+            counters=self.node.counters,
+            gatekeeper=Gatekeeper(limits.connections_per_address, limits.half_open_per_address),
+            deadlines=self._deadlines,
+            ended=self.node.session_ended,
+            bindings=lambda: bindings,
+            stanza_bytes_before_login=limits.stanza_bytes_before_login,
+            stanza_bytes=limits.stanza_bytes,
+            output_bytes=limits.output_bytes,
+        )
+
+    def _site(self) -> Site:
+        config = self._config
+        return Site(
+            domain=config.domain,
+            public_url=config.public_url,
+            websocket_url=config.websocket_url,
+            direct_tls_host=config.domain,
+            direct_tls_port=config.listen.port,
+            readiness=self._readiness,
+        )
+
+    def _readiness(self) -> Readiness:
+        is_well = self._housekeeping is not None and self._housekeeping.store_is_well
+        return Readiness({"storage": is_well, "serving": not self._is_stopping})
+
+    async def _check_store(self) -> None:
+        await self.node.store.check()
+
+    async def stop(self) -> None:
+        """Drain: no new connections, every stream told why, everything written, the database closed."""
+        self._is_stopping = True
+        deadline = time.monotonic() + DRAIN_S
+        await self._listeners.close()
+        if self._housekeeping is not None:
+            self._housekeeping.stop()
+        goodbye = PeerViolation(StreamCondition.SYSTEM_SHUTDOWN)
+        for number, session in enumerate(self.node.sessions):
+            session.wire.fail(goodbye)
+            if number % 200 == 199:
+                await asyncio.sleep(0)
+        await self._until_gone(min(GOODBYE_S, deadline - time.monotonic()))
+        for session in self.node.sessions:
+            session.wire.abort()
+        await self._until_gone(1.0)
+        if self._http is not None:
+            await self._http.close(1.0)
+        await self.node.stop(max(0.5, deadline - time.monotonic() - 1))
+
+    async def _until_gone(self, timeout_s: float) -> None:
+        """Wait until every session has ended, at most this long."""
+        end = time.monotonic() + timeout_s
+        while len(self.node.sessions) and time.monotonic() < end:
+            await asyncio.sleep(0.02)

@@ -1,0 +1,94 @@
+"""The frame of the command line: help, exit codes, and that it loads only what a command needs."""
+
+import subprocess
+import sys
+
+import pytest
+
+from rainbow_xmpp import __version__
+from tests.cli import CommandLine, bare
+
+__all__ = ["bare"]
+
+HEAVY = ("sqlalchemy", "alembic", "slixmpp", "aiohttp", "cryptography", "rich", "uvloop")
+
+
+def test_help_lists_every_command(bare: CommandLine) -> None:
+    text = bare.ok("--help")
+    for command in ("run", "check", "setup", "config", "db", "company", "user", "probe"):
+        assert f"\n  {command} " in text
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("run", "check", "setup", "probe", "config", "config show", "config example", "db upgrade"),
+        *("company add", "company list"),
+        *("user add", "user list", "user passwd", "user remove", "user import"),
+    ],
+)
+def test_every_command_explains_itself(bare: CommandLine, command: str) -> None:
+    assert bare.ok(*command.split(), "--help").startswith(f"Usage: rainbow-xmpp {command} ")
+
+
+def test_the_version_is_told() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "rainbow_xmpp", "--version"], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, f"rainbow-xmpp {__version__}\n")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["company", "--help"], ["config", "example"]])
+def test_a_command_loads_no_library_it_does_not_need(arguments: list[str]) -> None:
+    program = (
+        "import sys; from rainbow_xmpp.cli import commands; "
+        f"commands.main({arguments!r}, standalone_mode=False); "
+        f"sys.exit(', '.join(name for name in {HEAVY!r} if name in sys.modules) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_unknown_command_is_a_usage_error(bare: CommandLine) -> None:
+    assert "No such command 'serve'" in bare.refused("serve", exit_code=2)
+
+
+def test_a_missing_configuration_is_named(bare: CommandLine) -> None:
+    bare.config.unlink()
+    said = bare.refused("company", "list")
+    assert said == "rainbow.toml: there is no such file; name one with --config\n"
+
+
+def test_every_problem_of_the_configuration_is_printed(bare: CommandLine) -> None:
+    bare.config.write_text('domain = "a"\n[listen]\nprot = 1\nport = 0\n[auth]\nsealing_key = "k"\n')
+    assert bare.refused("run").splitlines() == [
+        'rainbow.toml:3: listen.prot is not a known key; did you mean "port"?',
+        "rainbow.toml:4: listen.port is 0; 1 to 65535 are allowed",
+    ]
+
+
+def test_the_configuration_can_be_named_in_the_environment(bare: CommandLine) -> None:
+    environ = {"RAINBOW_CONFIG": "other.toml", "PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "rainbow_xmpp", "db", "upgrade"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environ,
+    )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "other.toml: there is no such file; name one with --config\n",
+    )
+
+
+def test_the_configuration_in_effect_is_shown_without_secrets(bare: CommandLine) -> None:
+    bare.config.write_text(
+        'domain = "a.example"\n[auth]\nsealing_key = "hunter2"\n[plugins.nudge]\ntoken = { env = "T" }\n'
+    )
+    result = bare.run("config", "show", env={"RAINBOW_LISTEN__PORT": "9443", "T": "hunter3"})
+    assert result.exit_code == 0
+    rows = dict(row.split("\t") for row in result.stdout.splitlines())
+    assert (rows["domain"], rows["listen.port"], rows["auth.password.digit"]) == ("a.example", "9443", "yes")
+    assert (rows["auth.sealing_key"], rows["plugins.nudge.token"]) == ("(hidden)", "(hidden)")
+    assert "hunter" not in result.output

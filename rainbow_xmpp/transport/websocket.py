@@ -223,7 +223,8 @@ def _picows_arguments(
     """Positional and undocumented, so the version is pinned; tests/unit/test_pins.py watches it."""
     return (
         None, None, False, lambda request: _accept(link), _QUIET, True, handshake_timeout_s,
-        False, 20, 20, WSAutoPingStrategy.PING_WHEN_IDLE, True, max_payload_bytes + _MOST_HEADER_BYTES, None, _READ_BUFFER_BYTES,
+        False, 20, 20, WSAutoPingStrategy.PING_WHEN_IDLE,
+        True, max_payload_bytes + _MOST_HEADER_BYTES, None, _READ_BUFFER_BYTES,
     )  # fmt: skip
 
 

@@ -21,6 +21,15 @@ class Background:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._tasks)
+
+    async def idle(self) -> None:
+        """Wait until nothing runs."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     async def settle(self, timeout_s: float) -> None:
         """Wait until nothing is left, at most this long, then cancel the rest."""
         if self._tasks:

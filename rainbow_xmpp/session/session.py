@@ -143,6 +143,16 @@ class Session:
             self._task = None
             self.wire.resume()
 
+    @property
+    def is_busy(self) -> bool:
+        """A stanza of the peer's waits for something, and the next ones wait for it."""
+        return self._lane is not None
+
+    async def idle(self) -> None:
+        """Wait until no stanza of the peer's is under way."""
+        while self._task is not None:
+            await asyncio.wait((self._task,))
+
     def close(self) -> Awaitable[None] | None:
         """Drop what waits in the lane; the stanza under way is finished. Await the result, if there is one."""
         if self._lane is not None:

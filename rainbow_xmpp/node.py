@@ -1,0 +1,138 @@
+"""A node without its doors: database, pipeline, rosters, presence and plugins, joined.
+
+`server` adds the listeners; `rainbow_xmpp.testing` adds sessions that have no socket.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from rainbow_xmpp.auth.authenticator import Attempts, Authenticator, Guards
+from rainbow_xmpp.auth.pool import HashPool
+from rainbow_xmpp.auth.seal import Sealer
+from rainbow_xmpp.auth.throttle import Throttle
+from rainbow_xmpp.auth.verified import VerifiedPasswords
+from rainbow_xmpp.config import Config
+from rainbow_xmpp.observe.metrics import Counters
+from rainbow_xmpp.plugin.base import Plugin, PluginOptions
+from rainbow_xmpp.plugin.manager import PluginManager
+from rainbow_xmpp.plugin.services import Services
+from rainbow_xmpp.presence import PresenceService
+from rainbow_xmpp.roster.service import RosterService
+from rainbow_xmpp.router.inbound import Inbound
+from rainbow_xmpp.router.iq import IqRegistry, IqRequest, IqService, Target
+from rainbow_xmpp.router.pipeline import Pipeline
+from rainbow_xmpp.session import Session, SessionTable
+from rainbow_xmpp.session.background import Background
+from rainbow_xmpp.session.directory import AccountDirectory
+from rainbow_xmpp.session.watch import ChangeWatch
+from rainbow_xmpp.store import Store
+from rainbow_xmpp.xml import names
+
+
+class Node:
+    """The parts of a server that know no socket: `start`, let sessions in, `stop`. It owns the store."""
+
+    def __init__(self, config: Config, store: Store) -> None:
+        self.config = config
+        self.store = store
+        self.counters = Counters()
+        self.sessions = SessionTable()
+        self.background = Background()
+        self.pool = HashPool()
+        self.authenticator = _authenticator(config, store, self.pool)
+        self.directory = AccountDirectory(store.accounts)
+        self.pipeline = Pipeline(config.domain, self.sessions, self.directory)
+        self.plugins = PluginManager(self.pipeline)
+        self.iqs = IqRegistry()
+        self.roster = RosterService(
+            store.rosters,
+            self.sessions,
+            self.pipeline,
+            lambda: self.presence,
+            max_items=config.limits.roster_items,
+        )
+        self.presence = PresenceService(
+            self.sessions, self.pipeline, self.roster, self.plugins.tell, self.background.spawn
+        )
+        iq_service = IqService(self.iqs)
+        self.pipeline.account_iq = iq_service.for_account
+        self.pipeline.subscription = self.presence.for_account
+        self.roster.register(self.iqs)
+        self.iqs.add("session", "set", f"{{{names.SESSION}}}session", _session, (Target.SELF, Target.SERVER))
+        self.inbound = Inbound(
+            config.domain, self.sessions, self.pipeline, iq_service, self.presence, self.counters
+        )
+        self.watch = ChangeWatch(
+            store.changes,
+            store.accounts,
+            self.directory,
+            self.sessions,
+            self.authenticator,
+            self.plugins.tell,
+        )
+
+    async def start(self, chosen: Mapping[type[Plugin], PluginOptions]) -> None:
+        """Start these plugins with these options. Raises RainbowError with a message for administrators."""
+        await self.watch.start()
+        await self.plugins.start(
+            chosen, {cls.name: options for cls, options in chosen.items()}, self._services()
+        )
+
+    def _services(self) -> Services:
+        return Services(
+            domain=self.config.domain,
+            store=self.store,
+            sessions=self.sessions,
+            route=self.pipeline.route,
+            may_pass=self.pipeline.may_pass,
+            counters=self.counters,
+            now=self.store.now,
+            iqs=self.iqs,
+            features=lambda: self.plugins.features,
+            account_features=lambda: self.plugins.account_features,
+            spawn=self.background.spawn,
+        )
+
+    def session_ended(self, session: Session) -> None:
+        """A connection with a bound session is gone: its place in the table, and its contacts' view of it."""
+        pending = session.close()
+        if self.sessions.remove(session) or session.presence is not None:
+            ended = self.presence.ended(session)
+            for waiting in (pending, ended):
+                if waiting is not None:
+                    self.background.spawn(waiting)
+
+    async def stop(self, settle_s: float) -> None:
+        """Finish what runs beside, at most this long, stop the plugins, close the database."""
+        await self.background.settle(settle_s)
+        await self.plugins.stop()
+        self.pool.close()
+        await self.store.close()
+
+
+def _authenticator(config: Config, store: Store, pool: HashPool) -> Authenticator:
+    auth, limits = config.auth, config.limits
+    sealer = Sealer.from_text(auth.sealing_key.reveal(), [key.reveal() for key in auth.old_sealing_keys])
+    guards = Guards(
+        throttle=Throttle(
+            per_account=limits.login_failures_per_account_per_minute,
+            per_source=limits.login_failures_per_address_per_minute,
+        ),
+        attempts=Attempts(limits.logins_per_address_per_minute),
+        pool=pool,
+        verified=VerifiedPasswords(),
+    )
+    return Authenticator(
+        store.accounts,
+        store.credentials,
+        sealer,
+        guards,
+        iterations=auth.scram_iterations,
+        clock=time.monotonic,
+    )
+
+
+def _session(request: IqRequest) -> None:
+    """The legacy session of RFC 3921 §3, which needs nothing any more."""

@@ -1,0 +1,176 @@
+"""The server of tests: joined from the same parts as the real one, with memory in place of sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rainbow_xmpp import ids
+from rainbow_xmpp.config import Auth, Config, Limits, Secret, Storage
+from rainbow_xmpp.errors import LocalMisuse
+from rainbow_xmpp.node import Node
+from rainbow_xmpp.plugin import Plugin, PluginOptions
+from rainbow_xmpp.session import Session
+from rainbow_xmpp.store import Store
+from rainbow_xmpp.store.values import Account, Company, NewAccount, Visibility
+from rainbow_xmpp.testing.client import PATIENCE_S, Client
+from rainbow_xmpp.testing.clock import Clock
+from rainbow_xmpp.testing.database import fresh_database
+from rainbow_xmpp.testing.wire import MemoryWire
+from rainbow_xmpp.xml import scan
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with an account, online or not."""
+
+    account: Account
+    bare: str
+
+
+class TestServer:
+    """`async with TestServer(plugins=[Mine]) as server`, with only these plugins and a database of its own.
+
+    `plugins` are classes, or classes and their options; the core is always there. People are written
+    "ann@acme": localpart and company, both made when they are met for the first time.
+    """
+
+    __test__ = False  # not a test, whatever its name
+
+    def __init__(
+        self,
+        plugins: Iterable[type[Plugin]] | Mapping[type[Plugin], PluginOptions] = (),
+        *,
+        domain: str = "rainbow.test",
+        limits: Limits | None = None,
+        plugin_paths: Iterable[Path] = (),
+    ) -> None:
+        self.domain = domain
+        self.clock = Clock()
+        self._chosen = (
+            dict(plugins)
+            if isinstance(plugins, Mapping)
+            else {plugin: plugin.Options() for plugin in plugins}
+        )
+        self._limits = limits or Limits()
+        self._plugin_paths = tuple(plugin_paths)
+        self._folder = tempfile.TemporaryDirectory(prefix="rainbow-test-")
+        self._node: Node | None = None
+
+    async def __aenter__(self) -> Self:
+        try:
+            url = await fresh_database(Path(self._folder.name), self._plugin_paths)
+            store = await Store.open(url, plugin_paths=self._plugin_paths, now=self.clock)
+            config = Config(
+                domain=self.domain,
+                storage=Storage(url=url),
+                auth=Auth(sealing_key=Secret(secrets.token_hex(32))),
+                limits=self._limits,
+            )
+            self._node = Node(config, store)
+            await self._node.start(self._chosen)
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        """End every session, stop the plugins, close the database and remove it."""
+        node, self._node = self._node, None
+        try:
+            if node is not None:
+                for session in node.sessions:
+                    session.wire.abort()
+                await asyncio.sleep(0)
+                await node.stop(PATIENCE_S)
+        finally:
+            self._folder.cleanup()
+
+    @property
+    def node(self) -> Node:
+        """What the server consists of, for looking into it."""
+        if self._node is None:
+            raise LocalMisuse("a TestServer runs inside `async with`")
+        return self._node
+
+    @property
+    def store(self) -> Store:
+        """The database."""
+        return self.node.store
+
+    def plugin(self, cls: type[Plugin]) -> Plugin:
+        """The running plugin of this class."""
+        return next(plugin for plugin in self.node.plugins if type(plugin) is cls)
+
+    # -- people ----------------------------------------------------------------------------------------
+
+    async def company(self, name: str, visibility: Visibility = Visibility.PRIVATE) -> Company:
+        """The company of this name, made when there is none."""
+        found = await self.store.companies.by_name(name)
+        return found or await self.store.companies.add(name, visibility=visibility)
+
+    async def person(self, name: str, *, visibility: Visibility = Visibility.SAME_THAN_COMPANY) -> Person:
+        """The person "localpart@company"; account and company are made when there are none."""
+        localpart, _, company = name.partition("@")
+        account = await self.store.accounts.by_localpart(localpart)
+        if account is None:
+            await self.company(company)
+            account = await self.store.accounts.add(
+                NewAccount(
+                    company=company,
+                    email=f"{localpart}@{company}.example",
+                    localpart=localpart,
+                    visibility=visibility,
+                )
+            )
+            await self.node.watch.poll()
+        elif account.company.name != company:
+            raise LocalMisuse(f"{localpart} is of {account.company.name} already")
+        return Person(account, f"{localpart}@{self.domain}")
+
+    async def login(self, name: str, *, resource: str = "", available: bool = True) -> Client:
+        """Let somebody in, past authentication; with `available` the client has sent its first presence."""
+        person = await self.person(name)
+        sessions = self.node.sessions
+        home = sessions.home_for(person.account, person.bare)
+        full = f"{person.bare}/{resource or ids.new_resource_suffix()}"
+        wire = MemoryWire(lambda: self.node.session_ended(session))
+        session = Session(person.account, full, home, wire, self.node.inbound.handle)
+        replaced = sessions.add(session)
+        if replaced is not None:
+            replaced.replace_with_conflict()
+        client = Client(session, wire, self.settle)
+        if available:
+            client.send("<presence/>")
+            await self.settle()
+            wire.unread = [data for data in wire.unread if not _is_presence_of(data, full)]
+        return client
+
+    # -- time ------------------------------------------------------------------------------------------
+
+    async def settle(self) -> None:
+        """Wait until the server has nothing left to do: no stanza waits, nothing runs beside."""
+        node = self.node
+        async with asyncio.timeout(PATIENCE_S):
+            await asyncio.sleep(0)
+            while node.background.is_busy or any(session.is_busy for session in node.sessions):
+                await node.background.idle()
+                for session in node.sessions:
+                    await session.idle()
+                await asyncio.sleep(0)
+
+
+def _is_presence_of(data: bytes, full: str) -> bool:
+    view = scan(data)
+    return view.name == "presence" and view.attrs.get("from") == full

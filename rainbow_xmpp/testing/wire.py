@@ -1,0 +1,59 @@
+"""The server's end of a connection that is not there: it keeps what is sent."""
+
+import asyncio
+from collections.abc import Callable
+
+from rainbow_xmpp.errors import PeerViolation
+from rainbow_xmpp.xml import names
+
+
+class MemoryWire:
+    """What a session writes to (see `session.Wire`). Stanzas need no xmlns, as in a TCP stream."""
+
+    def __init__(self, ended: Callable[[], None]) -> None:
+        self.stanza_ns = names.CLIENT
+        self.prefixes: dict[str, str] = {}
+        self.unread: list[bytes] = []
+        self.violation: PeerViolation | None = None
+        """The stream error that ended the stream."""
+        self.is_open = True
+        self.is_paused = False
+        """The server does not read from this connection for the moment."""
+        self.pings = 0
+        self._ended = ended
+        self._arrival = asyncio.Event()
+
+    async def arrival(self) -> None:
+        """Wait until something more is sent."""
+        self._arrival.clear()
+        await self._arrival.wait()
+
+    def send(self, data: bytes) -> None:
+        if self.is_open:
+            self.unread.append(data)
+            self._arrival.set()
+
+    def fail(self, violation: PeerViolation) -> None:
+        if self.is_open:
+            self.violation = violation
+            self.abort()
+
+    def end(self, data: bytes = b"") -> None:
+        if data:
+            self.send(data)
+        self.abort()
+
+    def abort(self) -> None:
+        if self.is_open:
+            self.is_open = False
+            self._arrival.set()
+            asyncio.get_running_loop().call_soon(self._ended)  # as a socket would tell: a moment later
+
+    def pause(self) -> None:
+        self.is_paused = True
+
+    def resume(self) -> None:
+        self.is_paused = False
+
+    def ping(self) -> None:
+        self.pings += 1

@@ -11,11 +11,17 @@ from dataclasses import dataclass, field
 
 import bcrypt
 import precis_i18n
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 from rainbow_xmpp.errors import RainbowError
 
 SALT_BYTES = 16
 _BCRYPT_BYTES = 72
+
+# PBKDF2 of the OpenSSL that comes with `cryptography` is twice as fast as that of Debian 12's, which hashlib uses.
+_ALGORITHMS = {"sha256": hashes.SHA256(), "sha1": hashes.SHA1()}  # noqa: S303  # SCRAM-SHA-1
+_SIZES = {"sha256": 32, "sha1": 20}
 
 _opaque_string = precis_i18n.get_profile("OpaqueString")
 
@@ -122,6 +128,6 @@ def _new_keys(hash_name: str, prepared: bytes, iterations: int) -> ScramKeys:
 
 def _hash(hash_name: str, prepared: bytes, salt: bytes, iterations: int) -> tuple[bytes, bytes]:
     """StoredKey and ServerKey (RFC 5802 §3)."""
-    salted = hashlib.pbkdf2_hmac(hash_name, prepared, salt, iterations)
+    salted = PBKDF2HMAC(_ALGORITHMS[hash_name], _SIZES[hash_name], salt, iterations).derive(prepared)
     client_key = hmac.digest(salted, b"Client Key", hash_name)
     return hashlib.new(hash_name, client_key).digest(), hmac.digest(salted, b"Server Key", hash_name)

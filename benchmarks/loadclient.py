@@ -20,7 +20,12 @@ class LoadClient:
         command = [str(program), "127.0.0.1", DOMAIN, WEBSOCKET_PATH, str(accounts), str(seed)]
         self._progress = progress
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            start_new_session=True,  # Ctrl-C is the runner's to answer
         )
         if os.cpu_count() and CLIENT_CORE in os.sched_getaffinity(0):
             os.sched_setaffinity(self._process.pid, {CLIENT_CORE})

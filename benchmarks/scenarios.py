@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks.errors import BenchError
 from benchmarks.loadclient import LoadClient, Result
 from benchmarks.measure import Cpu, cpu_of, memory_of
 from benchmarks.plan import Plan
@@ -64,11 +65,14 @@ class Turn:
 
     @contextmanager
     def running(self) -> Iterator[None]:
+        """The server from its start to its end; after a failure nobody stays connected either."""
         self.server.start()
         try:
             yield
-        finally:
+        except BenchError:
             self.client.run("logout", 5_000)
+            raise
+        finally:
             self.server.stop()
 
     def aim(self, transport: str) -> None:

@@ -1,6 +1,7 @@
 """Our own server, run from this checkout as an administrator would run it."""
 
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ class Rainbow(Server):
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
         self.tls_port = self.wss_port
+        self._sealing_key = secrets.token_hex(32)
 
     @classmethod
     def missing(cls) -> str:
@@ -51,6 +53,7 @@ class Rainbow(Server):
             "RAINBOW_LISTEN__REDIRECT_PORT": "0",
             "RAINBOW_TLS__CERTIFICATE": str(self.site.certificate),
             "RAINBOW_TLS__KEY": str(self.site.key),
+            "RAINBOW_AUTH__SEALING_KEY": self._sealing_key,
             "RAINBOW_STORAGE__URL": f"sqlite+aiosqlite:///{self.site.directory}/rainbow.db",
         }
 

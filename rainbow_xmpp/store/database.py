@@ -33,7 +33,12 @@ class Database:
         self.dialect = _dialect_of(self.url)
         if self.dialect == "sqlite":
             _make_private_file(_sqlite_path(self.url))
-            self._readers = _sqlite_engine(self.url, SQLITE_READERS, isolation_level="AUTOCOMMIT")
+            self._readers = _sqlite_engine(
+                self.url,
+                SQLITE_READERS,
+                isolation_level="AUTOCOMMIT",
+                skip_autocommit_rollback=True,  # nothing to roll back, and each call is a thread hop
+            )
             self._writer = _sqlite_engine(self.url, 1)
             sa.event.listen(self._writer.sync_engine, "begin", _begin_immediate)
         else:
@@ -119,7 +124,6 @@ def _sqlite_engine(url: sa.URL, connections: int, **options: Any) -> AsyncEngine
         url,
         pool_size=connections,
         max_overflow=0,
-        skip_autocommit_rollback=True,  # a reader has nothing to roll back, and each call is a thread hop
         **options,
     )
     sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)

@@ -109,9 +109,9 @@ def _state(connection: sa.Connection, histories: Mapping[str, ScriptDirectory]) 
     for table in sa.inspect(connection).get_table_names():
         if not table.startswith(_VERSION_TABLE):
             continue
-        for revision in connection.execute(
-            sa.select(sa.column("version_num")).select_from(sa.table(table))
-        ).scalars():
+        versions = sa.table(table, sa.column("version_num", sa.String()))
+        revisions: Iterable[str] = connection.execute(sa.select(versions.c.version_num)).scalars()
+        for revision in revisions:
             if table not in histories:
                 unknown.add(revision)
             elif _is_known(histories[table], revision):

@@ -315,7 +315,12 @@ void work_begin(const char *command) {
     long n[4] = {0};
     int words = sscanf(command, "%31s %ld %ld %ld %ld", name, &n[0], &n[1], &n[2], &n[3]) - 1;
     uint64_t *latency = w.latency;
+    /* Sessions that were lost while nothing ran are reported by the next command. */
+    long lost_before = w.kind == KIND_NONE ? w.failed : 0;
+    char why_before[sizeof w.why];
+    memcpy(why_before, w.why, sizeof why_before);
     memset(&w, 0, sizeof w);
+    if (lost_before) w.failed = lost_before, memcpy(w.why, why_before, sizeof w.why);
     if (!filler[0]) make_filler();
     for (int kind = KIND_LOGIN; kind <= KIND_SETTLE; kind++)
         if (strcmp(name, kind_names[kind]) == 0) w.kind = (enum kind)kind;
@@ -387,4 +392,6 @@ void work_print_result(void) {
            cpu_seconds() - w.cpu_at_begin, g.negotiated, w.why);
     fflush(stdout);
     w.kind = KIND_NONE;
+    w.failed = 0;
+    w.why[0] = 0;
 }

@@ -14,6 +14,7 @@ from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.xml import names, tags
 from rainbow_xmpp.xml.escaping import escape_attr
 from rainbow_xmpp.xml.model import Child, XmlLimits
+from rainbow_xmpp.xml.namespace import is_namespace
 
 # Cannot stand in XML, so no namespace name can hold it.
 SEPARATOR: Final = "\x0c"
@@ -104,7 +105,6 @@ class Judge:
         self.attrs: dict[str, str] = {}
         self.children: list[Child] = []
         self.top_prefixed = False
-        self.any_prefix = False
         self.top_prefixes: dict[str, str] = {}
         self.top_default_ns: str | None = None
         self._parser = self._new_parser()
@@ -136,10 +136,8 @@ class Judge:
             refuse(StreamCondition.POLICY_VIOLATION, "too many or too long namespace declarations")
         if prefix and len(prefix) > limits.name_length:
             refuse(StreamCondition.POLICY_VIOLATION, "a prefix too long")
-        if "}" in uri:
-            # Not in a URI (RFC 3986 §2), and the Clark notation of trees could not tell it from its own
-            # brace.
-            refuse(StreamCondition.NOT_WELL_FORMED, "a brace in a namespace name")
+        if not is_namespace(uri):
+            refuse(StreamCondition.NOT_WELL_FORMED, "a namespace that is no URI")
 
     def _start(self, qualified: str, attributes: list[str]) -> None:
         declared, self._declared_here = self._declared_here, {}
@@ -178,16 +176,10 @@ class Judge:
             refuse(StreamCondition.POLICY_VIOLATION, f"more than {limits.attributes} attributes")
 
     def _split(self, qualified: str) -> tuple[str, str]:
-        """Expat's `ns name prefix` as (ns, name); prefix and ns may be absent."""
-        if SEPARATOR not in qualified:
-            ns, name, prefix = "", qualified, ""
-        else:
-            ns, name, *rest = qualified.split(SEPARATOR)
-            prefix = rest[0] if rest else ""
+        """Expat's `ns name prefix`, where ns and prefix may be absent, as (ns, name)."""
+        ns, name = qualified.split(SEPARATOR)[:2] if SEPARATOR in qualified else ("", qualified)
         if len(name) > self._limits.name_length:
             refuse(StreamCondition.POLICY_VIOLATION, "a name too long")
-        if prefix and prefix != "xml":
-            self.any_prefix = True
         return ns, name
 
     def _end(self, _: str) -> None:
@@ -204,4 +196,5 @@ class Judge:
         start_tag_end = tags.start_tag_end(self._data, start)
         if self._data[start_tag_end - 2] == 0x2F:  # `/>`
             return start_tag_end
-        return self._data.index(b">", self._parser.CurrentByteIndex - self._shift) + 1
+        # Not found when it is the wrapper's end tag that ends an unfinished `<w>` of the peer: expat will object.
+        return self._data.find(b">", self._parser.CurrentByteIndex - self._shift) + 1

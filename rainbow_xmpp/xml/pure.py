@@ -9,6 +9,7 @@ from rainbow_xmpp.xml.escaping import escape_attr
 from rainbow_xmpp.xml.framer import Framer
 from rainbow_xmpp.xml.judge import SEPARATOR, Judge, check_frame
 from rainbow_xmpp.xml.model import DEFAULT_LIMITS, NO_LIMITS, Child, Marks, XmlLimits
+from rainbow_xmpp.xml.namespace import is_namespace
 from rainbow_xmpp.xml.tags import marks_of, start_tag_end
 from rainbow_xmpp.xml.view import ViewQuestions, judge
 
@@ -35,7 +36,8 @@ class View(ViewQuestions):
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError("a view does not change")
 
-    __delattr__ = __setattr__  # type: ignore[assignment]
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError("a view does not change")
 
     @property
     def children(self) -> tuple[Child, ...]:  # type: ignore[override]
@@ -90,10 +92,19 @@ def scan(
     return _scan_quickly(data, inherited_ns, limits) or _view(*judge(data, inherited_ns, prefixes, limits))
 
 
+class _NoURI(Exception):
+    """Ends expat's work."""
+
+
+def _want_uri(_: str | None, uri: str | None) -> None:
+    if uri and not is_namespace(uri):
+        raise _NoURI
+
+
 def _scan_quickly(data: bytes, inherited_ns: str, limits: XmlLimits) -> View | None:
     """The view of an element that cannot break a limit and has no prefix; None: the judge must walk over it.
 
-    Counting bytes bounds what it holds, so expat runs with one handler that is called once. Whatever expat
+    Counting bytes bounds what it holds, so expat needs no handler that is called for each element. Whatever expat
     does not like goes to the judge, who knows why.
     """
     if (
@@ -102,8 +113,6 @@ def _scan_quickly(data: bytes, inherited_ns: str, limits: XmlLimits) -> View | N
         or len(max(data.split(b"<"), key=len)) > min(limits.name_length, limits.namespace_length)
         or b"<!" in data
         or b"<?" in data
-        or b"&#" in data
-        or b"}" in data
         or b"xmlns:" in data
     ):
         return None
@@ -119,9 +128,10 @@ def _scan_quickly(data: bytes, inherited_ns: str, limits: XmlLimits) -> View | N
         attributes.extend(found)
 
     parser.StartElementHandler = start
+    parser.StartNamespaceDeclHandler = _want_uri
     try:
         parser.Parse(data, True)
-    except expat.ExpatError:
+    except (expat.ExpatError, _NoURI):
         return None
     ns, _, name = top[0].rpartition(SEPARATOR)
     if ns == names.XML:

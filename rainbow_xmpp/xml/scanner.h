@@ -188,14 +188,32 @@ static inline pos_t value_end(const uint8_t *s, pos_t i, pos_t n, uint8_t quote)
     return -1;
 }
 
-/* Whether an `xmlns` value is plain: ASCII, stands for itself, and may be a default namespace (XML-NAMES §3). */
+/* Whether an `xmlns` value is plain: a URI of the usual kind that may be a default namespace (XML-NAMES §3).
+ * Either it has no colon, or a scheme before the first one; after a double slash there is no other colon, which
+ * could begin a port; and there is at most one number sign. `namespace.py` knows the whole truth. */
 static int plain_namespace(const uint8_t *s, span_t v, const limits_t *limits)
 {
+    int colons = 0, numbers = 0, slashes = 0, scheme = IS(s[v.start], NAME_START) && s[v.start] != '_';
     if (v.end == v.start || v.end - v.start > limits->namespace_length)
         return 0;
-    for (pos_t i = v.start; i < v.end; i++)
-        if (s[i] >= 0x80 || s[i] == '&' || s[i] == '}')
+    for (pos_t i = v.start; i < v.end; i++) {
+        uint8_t c = s[i];
+        if (c == ':') {
+            if (!scheme)
+                return 0;
+            colons++;
+        }
+        else if (c == '/')
+            slashes |= i > v.start && s[i - 1] == '/';
+        else if (c == '#')
+            numbers++;
+        else if (!IS(c, NAME))
             return 0;
+        if (!colons && (c == '_' || c == '/' || c == '#'))
+            scheme = 0;
+    }
+    if (numbers > 1 || (slashes && colons != 1))
+        return 0;
     return !IS_TEXT(s, v, "http://www.w3.org/XML/1998/namespace") && !IS_TEXT(s, v, "http://www.w3.org/2000/xmlns/");
 }
 

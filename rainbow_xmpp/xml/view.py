@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import ClassVar, NamedTuple, Self
 from xml.etree.ElementTree import Element
 
-from rainbow_xmpp.errors import StreamCondition
+from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.xml import names, tags
 from rainbow_xmpp.xml.judge import Judge, refuse
 from rainbow_xmpp.xml.model import DEFAULT_LIMITS, Child, XmlLimits
@@ -101,14 +101,21 @@ class Judged(NamedTuple):
 def judge(data: bytes, inherited_ns: str, prefixes: Mapping[str, str] | None, limits: XmlLimits) -> Judged:
     """Judge by way of expat; raises PeerViolation.
 
-    An element whose top tag has or declares a prefix, or that needs a prefix of its stream, is written
-    anew, so that a view's top tag is never prefixed and each child's bytes stand on their own.
+    An element whose top tag has or declares a prefix, or that needs a prefix of its stream, is written anew,
+    so that a view's top tag is never prefixed and each child's bytes stand on their own.
     """
-    found = Judge(data, inherited_ns, prefixes, limits)
+    inherited: Mapping[str, str] | None = None
+    try:
+        found = Judge(data, inherited_ns, None, limits)
+    except PeerViolation as violation:
+        if not prefixes or violation.condition is not StreamCondition.BAD_NAMESPACE_PREFIX:
+            raise
+        inherited = prefixes
+        found = Judge(data, inherited_ns, inherited, limits)
     if found.ns == names.XML:
         refuse(StreamCondition.INVALID_NAMESPACE, "an element of the xml namespace")
-    if found.top_prefixed or found.top_prefixes or (prefixes and found.any_prefix):
-        data = serialise(tree_of(data, inherited_ns, prefixes), max_bytes=limits.max_bytes)
+    if found.top_prefixed or found.top_prefixes or inherited:
+        data = serialise(tree_of(data, inherited_ns, inherited), max_bytes=limits.max_bytes)
         # Each made-up prefix is a declaration of its own.
         rewritten = replace(limits, attributes=2 * limits.attributes, declarations=limits.max_bytes)
         found = Judge(data, "", None, rewritten)

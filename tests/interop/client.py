@@ -51,7 +51,6 @@ class Kind:
     over: Literal["tls", "wss"]
     mechanisms: tuple[str, ...]
     command: Callable[[], list[str]]
-    by_email: bool = True
 
     def __str__(self) -> str:
         return self.name
@@ -64,7 +63,7 @@ AIOXMPP = Kind("aioxmpp", "tls", ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-
 XMPP_CLIENT = Kind("xmpp.js", "wss", ("SCRAM-SHA-1", "PLAIN"), lambda: _node("xmpp_client.mjs"))
 STANZA = Kind("stanza", "wss", ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"), lambda: _node("stanza.mjs"))
 STROPHE = Kind("strophe", "wss", ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"), lambda: _node("strophe.mjs"))
-CONVERSE = Kind("Converse", "wss", ("SCRAM", "PLAIN"), lambda: _node("converse.mjs"), by_email=False)
+CONVERSE = Kind("Converse", "wss", ("SCRAM", "PLAIN"), lambda: _node("converse.mjs"))
 KINDS = (SLIXMPP, AIOXMPP, XMPP_CLIENT, STANZA, STROPHE)
 
 

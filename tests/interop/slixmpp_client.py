@@ -18,8 +18,10 @@ class Client(ClientXMPP):
     def __init__(self, port: int, ca_file: str, username: str, password: str, **named: Any) -> None:
         domain, resource, mechanism = named["domain"], named["resource"], named["mechanism"]
         node = "" if "@" in username else f"{username}@"
-        super().__init__(f"{node}{domain}/{resource}", password, sasl_mech=mechanism)
+        super().__init__(f"{node}{domain}/{resource}", password)
         self.credentials["username"] = username
+        # Set here, since the library took a JID without a localpart for an anonymous login.
+        self.plugin["feature_mechanisms"].use_mech = mechanism
         self.port, self.ca_certs = port, Path(ca_file)
         self.enable_starttls = self.enable_plaintext = False
         self.auto_authorize = None

@@ -74,6 +74,18 @@ async def test_a_request_is_accepted_by_pressing_a_button(
     assert item["jid"] == person.jid
 
 
+async def test_a_person_logs_in_with_an_email_address(
+    server: ChatServer, people: tuple[Person, Person], browser: Client, converse_page: str
+) -> None:
+    if not server.offers_email_login:
+        pytest.skip("this server has no log in by e-mail")
+    person = people[0]
+    jid = await browser.login(person, server.endpoint, username=person.email, page_url=converse_page)
+    picture = await take_screenshot(browser, "converse-email")
+    assert jid.startswith(f"{person.jid}/")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
 async def test_a_wrong_password_is_shown_at_the_form(
     server: ChatServer, people: tuple[Person, Person], browser: Client, converse_page: str
 ) -> None:

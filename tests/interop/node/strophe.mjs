@@ -47,9 +47,9 @@ function comeOnline() {
 }
 
 function connect({ domain, username, password, resource }, onStatus) {
-  const node = username.includes("@") ? "" : `${username}@`;
+  // An e-mail address becomes a localpart by XEP-0106, as applications built on Strophe do it.
   connection.reset();
-  connection.connect(`${node}${domain}/${resource}`, password, onStatus, 60, 1, undefined, username);
+  connection.connect(`${Strophe.escapeNode(username)}@${domain}/${resource}`, password, onStatus);
 }
 
 serve({

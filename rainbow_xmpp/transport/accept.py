@@ -1,0 +1,227 @@
+"""Takes connections in: asks about each before any work is spent on it, and survives a lack of files.
+
+aiofastnet's own server does neither: out of file descriptors it spins and fills the log, which anybody can
+bring about, and whoever is refused has had a full handshake by then.
+"""
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from rainbow_xmpp.transport.quick_tls import secure_socket
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 2048
+ACCEPTS_AT_ONCE = 64
+REST_S = 0.5
+"""How long nothing is accepted when the process or the system has no file descriptor left."""
+
+_NOTHING_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class TlsAcceptor:
+    """One listening socket of the TLS port.
+
+    `admit` is asked with the peer's address as soon as it connects; refused, it is closed unread. Whoever
+    is admitted either becomes a protocol, whose `connection_made` is called after the handshake, or is
+    told to `failed` with the same address.
+    """
+
+    def __init__(
+        self,
+        protocol_factory: Callable[[], asyncio.Protocol],
+        context: ssl.SSLContext,
+        *,
+        quick: bool,
+        handshake_timeout_s: float,
+        admit: Callable[[str], bool] = lambda address: True,
+        failed: Callable[[str], None] = lambda address: None,
+    ) -> None:
+        self._factory = protocol_factory
+        self._context = context
+        self._quick = quick
+        self._handshake_timeout_s = handshake_timeout_s
+        self._admit = admit
+        self._failed = failed
+        self._loop = asyncio.get_running_loop()
+        self._listener: socket.socket | None = None
+        self._resting: asyncio.TimerHandle | None = None
+        self._handshakes: set[asyncio.Task[Any]] = set()
+
+    def listen(self, address: str, port: int, *, reuse_port: bool = False) -> None:
+        """Open the port; OSError when it is taken or not allowed. `::` takes IPv4 connections too."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._listener = socket.create_server(
+            (address, port),
+            family=family,
+            backlog=BACKLOG,
+            reuse_port=reuse_port,
+            dualstack_ipv6=address == "::" and socket.has_dualstack_ipv6(),
+        )
+        self._listener.setblocking(False)
+        self._loop.add_reader(self._listener, self._ready)
+
+    @property
+    def port(self) -> int:
+        """The port it really listens on."""
+        assert self._listener is not None
+        return int(self._listener.getsockname()[1])
+
+    def close(self) -> None:
+        """Accept nothing more; connections go on, handshakes too."""
+        if self._resting is not None:
+            self._resting.cancel()
+        if self._listener is not None:
+            self._loop.remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
+
+    def _ready(self) -> None:
+        for _ in range(ACCEPTS_AT_ONCE):
+            try:
+                sock, peer = self._listener.accept()  # type: ignore[union-attr]
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as failure:
+                self._rest(failure)
+                return
+            self._take(sock, peer[0])
+
+    def _rest(self, failure: OSError) -> None:
+        log.log(
+            logging.WARNING if failure.errno in _NOTHING_LEFT else logging.ERROR,
+            "no connection can be accepted for a while: %s",
+            failure.strerror,
+        )
+        assert self._listener is not None
+        self._loop.remove_reader(self._listener)
+        self._resting = self._loop.call_later(REST_S, self._go_on)
+
+    def _go_on(self) -> None:
+        self._resting = None
+        if self._listener is not None:
+            self._loop.add_reader(self._listener, self._ready)
+
+    def _take(self, sock: socket.socket, address: str) -> None:
+        if not self._admit(address):
+            sock.close()
+            return
+        try:
+            sock.setblocking(False)
+            if self._quick:
+                self._handshake(sock, address)
+            else:
+                task = self._loop.create_task(self._slow_handshake(sock, address))
+                self._handshakes.add(task)
+                task.add_done_callback(self._handshakes.discard)
+        except Exception:  # around one connection: everyone else is served on
+            log.exception("a connection could not be taken in")
+            sock.close()
+            self._failed(address)
+
+    def _handshake(self, sock: socket.socket, address: str) -> None:
+        def over(done: "asyncio.Future[None]") -> None:
+            if done.cancelled() or done.exception() is not None:
+                self._failed(address)
+
+        done: asyncio.Future[None] = self._loop.create_future()
+        secure_socket(
+            self._loop,
+            sock,
+            self._factory(),
+            self._context,
+            handshake_timeout_s=self._handshake_timeout_s,
+            done=done,
+        )
+        done.add_done_callback(over)
+
+    async def _slow_handshake(self, sock: socket.socket, address: str) -> None:
+        try:
+            await self._loop.connect_accepted_socket(
+                self._factory, sock, ssl=self._context, ssl_handshake_timeout=self._handshake_timeout_s
+            )
+        except (OSError, TimeoutError):
+            self._failed(address)
+
+
+class TlsUpgrade:
+    """Makes connections secure that began in plain text (STARTTLS, RFC 6120 §5)."""
+
+    def __init__(self, context: ssl.SSLContext, *, quick: bool, handshake_timeout_s: float) -> None:
+        self._context = context
+        self._quick = quick
+        self._handshake_timeout_s = handshake_timeout_s
+        self._handshakes: set[asyncio.Task[None]] = set()
+
+    def begin(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
+        """TLS from here on, as the server; to be called at once after the client was told to proceed.
+
+        What the client said in plain text behind its request is the caller's to refuse. The protocol gets
+        `connection_made` with the secure transport, or, when that fails, `connection_lost`.
+        """
+        if transport.is_closing():
+            return  # the protocol hears of it anyway
+        if transport.get_write_buffer_size():
+            transport.abort()  # so little, and not read: no client that wants to go on
+        elif self._quick:
+            self._move(transport, protocol)
+        else:
+            transport.pause_reading()
+            task = asyncio.get_running_loop().create_task(self._wrap(transport, protocol))
+            self._handshakes.add(task)
+            task.add_done_callback(self._handshakes.discard)
+
+    def _move(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
+        """Give the socket, under another descriptor, to a new transport.
+
+        Over the old one TLS would need its memory buffers, 40 KiB for each connection instead of 15.
+        """
+        loop = asyncio.get_running_loop()
+
+        def over(done: "asyncio.Future[None]") -> None:
+            if done.cancelled() or done.exception() is not None:
+                protocol.connection_lost(None)
+
+        try:
+            sock = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+        except OSError:
+            transport.abort()
+            return
+        sock.setblocking(False)
+        transport.set_protocol(asyncio.Protocol())
+        transport.abort()  # closes its descriptor, not the connection
+        done: asyncio.Future[None] = loop.create_future()
+        done.add_done_callback(over)
+        try:
+            secure_socket(
+                loop,
+                sock,
+                protocol,
+                self._context,
+                handshake_timeout_s=self._handshake_timeout_s,
+                done=done,
+            )
+        except Exception:  # around one connection
+            log.exception("a connection could not be made secure")
+            sock.close()
+            done.cancel()
+
+    async def _wrap(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
+        try:
+            secure = await asyncio.get_running_loop().start_tls(
+                transport,
+                protocol,
+                self._context,
+                server_side=True,
+                ssl_handshake_timeout=self._handshake_timeout_s,
+            )
+        except (OSError, TimeoutError):
+            return  # the loop has told the protocol that the connection is lost
+        if secure is not None:
+            protocol.connection_made(secure)

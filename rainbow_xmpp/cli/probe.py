@@ -4,6 +4,7 @@ import asyncio
 import getpass
 import ssl
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from rainbow_xmpp.cli.probe_course import Course, ProbeFailed, Step, Target
 
 DEVELOPMENT_CA = Path("dev/ca.pem")
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+Walk = Callable[[Target, Course], Awaitable[None]]
 DEFAULT_PORTS = {"wss": 443, "xmpps": 5223}
 
 
@@ -49,8 +51,9 @@ def probe(
     if ca is not None and insecure:
         raise click.UsageError("--ca and --insecure exclude each other")
     target = _target(url, user, _password(password_stdin), domain, _trust(url, ca, insecure))
+    walk = _walker(target.scheme)
     course = Course()
-    failure = asyncio.run(_run(target, course, timeout))
+    failure = asyncio.run(_run(walk, target, course, timeout))
     if as_json:
         print_json(_as_json(target, course, failure))
     else:
@@ -64,12 +67,19 @@ def probe(
         click.echo(_line(Step("total", course.total_ms, course.jid)))
 
 
-async def _run(target: Target, course: Course, timeout_s: float) -> ProbeFailed | None:
+def _walker(scheme: str) -> Walk:
+    """The client to log in with; libraries are loaded here, so that the clock does not count that."""
+    if scheme == "wss":
+        from rainbow_xmpp.cli import probe_websocket
+
+        return probe_websocket.walk
+    from rainbow_xmpp.cli import probe_direct_tls
+
+    return probe_direct_tls.walk
+
+
+async def _run(walk: Walk, target: Target, course: Course, timeout_s: float) -> ProbeFailed | None:
     """Walk the course; None when it was finished."""
-    if target.scheme == "wss":
-        from rainbow_xmpp.cli.probe_websocket import walk
-    else:
-        from rainbow_xmpp.cli.probe_direct_tls import walk
     try:
         async with asyncio.timeout(timeout_s):
             await walk(target, course)

@@ -45,7 +45,7 @@ class _Client(slixmpp.ClientXMPP):
         self.register_handler(
             Callback("Features seen", MatchXPath(f"{{{STREAM}}}features"), self._features, once=True)
         )
-        self.add_event_handler("connected", self._connected)
+        self.add_event_handler("tls_success", self._connected)
         self.add_event_handler("auth_success", self._authenticated)
         self.add_event_handler("session_bind", self._bound)
         self.add_event_handler("message", self._message)
@@ -58,8 +58,9 @@ class _Client(slixmpp.ClientXMPP):
         self.add_event_handler("disconnected", lambda _: self._fail("the server closed the connection"))
 
     def _connected(self, _: object) -> None:
-        version = self.socket.version() if self.socket is not None else None
-        self._course.done(f"{version or 'TLS'}, direct")
+        assert self.transport is not None
+        version = self.transport.get_extra_info("ssl_object").version()
+        self._course.done(f"{version}, direct TLS")
 
     def _features(self, _: object) -> None:
         self._course.done()

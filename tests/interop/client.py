@@ -15,8 +15,8 @@ from tests import setup_clients
 from tests.conformance.wire import Endpoint
 from tests.process import ROOT, Person
 
-TIMEOUT_S = 20.0
-LOGIN_TIMEOUT_S = 45.0
+TIMEOUT_S = 30.0
+LOGIN_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
 
 Event = dict[str, Any]

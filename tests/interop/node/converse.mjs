@@ -4,7 +4,7 @@ import { chromium } from "playwright-core";
 
 import { emit, serve } from "./lines.mjs";
 
-const WAIT_MS = 15_000;
+const WAIT_MS = 25_000;
 const FLAGS = [
   "--no-sandbox", // Chromium refuses to start as root with it
   "--disable-gpu",

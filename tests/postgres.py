@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 START_TIMEOUT_S = 60.0
 HOW_TO_INSTALL = (
@@ -54,22 +55,23 @@ class Postgres:
         """SQLAlchemy's URL of one of its databases."""
         return f"postgresql+asyncpg://{_SUPERUSER}@/{database}?host={self.folder}"
 
-    def create_database(self, name: str, template: str = "template0") -> None:
-        """Make a database, as a copy of `template`."""
-        self._psql(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    def create_database(self, name: str) -> None:
+        """Make an empty database."""
+        self.run(f'CREATE DATABASE "{name}" TEMPLATE template0')
 
     def drop_database(self, name: str) -> None:
         """Remove it, together with whatever is still connected."""
-        self._psql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        self.run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
-    def _psql(self, statement: str) -> None:
+    def run(self, statement: str, database: str = "postgres") -> None:
+        """Run SQL. Raises PostgresFault with the server's words."""
         arguments = [
             "-h",
             str(self.folder),
             "-U",
             _SUPERUSER,
             "-d",
-            "postgres",
+            database,
             "-qX",
             "-v",
             "ON_ERROR_STOP=1",
@@ -145,7 +147,9 @@ def _keep(shared: Path) -> None:
     folder = Path(tempfile.mkdtemp(prefix="rainbow-pg-", dir="/tmp"))  # a socket's path must be short
     if user is not None:
         os.chown(folder, user.pw_uid, user.pw_gid)
-    become = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    become: dict[str, Any] = (
+        {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    )
     environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "HOME": str(folder)}
     data = folder / "data"
     server: subprocess.Popen[bytes] | None = None

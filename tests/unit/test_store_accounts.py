@@ -167,7 +167,9 @@ async def test_removing_an_account_removes_all_it_owned(store: Store, alice: Acc
     assert await store.accounts.by_localpart("alice") is None
     assert await store.accounts.for_login("alice@acme.example") is None
     assert await store.rosters.count(acme.id, alice.id) == 0
-    again = await store.accounts.add(NewAccount(company="Acme", email="alice@acme.example", localpart="alice"))
+    again = await store.accounts.add(
+        NewAccount(company="Acme", email="alice@acme.example", localpart="alice")
+    )
     record = await store.accounts.for_login("alice")
     assert record is not None
     assert (record.account.id, record.sealed) == (again.id, None)

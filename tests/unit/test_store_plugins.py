@@ -1,0 +1,110 @@
+"""The stores of the plugins offline, private_xml and vcard_temp."""
+
+import asyncio
+
+import pytest
+
+from rainbow_xmpp.plugins.offline.store import OfflineMessages
+from rainbow_xmpp.plugins.private_xml.store import PrivateXml
+from rainbow_xmpp.plugins.vcard_temp.store import VCards
+from rainbow_xmpp.store import Store
+from rainbow_xmpp.store.errors import NotFound
+from rainbow_xmpp.store.values import Account, NewAccount
+
+
+@pytest.fixture
+async def alice(store: Store) -> Account:
+    return await store.accounts.add(NewAccount(company="Rainbow", email="alice@x.example"))
+
+
+@pytest.fixture
+async def other(store: Store) -> Account:
+    await store.companies.add("Other")
+    return await store.accounts.add(NewAccount(company="Other", email="other@x.example"))
+
+
+async def test_offline_messages_wait_in_their_order_until_forgotten(store: Store, alice: Account) -> None:
+    messages, whose = OfflineMessages(store), (alice.company.id, alice.id)
+    for n in range(5):
+        assert await messages.keep(*whose, b"m%d" % n, most=100)
+    first = await messages.load(*whose, most=3)
+    assert [kept.stanza for kept in first] == [b"m0", b"m1", b"m2"]
+    assert abs(first[0].at - store.now()) < 60
+    rest = await messages.load(*whose, after=first[-1].id)
+    assert [kept.stanza for kept in rest] == [b"m3", b"m4"]
+    assert await messages.forget(*whose, first[-1].id) == 3
+    assert await messages.count(*whose) == 2
+    assert [kept.stanza for kept in await messages.load(*whose)] == [b"m3", b"m4"]
+
+
+async def test_offline_messages_that_come_together_are_all_kept(store: Store, alice: Account) -> None:
+    messages, whose = OfflineMessages(store), (alice.company.id, alice.id)
+    kept = await asyncio.gather(*(messages.keep(*whose, b"%03d" % n, most=500) for n in range(300)))
+    assert all(kept)
+    found = await messages.load(*whose, most=500)
+    assert [each.stanza for each in found] == [b"%03d" % n for n in range(300)]
+    await messages.close()
+
+
+async def test_a_full_row_of_offline_messages_takes_no_more(store: Store, alice: Account) -> None:
+    messages, whose = OfflineMessages(store), (alice.company.id, alice.id)
+    kept = await asyncio.gather(*(messages.keep(*whose, b"x", most=3) for n in range(5)))
+    assert kept == [True, True, True, False, False]
+    assert not await messages.keep(*whose, b"x", most=3)
+    assert await messages.count(*whose) == 3
+
+
+async def test_an_offline_message_for_nobody_is_not_kept(
+    store: Store, alice: Account, other: Account
+) -> None:
+    messages = OfflineMessages(store)
+    assert not await messages.keep(other.company.id, alice.id, b"x", most=3)
+    assert not await messages.keep(alice.company.id, "0" * 24, b"x", most=3)
+    assert await messages.count(alice.company.id, alice.id) == 0
+
+
+async def test_offline_messages_are_their_owners_alone(store: Store, alice: Account, other: Account) -> None:
+    messages = OfflineMessages(store)
+    await asyncio.gather(
+        messages.keep(alice.company.id, alice.id, b"for alice", most=9),
+        messages.keep(other.company.id, other.id, b"for other", most=9),
+    )
+    (kept,) = await messages.load(other.company.id, other.id)
+    assert kept.stanza == b"for other"
+    assert await messages.load(other.company.id, alice.id) == []
+    assert await messages.forget(other.company.id, alice.id, kept.id + 10) == 0
+    assert await messages.count(alice.company.id, alice.id) == 1
+
+
+async def test_old_offline_messages_expire(store: Store, alice: Account) -> None:
+    messages, whose = OfflineMessages(store), (alice.company.id, alice.id)
+    await messages.keep(*whose, b"x", most=3)
+    assert await messages.expire(int(store.now()) - 60) == 0
+    assert await messages.expire(int(store.now()) + 60) == 1
+    assert await messages.count(*whose) == 0
+
+
+async def test_private_xml_is_kept_by_element(store: Store, alice: Account, other: Account) -> None:
+    private, whose = PrivateXml(store), (alice.company.id, alice.id)
+    assert await private.get(*whose, "{a}x") is None
+    assert await private.put(*whose, "{a}x", b"<x xmlns='a'>1</x>", most=2)
+    assert await private.put(*whose, "{b}y", b"<y xmlns='b'/>", most=2)
+    assert await private.put(*whose, "{a}x", b"<x xmlns='a'>2</x>", most=2)
+    assert await private.get(*whose, "{a}x") == b"<x xmlns='a'>2</x>"
+    assert not await private.put(*whose, "{c}z", b"<z xmlns='c'/>", most=2)
+    assert not await private.put(*whose, "{%s}x" % ("n" * 1100), b"", most=9)
+    assert await private.get(*whose, "{c}z") is None
+    assert await private.get(other.company.id, other.id, "{a}x") is None
+    with pytest.raises(NotFound):
+        await private.put(other.company.id, alice.id, "{a}x", b"", most=9)
+
+
+async def test_an_account_has_one_vcard(store: Store, alice: Account, other: Account) -> None:
+    vcards, whose = VCards(store), (alice.company.id, alice.id)
+    assert await vcards.get(*whose) is None
+    await vcards.put(*whose, b"<vCard/>")
+    await vcards.put(*whose, b"<vCard>2</vCard>")
+    assert await vcards.get(*whose) == b"<vCard>2</vCard>"
+    assert await vcards.get(other.company.id, alice.id) is None
+    with pytest.raises(NotFound):
+        await vcards.put(other.company.id, alice.id, b"<vCard/>")

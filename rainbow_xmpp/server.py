@@ -18,9 +18,11 @@ from rainbow_xmpp.errors import PeerViolation, RainbowError, StreamCondition
 from rainbow_xmpp.http.app import HttpHandler, Readiness, Site, make_app, make_handler
 from rainbow_xmpp.node import Node
 from rainbow_xmpp.observe.log import set_up_log
+from rainbow_xmpp.observe.metrics import Exposition
 from rainbow_xmpp.plugin.select import select_plugins
 from rainbow_xmpp.roster.service import STREAM_FEATURES
 from rainbow_xmpp.session.login import Entrance
+from rainbow_xmpp.session.session import Pace
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.stream import StreamSettings
 from rainbow_xmpp.transport.deadlines import Deadlines
@@ -150,7 +152,7 @@ class Server:
             self.node.sessions, self._deadlines, self.node.watch.poll, self._check_store, config.limits
         )
         self._housekeeping.start()
-        await self._listeners.open(config, port, context, quick=quick, counters=self.node.counters)
+        await self._listeners.open(config, port, context, Exposition(self.node.counters), quick=quick)
 
     def _links(self, bindings: dict[str, bytes]) -> LinkShared:
         limits = self._config.limits
@@ -164,6 +166,7 @@ class Server:
             counters=self.node.counters,
             spawn=self.node.background.spawn,
             resources_per_account=limits.resources_per_account,
+            pace=Pace(limits.stanzas_per_second, limits.stanza_burst),
         )
         return LinkShared(
             entrance=entrance,

@@ -21,6 +21,6 @@ def run(invocation: Invocation) -> None:
 
 def serve(config: Config) -> None:
     """Hand the process over to the server; ends with its exit code."""
-    from rainbow_xmpp import server
+    from rainbow_xmpp.server import run as run_server
 
-    sys.exit(server.run(config))
+    sys.exit(run_server(config))

@@ -78,7 +78,7 @@ class PresenceService:
         return None
 
     def _introduce(self, session: Session) -> None:
-        """What a session must know at its first presence: who else is there, and who asks to subscribe (§4.2.2, §3.1.3)."""
+        """At its first presence a session hears who is there and who asks to subscribe (§4.2.2, §3.1.3)."""
         home = session.home
         for other in home.sessions:
             if other is not session and other.presence is not None:

@@ -22,9 +22,7 @@ class Verdict(Enum):
 
 
 def message_receivers(p: Passage) -> Sequence[Session]:
-    """The sessions that get this message; none means `without_receiver` decides."""
-    if p.target is not None:
-        return (p.target,)  # §8.5.3.1
+    """Who gets a message that is not for one connected resource; nobody: `without_receiver` decides."""
     if p.home is None or p.type in ("groupchat", "error"):
         return ()  # §8.5.2.1.1
     if p.type == "chat" or is_bare(p):
@@ -42,9 +40,7 @@ def without_receiver(p: Passage) -> Verdict:
 
 
 def presence_receivers(p: Passage) -> Sequence[Session]:
-    """Available and unavailable presence: the session addressed, or all available ones (§8.5.2.1.2)."""
-    if p.target is not None:
-        return (p.target,)
+    """Available and unavailable presence for a bare JID: all available sessions (§8.5.2.1.2)."""
     if p.home is None or not is_bare(p):
         return ()
     return p.home.available()

@@ -24,6 +24,8 @@ from rainbow_xmpp.store.values import Account
 
 log = logging.getLogger(__name__)
 
+DELIVERED = Outcome.DELIVERED
+
 ABSENT = StanzaError(Condition.SERVICE_UNAVAILABLE)
 """The answer for an address that nobody has, and for one that the sender must not know to exist."""
 
@@ -138,7 +140,10 @@ class Pipeline:
 
     def _onward(self, p: Passage) -> Awaitable[None] | None:
         try:
-            self.may_pass(p)
+            if p.recipient is None:
+                raise ABSENT
+            for gate in self._gates:
+                gate(p)
         except Exception as error:
             if not isinstance(error, StanzaError):
                 log.exception("a gate failed; it stays closed")
@@ -149,14 +154,18 @@ class Pipeline:
                 p = rewrite(p)
             except Exception:
                 log.exception("a rewriter failed and was skipped")
-        pending = [waits for record in self._recorders if (waits := record(p)) is not None]
-        if pending:
+        pending: list[Awaitable[None]] | None = None
+        for record in self._recorders:
+            waits = record(p)
+            if waits is not None:
+                pending = [waits] if pending is None else [*pending, waits]
+        if pending is not None:
             return self._deliver_later(p, pending)
         outcome = self._deliver(p)
-        if type(outcome) is Outcome:
+        if isinstance(outcome, Outcome):
             self._observe(p, outcome)
             return None
-        return self._observe_later(p, outcome)  # type: ignore[arg-type]
+        return self._observe_later(p, outcome)
 
     async def _deliver_later(self, p: Passage, pending: list[Awaitable[None]]) -> None:
         try:
@@ -176,25 +185,21 @@ class Pipeline:
     def _deliver(self, p: Passage) -> Awaitable[Outcome] | Outcome:
         """`place` and `deliver`: RFC 6121 §8.5."""
         kind = p.kind
-        if kind == "message":
-            receivers = delivery.message_receivers(p)
-            if receivers:
-                for session in receivers:
-                    session.wire.send(p.data)
-                return Outcome.DELIVERED
-            return self._nobody_online(p)
-        if kind == "presence":
-            if p.type in delivery.FOR_THE_ACCOUNT:
-                return self.subscription(p)
-            sent = False
-            for session in delivery.presence_receivers(p):
-                session.wire.send(p.data)
-                sent = True
-            return Outcome.DELIVERED if sent else Outcome.IGNORED
-        if p.target is not None:
-            p.target.wire.send(p.data)
-            return Outcome.DELIVERED
-        return self.account_iq(p)
+        if kind == "presence" and p.type in delivery.FOR_THE_ACCOUNT:
+            return self.subscription(p)
+        target = p.target
+        if target is not None:  # §8.5.3.1: exactly this resource, whatever the stanza
+            target.wire.send(p.data)
+            return DELIVERED
+        if kind == "iq":
+            return self.account_iq(p)
+        is_message = kind == "message"
+        receivers = delivery.message_receivers(p) if is_message else delivery.presence_receivers(p)
+        for session in receivers:
+            session.wire.send(p.data)
+        if receivers:
+            return DELIVERED
+        return self._nobody_online(p) if is_message else Outcome.IGNORED
 
     def _nobody_online(self, p: Passage) -> Awaitable[Outcome] | Outcome:
         verdict = delivery.without_receiver(p)

@@ -12,7 +12,7 @@ from rainbow_xmpp.auth.authenticator import Authenticator, Refused
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.observe.metrics import Counters
-from rainbow_xmpp.session.session import Handler, Session, Wire
+from rainbow_xmpp.session.session import Handler, Pace, Session, Wire
 from rainbow_xmpp.session.table import SessionTable
 from rainbow_xmpp.store.values import Account
 from rainbow_xmpp.stream import (
@@ -68,6 +68,7 @@ class Entrance:
     spawn: Callable[[Awaitable[None]], None]
     """Run a login step that waits."""
     resources_per_account: int
+    pace: Pace
 
     def enter(self, session: Session) -> None:
         """Put a bound session into the table; a session with the same full JID gives way."""
@@ -232,7 +233,7 @@ class Login:
         if len(home.sessions) >= self._entrance.resources_per_account:
             raise PeerViolation(StreamCondition.POLICY_VIOLATION, "too many connections of this account")
         full = f"{bare}/{_resource(request.resource)}"
-        session = Session(account, full, home, self._link, self._entrance.handle)
+        session = Session(account, full, home, self._link, self._entrance.handle, self._entrance.pace)
         outputs = self._stream.bound(request, full)
         self._entrance.enter(session)
         self._link.become(session)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.jid import JID
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 LANE_STANZAS = 64
 """So many stanzas of one session may wait behind one that waits for the database; then its socket is not read."""
+
+
+REST_S = 0.1
+"""A session that sends too fast is not read for at least so long."""
 
 
 class Wire(Protocol):
@@ -51,6 +56,16 @@ class Wire(Protocol):
 Handler = Callable[["Session", bytes], Awaitable[None] | None]
 
 
+class Pace(NamedTuple):
+    """How many stanzas one session may send: `burst` at once, `per_second` for long. 0 a second = no limit."""
+
+    per_second: int
+    burst: int
+
+
+UNHURRIED = Pace(0, sys.maxsize)
+
+
 class Session:
     """One bound resource.
 
@@ -60,10 +75,12 @@ class Session:
 
     __slots__ = (
         "_handle",
+        "_allowance",
         "_lane",
+        "_pace",
+        "_refilled_at",
         "_task",
         "account",
-        "allowance",
         "bare",
         "directed",
         "full",
@@ -76,7 +93,15 @@ class Session:
         "wire",
     )
 
-    def __init__(self, account: Account, full: str, home: Home, wire: Wire, handle: Handler) -> None:
+    def __init__(
+        self,
+        account: Account,
+        full: str,
+        home: Home,
+        wire: Wire,
+        handle: Handler,
+        pace: Pace = UNHURRIED,
+    ) -> None:
         self.account = account
         self.home = home
         self.full = full
@@ -91,7 +116,9 @@ class Session:
         self.is_interested = False
         """Asked for the roster, so roster pushes go here (RFC 6121 §2.1.6)."""
         self.last_heard = 0
-        self.allowance = 0
+        self._pace = pace
+        self._allowance = pace.burst if pace.per_second else sys.maxsize
+        self._refilled_at = 0.0
         self._handle = handle
         self._lane: deque[bytes] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -111,6 +138,11 @@ class Session:
             if len(lane) == LANE_STANZAS:
                 self.wire.pause()
             return
+        self._allowance -= 1
+        if self._allowance < 0 and self._must_rest():
+            self.wire.pause()
+            self.wait_for(self._handle_rested(data))
+            return
         try:
             pending = self._handle(self, data)
         except PeerViolation as violation:
@@ -118,6 +150,24 @@ class Session:
             return
         if pending is not None:
             self.wait_for(pending)
+
+    def _must_rest(self) -> bool:
+        """Earn what the time since the last refill is worth; True when that is not one stanza."""
+        now = asyncio.get_running_loop().time()
+        earned = int(min((now - self._refilled_at) * self._pace.per_second, self._pace.burst))
+        if earned < 1:
+            return True
+        self._refilled_at = now
+        self._allowance = earned - 1
+        return False
+
+    async def _handle_rested(self, data: bytes) -> None:
+        """Handle a stanza that came too soon, when it is time."""
+        while self._must_rest():
+            await asyncio.sleep(max(1 / self._pace.per_second, REST_S))
+        pending = self._handle(self, data)
+        if pending is not None:
+            await pending
 
     def wait_for(self, pending: Awaitable[None]) -> None:
         """Let the peer's next stanzas wait until this is done."""
@@ -133,6 +183,10 @@ class Session:
                 data = lane.popleft()
                 if len(lane) == LANE_STANZAS // 2:
                     self.wire.resume()
+                self._allowance -= 1
+                if self._allowance < 0:
+                    await self._handle_rested(data)
+                    continue
                 more = self._handle(self, data)
                 if more is not None:
                     await more

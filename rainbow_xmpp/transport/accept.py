@@ -11,7 +11,6 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any
 
 from rainbow_xmpp.transport.quick_tls import secure_socket
 
@@ -23,6 +22,51 @@ REST_S = 0.5
 """How long nothing is accepted when the process or the system has no file descriptor left."""
 
 _NOTHING_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class _Handshakes:
+    """Begins TLS, as the server, on sockets that are connected."""
+
+    def __init__(self, context: ssl.SSLContext, *, quick: bool, timeout_s: float) -> None:
+        self._context = context
+        self._quick = quick
+        self._timeout_s = timeout_s
+        self._slow: set[asyncio.Task[None]] = set()
+
+    def begin(
+        self, sock: socket.socket, factory: Callable[[], asyncio.Protocol], failed: Callable[[], None]
+    ) -> None:
+        """The protocol gets `connection_made` after the handshake; otherwise `failed` is called, once."""
+        loop = asyncio.get_running_loop()
+        sock.setblocking(False)
+        if not self._quick:
+            task = loop.create_task(self._slowly(sock, factory, failed))
+            self._slow.add(task)
+            task.add_done_callback(self._slow.discard)
+            return
+        done: asyncio.Future[None] = loop.create_future()
+        try:
+            secure_socket(
+                loop, sock, factory(), self._context, handshake_timeout_s=self._timeout_s, done=done
+            )
+        except Exception as fault:  # around one connection: everyone else is served on
+            # An OSError (ssl.SSLError is one) comes from a peer whose first bytes are here already, and wrong.
+            if not isinstance(fault, OSError):
+                log.exception("a connection could not be taken in")
+            sock.close()
+            failed()
+            return
+        done.add_done_callback(lambda done: failed() if done.exception() is not None else None)
+
+    async def _slowly(
+        self, sock: socket.socket, factory: Callable[[], asyncio.Protocol], failed: Callable[[], None]
+    ) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                factory, sock, ssl=self._context, ssl_handshake_timeout=self._timeout_s
+            )
+        except (OSError, TimeoutError):
+            failed()
 
 
 class TlsAcceptor:
@@ -44,15 +88,12 @@ class TlsAcceptor:
         failed: Callable[[str], None] = lambda address: None,
     ) -> None:
         self._factory = protocol_factory
-        self._context = context
-        self._quick = quick
-        self._handshake_timeout_s = handshake_timeout_s
+        self._handshakes = _Handshakes(context, quick=quick, timeout_s=handshake_timeout_s)
         self._admit = admit
         self._failed = failed
         self._loop = asyncio.get_running_loop()
         self._listener: socket.socket | None = None
         self._resting: asyncio.TimerHandle | None = None
-        self._handshakes: set[asyncio.Task[Any]] = set()
 
     def listen(self, address: str, port: int, *, reuse_port: bool = False) -> None:
         """Open the port; OSError when it is taken or not allowed. `::` takes IPv4 connections too."""
@@ -109,119 +150,36 @@ class TlsAcceptor:
             self._loop.add_reader(self._listener, self._ready)
 
     def _take(self, sock: socket.socket, address: str) -> None:
-        if not self._admit(address):
+        if self._admit(address):
+            self._handshakes.begin(sock, self._factory, lambda: self._failed(address))
+        else:
             sock.close()
-            return
-        try:
-            sock.setblocking(False)
-            if self._quick:
-                self._handshake(sock, address)
-            else:
-                task = self._loop.create_task(self._slow_handshake(sock, address))
-                self._handshakes.add(task)
-                task.add_done_callback(self._handshakes.discard)
-        except Exception:  # around one connection: everyone else is served on
-            log.exception("a connection could not be taken in")
-            sock.close()
-            self._failed(address)
-
-    def _handshake(self, sock: socket.socket, address: str) -> None:
-        def over(done: "asyncio.Future[None]") -> None:
-            if done.cancelled() or done.exception() is not None:
-                self._failed(address)
-
-        done: asyncio.Future[None] = self._loop.create_future()
-        secure_socket(
-            self._loop,
-            sock,
-            self._factory(),
-            self._context,
-            handshake_timeout_s=self._handshake_timeout_s,
-            done=done,
-        )
-        done.add_done_callback(over)
-
-    async def _slow_handshake(self, sock: socket.socket, address: str) -> None:
-        try:
-            await self._loop.connect_accepted_socket(
-                self._factory, sock, ssl=self._context, ssl_handshake_timeout=self._handshake_timeout_s
-            )
-        except (OSError, TimeoutError):
-            self._failed(address)
 
 
 class TlsUpgrade:
     """Makes connections secure that began in plain text (STARTTLS, RFC 6120 §5)."""
 
     def __init__(self, context: ssl.SSLContext, *, quick: bool, handshake_timeout_s: float) -> None:
-        self._context = context
-        self._quick = quick
-        self._handshake_timeout_s = handshake_timeout_s
-        self._handshakes: set[asyncio.Task[None]] = set()
+        self._handshakes = _Handshakes(context, quick=quick, timeout_s=handshake_timeout_s)
 
     def begin(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
-        """TLS from here on, as the server; to be called at once after the client was told to proceed.
+        """TLS from here on; to be called at once after the client was told to proceed.
 
         What the client said in plain text behind its request is the caller's to refuse. The protocol gets
         `connection_made` with the secure transport, or, when that fails, `connection_lost`.
+
+        The socket goes, under another descriptor, to a new transport: over the old one TLS would need
+        memory buffers, 40 KiB for each connection instead of 15.
         """
         if transport.is_closing():
             return  # the protocol hears of it anyway
-        if transport.get_write_buffer_size():
-            transport.abort()  # so little, and not read: no client that wants to go on
-        elif self._quick:
-            self._move(transport, protocol)
-        else:
-            transport.pause_reading()
-            task = asyncio.get_running_loop().create_task(self._wrap(transport, protocol))
-            self._handshakes.add(task)
-            task.add_done_callback(self._handshakes.discard)
-
-    def _move(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
-        """Give the socket, under another descriptor, to a new transport.
-
-        Over the old one TLS would need its memory buffers, 40 KiB for each connection instead of 15.
-        """
-        loop = asyncio.get_running_loop()
-
-        def over(done: "asyncio.Future[None]") -> None:
-            if done.cancelled() or done.exception() is not None:
-                protocol.connection_lost(None)
-
         try:
+            if transport.get_write_buffer_size():
+                raise ConnectionError("so little was sent, and is not read")
             sock = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
         except OSError:
             transport.abort()
             return
-        sock.setblocking(False)
         transport.set_protocol(asyncio.Protocol())
         transport.abort()  # closes its descriptor, not the connection
-        done: asyncio.Future[None] = loop.create_future()
-        done.add_done_callback(over)
-        try:
-            secure_socket(
-                loop,
-                sock,
-                protocol,
-                self._context,
-                handshake_timeout_s=self._handshake_timeout_s,
-                done=done,
-            )
-        except Exception:  # around one connection
-            log.exception("a connection could not be made secure")
-            sock.close()
-            done.cancel()
-
-    async def _wrap(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
-        try:
-            secure = await asyncio.get_running_loop().start_tls(
-                transport,
-                protocol,
-                self._context,
-                server_side=True,
-                ssl_handshake_timeout=self._handshake_timeout_s,
-            )
-        except (OSError, TimeoutError):
-            return  # the loop has told the protocol that the connection is lost
-        if secure is not None:
-            protocol.connection_made(secure)
+        self._handshakes.begin(sock, lambda: protocol, lambda: protocol.connection_lost(None))

@@ -61,10 +61,7 @@ class Mux(asyncio.Protocol):
         self._transport = transport
         peer = transport.get_extra_info("peername")
         source = source_of(peer[0] if peer else "")
-        if not self._shared.links.entered(source):
-            self._transport.abort()
-            return
-        self._source = source
+        self._source = source  # counted in before its handshake
         self._timer = asyncio.get_running_loop().call_later(self._shared.handshake_timeout_s, self._too_slow)
         tls = transport.get_extra_info("ssl_object")
         match tls.selected_alpn_protocol() if tls is not None else None:
@@ -77,8 +74,6 @@ class Mux(asyncio.Protocol):
         if self._http is not None:
             self._http.data_received(data)
             return
-        if not self._source:
-            return  # refused; what was under way is not read
         self._held += data
         first = self._held[0]
         if first == 0x3C or first in b" \t\r\n":

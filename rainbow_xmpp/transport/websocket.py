@@ -51,7 +51,7 @@ class _Quiet:
 _QUIET = _Quiet()
 
 
-class WebSocketLink(Link, WSListener):  # type: ignore[misc]
+class WebSocketLink(Link, WSListener):
     """One WebSocket that carries a stream."""
 
     __slots__ = (*LINK_SLOTS, "_early", "_limit", "_parts", "_ws")

@@ -31,6 +31,13 @@ class Counters:
     iqs_out: int = 0
     messages_delivered: int = 0
 
+    stanzas_delivered: int = 0
+    stanzas_stored: int = 0
+    stanzas_answered: int = 0
+    stanzas_ignored: int = 0
+    stanzas_refused: int = 0
+    stanzas_failed: int = 0
+
     refused_admit: int = 0
     refused_resolve: int = 0
     refused_gate: int = 0
@@ -56,6 +63,11 @@ class Counters:
     sessions_direct_tls: int = 0
     sessions_starttls: int = 0
 
+    def ended(self, outcome: str) -> None:
+        """Count a stanza that came to this end of its way; KeyError for any other name."""
+        field = _OUTCOMES[outcome]
+        setattr(self, field, getattr(self, field) + 1)
+
     def refused(self, stage: str) -> None:
         """Count a stanza that this stage of the pipeline refused; KeyError for any other name."""
         field = _REFUSED[stage]
@@ -64,6 +76,9 @@ class Counters:
 
 STAGES = ("admit", "resolve", "gate", "rewrite", "record", "place", "deliver", "observe")
 _REFUSED: Mapping[str, str] = {stage: f"refused_{stage}" for stage in STAGES}
+
+OUTCOMES = ("delivered", "stored", "answered", "ignored", "refused", "failed")
+_OUTCOMES: Mapping[str, str] = {outcome: f"stanzas_{outcome}" for outcome in OUTCOMES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +110,7 @@ FAMILIES: Sequence[Family] = (
         "kind",
     ),
     _one("rainbow_messages_delivered", "Messages handed to at least one session.", "messages_delivered"),
+    Family("rainbow_stanzas_routed", "Stanzas by what became of them.", _OUTCOMES, "outcome"),
     Family(
         "rainbow_stanzas_refused",
         "Stanzas that a stage of the pipeline refused.",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from rainbow_xmpp import ids
 from rainbow_xmpp.config import Auth, Config, Limits, Secret, Storage
@@ -18,12 +18,14 @@ from rainbow_xmpp.node import Node
 from rainbow_xmpp.plugin import Plugin, PluginOptions
 from rainbow_xmpp.session import Session
 from rainbow_xmpp.store import Store
-from rainbow_xmpp.store.values import Account, Company, NewAccount, Visibility
+from rainbow_xmpp.store.values import Account, Company, NewAccount, RosterItem, Subscription, Visibility
 from rainbow_xmpp.testing.client import PATIENCE_S, Client
 from rainbow_xmpp.testing.clock import Clock
 from rainbow_xmpp.testing.database import fresh_database
 from rainbow_xmpp.testing.wire import MemoryWire
 from rainbow_xmpp.xml import scan
+
+P = TypeVar("P", bound=Plugin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class TestServer:
     async def __aenter__(self) -> Self:
         try:
             url = await fresh_database(Path(self._folder.name), self._plugin_paths)
-            store = await Store.open(url, plugin_paths=self._plugin_paths, now=self.clock)
+            store = await Store.open(url, require_schema=False, now=self.clock)
             config = Config(
                 domain=self.domain,
                 storage=Storage(url=url),
@@ -87,14 +89,14 @@ class TestServer:
 
     async def stop(self) -> None:
         """End every session, stop the plugins, close the database and remove it."""
-        node, self._node = self._node, None
         try:
-            if node is not None:
-                for session in node.sessions:
+            if self._node is not None:
+                for session in self._node.sessions:
                     session.wire.abort()
                 await asyncio.sleep(0)
-                await node.stop(PATIENCE_S)
+                await self._node.stop(PATIENCE_S)
         finally:
+            self._node = None
             self._folder.cleanup()
 
     @property
@@ -109,9 +111,9 @@ class TestServer:
         """The database."""
         return self.node.store
 
-    def plugin(self, cls: type[Plugin]) -> Plugin:
+    def plugin(self, cls: type[P]) -> P:
         """The running plugin of this class."""
-        return next(plugin for plugin in self.node.plugins if type(plugin) is cls)
+        return next(plugin for plugin in self.node.plugins if isinstance(plugin, cls))
 
     # -- people ----------------------------------------------------------------------------------------
 
@@ -156,6 +158,12 @@ class TestServer:
             await self.settle()
             wire.unread = [data for data in wire.unread if not _is_presence_of(data, full)]
         return client
+
+    async def subscribe(self, viewer: str, *, to: Person) -> None:
+        """Let the bare JID `viewer` see a person's presence from their next login on ("from" in their roster)."""
+        item = RosterItem(contact=viewer, subscription=Subscription.FROM)
+        owner = to.account
+        await self.store.rosters.apply(owner.company.id, owner.id, viewer, lambda _: item)
 
     # -- time ------------------------------------------------------------------------------------------
 

@@ -116,4 +116,4 @@ def _template(name: str) -> Template:
 
 
 def _file(name: str) -> bytes:
-    return (files("rainbow_xmpp.http") / "assets" / name).read_bytes()
+    return (files("rainbow_xmpp.http.assets") / name).read_bytes()

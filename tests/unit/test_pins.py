@@ -1,0 +1,236 @@
+"""Private things of pinned packages, which the server relies on and which an update could take away."""
+
+import asyncio
+import configparser
+import ctypes
+import importlib.metadata
+import logging
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiofastnet import constants
+from picows import WSAutoPingStrategy, WSFrame, WSListener, WSMsgType, WSTransport
+from picows.picows import WSProtocol  # type: ignore[attr-defined]
+
+from rainbow_xmpp.process import tune_allocator
+from rainbow_xmpp.transport import quick_tls
+from rainbow_xmpp.transport.accept import TlsAcceptor
+from rainbow_xmpp.transport.tls import quick_tls_available, server_context
+from tests.certificates import Certificates, make_certificates
+
+ROOT = Path(__file__).resolve().parents[2]
+_SSL_CTRL_GET_READ_AHEAD = 40
+_SSL_CTRL_GET_SESS_CACHE_MODE = 45
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Certificates:
+    return make_certificates(tmp_path)
+
+
+@pytest.fixture
+def small_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reads of 64 KiB instead of 256, so that a burst that needs two fits into the kernel's buffer."""
+    monkeypatch.setattr(constants, "DATA_RECEIVED_MAX_SIZE", 65_536)
+    monkeypatch.setattr(constants, "MAX_READ_BYTES_PER_CYCLE_HINT", 65_536)  # puts it back afterwards
+
+
+@pytest.mark.parametrize("package", ["aiofastnet", "picows"])
+def test_the_installed_version_is_the_pinned_one(package: str) -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    wanted = config["options"]["install_requires"].splitlines()
+    assert f"{package} =={importlib.metadata.version(package)}" in wanted
+
+
+def test_the_quick_engine_is_in_use() -> None:
+    assert quick_tls_available() == (True, "")
+
+
+async def test_the_quick_engine_can_be_proved_while_a_loop_runs() -> None:
+    assert quick_tls_available() == (True, "")
+
+
+class _StaticallyLinked:
+    OPENSSL_DYN_LIBS = None
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [(None, "aiofastnet is not installed"), (_StaticallyLinked, "linked statically")],
+    ids=["missing", "static OpenSSL"],
+)
+def test_what_is_lost_without_the_quick_engine_is_said_in_words(
+    monkeypatch: pytest.MonkeyPatch, module: Any, words: str
+) -> None:
+    monkeypatch.setattr(quick_tls, "openssl_compat", module)
+    available, reason = quick_tls_available()
+    assert not available
+    assert words in reason
+    assert "KiB" in reason
+
+
+def test_an_ignored_socket_bio_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quick_tls, "SOCKET_BIO_ATTRIBUTE", "_no_such_hook")
+    available, reason = quick_tls_available()
+    assert not available
+    assert "socket BIO" in reason
+
+
+def test_a_context_can_be_made_without_aiofastnet(
+    monkeypatch: pytest.MonkeyPatch, files: Certificates
+) -> None:
+    for part in ("constants", "openssl_compat", "ssl_transport"):
+        monkeypatch.setattr(quick_tls, part, None)
+    quick_tls._libssl.cache_clear()
+    try:
+        assert server_context(files.certificate, files.key).num_tickets == 0
+    finally:
+        quick_tls._libssl.cache_clear()
+
+
+def test_settings_that_python_has_no_name_for_reach_openssl(files: Certificates) -> None:
+    context = server_context(files.certificate, files.key)
+    native = quick_tls._native_context(context)
+    assert native is not None
+    lib, pointer = native
+    assert lib.SSL_CTX_ctrl(pointer, _SSL_CTRL_GET_READ_AHEAD, 0, None) == 1
+    assert lib.SSL_CTX_ctrl(pointer, _SSL_CTRL_GET_SESS_CACHE_MODE, 0, None) == 0
+
+
+def test_a_pointer_that_is_no_openssl_context_is_not_used(files: Certificates) -> None:
+    lib = quick_tls._libssl()
+    assert lib is not None
+    ours, foreign = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    assert quick_tls._is_ssl_ctx(lib, ours, quick_tls._pointer_of(ours))
+    assert not quick_tls._is_ssl_ctx(lib, ours, quick_tls._pointer_of(foreign))
+    assert not quick_tls._is_ssl_ctx(lib, ours, ctypes.c_void_p())
+
+
+class _Gathering(asyncio.Protocol):
+    """Keeps its transport and counts what arrives."""
+
+    def __init__(self, expected: int = 0) -> None:
+        self.transport: Any = None
+        self.made = asyncio.Event()
+        self.complete = asyncio.Event()
+        self.missing = expected
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.made.set()
+
+    def data_received(self, data: bytes) -> None:
+        self.missing -= len(data)
+        if self.missing == 0:
+            self.complete.set()
+
+
+async def test_connections_use_the_socket_and_no_memory_buffers(files: Certificates) -> None:
+    protocol = _Gathering()
+    context = server_context(files.certificate, files.key)
+    acceptor = TlsAcceptor(lambda: protocol, context, quick=True, handshake_timeout_s=5)
+    acceptor.listen("127.0.0.1", 0)
+    _, writer = await asyncio.open_connection(
+        "127.0.0.1",
+        acceptor.port,
+        ssl=ssl.create_default_context(cafile=files.ca),
+        server_hostname="localhost",
+    )
+    await asyncio.wait_for(protocol.made.wait(), 5)
+    assert type(protocol.transport.get_extra_info("ssl_object")).__name__ == "SSLEngineDirect"
+    assert protocol.transport.get_extra_info("ssl_incoming_use_membio") is False
+    assert protocol.transport.get_extra_info("ssl_outgoing_use_membio") is False
+    writer.close()
+    acceptor.close()
+
+
+async def _burst_arrives(files: Certificates, timeout_s: float) -> bool:
+    """Send a little more than one read takes, in small records, while the loop is busy; whether all arrives."""
+    count, record = 220, b"a" * 300
+    protocol = _Gathering(count * len(record))
+    context = server_context(files.certificate, files.key)
+    acceptor = TlsAcceptor(lambda: protocol, context, quick=True, handshake_timeout_s=5)
+    acceptor.listen("127.0.0.1", 0)
+    trusting = ssl.create_default_context(cafile=files.ca)
+
+    def connect() -> ssl.SSLSocket:
+        plain = socket.create_connection(("127.0.0.1", acceptor.port), timeout=5)
+        return trusting.wrap_socket(plain, server_hostname="localhost")
+
+    client = await asyncio.to_thread(connect)
+    await asyncio.wait_for(protocol.made.wait(), 5)
+    await asyncio.sleep(0)  # what the end of the handshake has scheduled is over
+    for _ in range(count):  # in this thread, so that all of it waits in the kernel before it is read
+        client.sendall(record)
+    try:
+        await asyncio.wait_for(protocol.complete.wait(), timeout_s)
+    except TimeoutError:
+        return False
+    finally:
+        client.close()
+        acceptor.close()
+    return True
+
+
+@pytest.mark.usefixtures("small_reads")
+async def test_a_burst_is_read_to_its_end(files: Certificates) -> None:
+    assert await _burst_arrives(files, 10)
+
+
+@pytest.mark.usefixtures("small_reads")
+async def test_with_aiofastnets_own_limit_the_end_of_a_burst_would_wait(
+    files: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When this fails, aiofastnet reads to the end by itself and READ_AT_ONCE_BYTES may go."""
+    monkeypatch.setattr(quick_tls, "READ_AT_ONCE_BYTES", 65_536)
+    assert not await _burst_arrives(files, 0.5)
+
+
+class _Echo(WSListener):  # type: ignore[misc]
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        transport.send(WSMsgType.TEXT, frame.get_payload_as_bytes())
+
+
+def test_picows_protocol_is_constructed_by_position_and_takes_bytes_read_before() -> None:
+    async def echo_through_picows() -> bytes:
+        class Sniffing(asyncio.Protocol):
+            """Reads first, as the one port does, then hands over."""
+
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                self.transport: Any = transport
+
+            def data_received(self, data: bytes) -> None:
+                protocol = WSProtocol(
+                    None, None, False, lambda request: _Echo(), logging.getLogger("test"),
+                    True, 5, False, 20, 20, WSAutoPingStrategy.PING_WHEN_IDLE, True, 65_536, None, 2048,
+                )  # fmt: skip
+                self.transport.set_protocol(protocol)
+                protocol.connection_made(self.transport)
+                space = protocol.get_buffer(len(data))
+                space[: len(data)] = data
+                protocol.buffer_updated(len(data))
+
+        server = await asyncio.get_running_loop().create_server(Sniffing, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(
+            b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        assert head.startswith(b"HTTP/1.1 101 ")
+        writer.write(b"\x81\x82\0\0\0\0hi")
+        answer = await asyncio.wait_for(reader.readexactly(4), 5)
+        writer.close()
+        server.close()
+        return answer
+
+    assert asyncio.run(echo_through_picows()) == b"\x81\x02hi"
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"), reason="glibc only")
+def test_glibc_takes_the_allocators_settings() -> None:
+    assert tune_allocator()

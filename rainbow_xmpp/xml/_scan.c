@@ -15,7 +15,8 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     PyObject *data, *name, *ns;
-    PyObject *attrs, *children; /* NULL until asked for */
+    PyObject *attrs;
+    PyObject *children; /* NULL until asked for */
     pos_t name_end;
     span_t from, to;
     int has_xmlns;
@@ -106,20 +107,12 @@ static void view_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
-static PyObject *view_attrs(PyObject *self, void *Py_UNUSED(closure))
+/* The attributes of a start tag that was accepted, without its namespace declaration. */
+static PyObject *attrs_of(const uint8_t *s, const tag_t *tag)
 {
-    view_t *view = (view_t *)self;
-    if (view->attrs)
-        return Py_NewRef(view->attrs);
-    const uint8_t *s = BYTES(view->data);
-    tag_t tag;
-    if (!read_tag(s, 0, PyBytes_GET_SIZE(view->data), &no_limits, &tag)) {
-        PyErr_SetString(PyExc_SystemError, "a view of what was never accepted");
-        return NULL;
-    }
     PyObject *attrs = PyDict_New();
-    for (int k = 0; attrs && k < tag.count; k++) {
-        attribute_t *a = &tag.attributes[k];
+    for (int k = 0; attrs && k < tag->count; k++) {
+        const attribute_t *a = &tag->attributes[k];
         if (IS_TEXT(s, a->name, "xmlns"))
             continue;
         PyObject *name = text_of(s, a->name), *value = name ? value_of(s, a->value) : NULL;
@@ -128,8 +121,7 @@ static PyObject *view_attrs(PyObject *self, void *Py_UNUSED(closure))
         Py_XDECREF(name);
         Py_XDECREF(value);
     }
-    view->attrs = attrs;
-    return Py_XNewRef(attrs);
+    return attrs;
 }
 
 typedef struct {
@@ -184,11 +176,11 @@ static PyMemberDef view_members[] = {
     {"data", T_OBJECT_EX, offsetof(view_t, data), READONLY, NULL},
     {"name", T_OBJECT_EX, offsetof(view_t, name), READONLY, NULL},
     {"ns", T_OBJECT_EX, offsetof(view_t, ns), READONLY, NULL},
+    {"attrs", T_OBJECT_EX, offsetof(view_t, attrs), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
 static PyGetSetDef view_getters[] = {
-    {"attrs", view_attrs, NULL, NULL, NULL},
     {"children", view_children, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -319,7 +311,8 @@ static PyObject *plain_view(state_t *state, PyObject *data, PyObject *inherited_
         else if (IS_TEXT(s, a->name, "to"))
             view->to = a->whole;
     }
-    if (!view->name || !view->ns) {
+    view->attrs = attrs_of(s, top); /* everything that is routed is asked for them */
+    if (!view->name || !view->ns || !view->attrs) {
         Py_DECREF(view);
         return NULL;
     }

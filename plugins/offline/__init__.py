@@ -1,1 +1,98 @@
-"""Messages for people who are not online: kept until they come (RFC 6121 §8.5.2.2, XEP-0160)."""
+"""Messages for people who are not online: kept, and delivered when they come (RFC 6121 §8.5.2.2, XEP-0160)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterator
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
+
+from rainbow_xmpp.plugin import (
+    BecameAvailable,
+    Passage,
+    Plugin,
+    PluginOptions,
+    Services,
+    Session,
+    Stage,
+    hook,
+    on,
+    option,
+)
+from rainbow_xmpp.plugins.offline.delay import with_delay
+from rainbow_xmpp.plugins.offline.store import OfflineMessages
+from rainbow_xmpp.plugins.offline.worth import is_worth_keeping
+
+PAGE = 10
+"""Messages handed over between two looks at the session: even the largest fit into its output budget."""
+
+
+class Offline(
+    Plugin,
+    name="offline",
+    implements={"XEP-0160": "1.0.1", "XEP-0203": "2.0", "XEP-0334": "1.0.0"},
+    features=("msgoffline",),
+):
+    """Keeps what nobody is there to take. A message is forgotten only after a session was given it."""
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Options(PluginOptions):
+        messages_per_account: int = option(
+            100, "Messages kept for one person; the sender of one more is told that nobody is there."
+        )
+
+        def problems(self) -> Iterator[tuple[str, str]]:
+            if not 1 <= self.messages_per_account <= 100_000:
+                yield "messages_per_account", f"is {self.messages_per_account}; 1 to 100000 are allowed"
+
+    options: Options
+
+    def __init__(self, services: Services, options: Options) -> None:
+        super().__init__(services, options)
+        self._messages = OfflineMessages(services.store)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def stop(self) -> None:
+        await self._messages.close()
+
+    @hook(Stage.PLACE)
+    def keep(self, p: Passage) -> Awaitable[bool] | bool:
+        """Nobody takes this message now; False lets its sender know (XEP-0160 §2)."""
+        return is_worth_keeping(p.view) and self._keep(p)
+
+    async def _keep(self, p: Passage) -> bool:
+        owner = p.recipient
+        assert owner is not None, "what is placed has a recipient"
+        most = self.options.messages_per_account
+        if not await self._messages.keep(owner.company.id, owner.id, p.data, most=most):
+            return False
+        home = self.services.sessions.homes.get(str(p.to_jid.bare))
+        if home is not None and (sessions := home.with_priority()):
+            # They came while the message was being written, too late for their arrival to find it.
+            self.services.spawn(self._hand_over(sessions[0]))
+        return True
+
+    @on(BecameAvailable)
+    async def welcome(self, event: BecameAvailable) -> None:
+        """Hand over what waits, before anything the client asks for next."""
+        owner = event.session.account
+        if await self._messages.has_any(owner.company.id, owner.id):
+            await self._hand_over(event.session)
+
+    async def _hand_over(self, session: Session) -> None:
+        """Oldest first; of two sessions that come at once the second gets what the first left."""
+        owner, domain = session.account, self.services.domain
+        turn = self._turns.setdefault(owner.id, asyncio.Lock())
+        async with turn:
+            while kept := await self._messages.load(owner.company.id, owner.id, most=PAGE):
+                if not self._takes_messages(session):
+                    return
+                for message in kept:
+                    session.wire.send(with_delay(message.stanza, domain, message.at))
+                if not self._takes_messages(session):
+                    return
+                await self._messages.forget(owner.company.id, owner.id, kept[-1].id)
+
+    def _takes_messages(self, session: Session) -> bool:
+        is_here = self.services.sessions.by_full.get(session.full) is session
+        return is_here and session.presence is not None and session.priority >= 0

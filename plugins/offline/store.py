@@ -57,6 +57,7 @@ class OfflineMessages:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._arrivals: Batcher[_Arrival, bool] = Batcher(self._keep_all)
+        self._logins: Batcher[tuple[str, str], bool] = Batcher(self._who_has_any)
         asked = owners(store.dialect)
         waiting = (
             sa.select(sa.func.count())
@@ -69,6 +70,8 @@ class OfflineMessages:
                 sa.and_(users.c.company_id == asked.c.company_id, users.c.id == asked.c.owner_id),
             )
         )
+        is_waiting = sa.exists().where(_m.company_id == asked.c.company_id, _m.owner_id == asked.c.owner_id)
+        self._any = sa.select(asked.c.company_id, asked.c.owner_id).where(is_waiting)
 
     async def keep(self, company_id: str, owner_id: str, stanza: bytes, *, most: int) -> bool:
         """Keep a message; it is on the disk when this returns True.
@@ -76,6 +79,10 @@ class OfflineMessages:
         False: the owner has `most` messages waiting already, or does not exist.
         """
         return bool(await self._arrivals.get(_Arrival(company_id, owner_id, stanza, most)))
+
+    async def has_any(self, company_id: str, owner_id: str) -> bool:
+        """Whether messages wait for this person: the question of every login, so a storm of them is one query."""
+        return bool(await self._logins.get((company_id, owner_id)))
 
     async def load(self, company_id: str, owner_id: str, *, after: int = 0, most: int = 100) -> list[Kept]:
         """The oldest messages after that one; ask again with the last one's id while any come."""
@@ -103,6 +110,12 @@ class OfflineMessages:
     async def close(self) -> None:
         """Wait until what came is on the disk."""
         await self._arrivals.close()
+        await self._logins.close()
+
+    async def _who_has_any(self, asked: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], bool]:
+        async with self._store.read() as connection:
+            found = await connection.execute(self._any, owner_list(self._store.dialect, asked))
+            return dict.fromkeys(((row.company_id, row.owner_id) for row in found), True)
 
     async def _keep_all(self, arrivals: Sequence[_Arrival]) -> Mapping[_Arrival, bool]:
         pairs = sorted({(arrival.company_id, arrival.owner_id) for arrival in arrivals})

@@ -28,7 +28,18 @@ class Framer:
     was cut; `pull` raises PeerViolation, after which the framer is not to be used.
     """
 
-    __slots__ = ("_buffer", "_depth", "_find", "_mode", "_name", "_pos", "_start", "_state", "max_bytes")
+    __slots__ = (
+        "_buffer",
+        "_declared",
+        "_depth",
+        "_find",
+        "_mode",
+        "_name",
+        "_pos",
+        "_start",
+        "_state",
+        "max_bytes",
+    )
 
     def __init__(self, max_bytes: int = 10_240, find: Advance = advance) -> None:
         self.max_bytes = max_bytes
@@ -41,6 +52,7 @@ class Framer:
         self._depth = 0
         self._state = TokenKind.OPEN
         self._name = b""
+        self._declared = False  # an XML declaration has gone before
 
     @property
     def pending(self) -> int:
@@ -63,7 +75,7 @@ class Framer:
 
     def restart(self) -> None:
         """The stream begins anew (RFC 6120 §4.3.3): the next token is an OPEN. What is held is kept."""
-        self._state = TokenKind.OPEN
+        self._state, self._declared = TokenKind.OPEN, False
         self._pos, self._mode, self._depth = self._start, TEXT, 0
 
     def pull(self) -> Token | None:
@@ -85,6 +97,7 @@ class Framer:
         buffer = self._buffer
         start = self._start
         if start == len(buffer):
+            self._drop_all()
             return False
         if self._state is TokenKind.CLOSE:
             self._drop_all()
@@ -96,10 +109,11 @@ class Framer:
         return self._begin_unusual()
 
     def _begin_unusual(self) -> bool:
-        buffer = self._buffer
+        """As `_begin`, for white space, tags of the stream and what is refused."""
         buffer = self._buffer
         start = self._skip_blanks()
-        if self._state is TokenKind.OPEN and buffer[start : start + 2] == b"<?":
+        may_declare = self._state is TokenKind.OPEN and not self._declared
+        if may_declare and buffer[start : start + 2] == b"<?":
             if not self._drop_declaration():
                 return False
             start = self._skip_blanks()
@@ -167,8 +181,10 @@ class Framer:
         if encoding.lower() not in (b"utf-8", b"utf8"):
             refuse(StreamCondition.UNSUPPORTED_ENCODING, "not UTF-8")
         self._start = self._pos = self._start + end
+        self._declared = True
         return True
 
     def _drop_all(self) -> None:
+        """Keep nothing, so that an idle stream holds no memory."""
         self._buffer = b""
         self._start = self._pos = 0

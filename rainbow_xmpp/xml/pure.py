@@ -10,7 +10,7 @@ from rainbow_xmpp.xml.framer import Framer
 from rainbow_xmpp.xml.judge import SEPARATOR, Judge, check_frame
 from rainbow_xmpp.xml.model import DEFAULT_LIMITS, NO_LIMITS, Child, Marks, XmlLimits
 from rainbow_xmpp.xml.namespace import is_namespace
-from rainbow_xmpp.xml.tags import marks_of, start_tag_end
+from rainbow_xmpp.xml.tags import children_of, marks_of, start_tag_end
 from rainbow_xmpp.xml.view import ViewQuestions, judge
 
 SCANNER = "python"
@@ -43,8 +43,10 @@ class View(ViewQuestions):
     def children(self) -> tuple[Child, ...]:  # type: ignore[override]
         """The direct child elements, indexed when first asked for."""
         if self._children is None:
-            found = Judge(self.data, self.ns, None, NO_LIMITS)
-            _set_children(self, tuple(found.children))
+            children = children_of(self.data, self.ns)
+            if children is None:
+                children = tuple(Judge(self.data, self.ns, None, NO_LIMITS).children)
+            _set_children(self, children)
         assert self._children is not None
         return self._children
 
@@ -92,13 +94,17 @@ def scan(
     return _scan_quickly(data, inherited_ns, limits) or _view(*judge(data, inherited_ns, prefixes, limits))
 
 
-class _NoURI(Exception):
+class _NotPlainError(Exception):
     """Ends expat's work."""
 
 
-def _want_uri(_: str | None, uri: str | None) -> None:
-    if uri and not is_namespace(uri):
-        raise _NoURI
+def _want_plain_declaration(prefix: str | None, uri: str | None) -> None:
+    if prefix or (uri and not is_namespace(uri)):
+        raise _NotPlainError
+
+
+def _want_nothing_else(*_: str) -> None:
+    raise _NotPlainError
 
 
 def _scan_quickly(data: bytes, inherited_ns: str, limits: XmlLimits) -> View | None:
@@ -111,9 +117,7 @@ def _scan_quickly(data: bytes, inherited_ns: str, limits: XmlLimits) -> View | N
         data.count(b"<") > min(limits.depth, limits.elements, limits.declarations)
         or data.count(b"=") > limits.attributes
         or len(max(data.split(b"<"), key=len)) > min(limits.name_length, limits.namespace_length)
-        or b"<!" in data
-        or b"<?" in data
-        or b"xmlns:" in data
+        or b"xml:id" in data
     ):
         return None
     check_frame(data, limits)
@@ -128,10 +132,11 @@ def _scan_quickly(data: bytes, inherited_ns: str, limits: XmlLimits) -> View | N
         attributes.extend(found)
 
     parser.StartElementHandler = start
-    parser.StartNamespaceDeclHandler = _want_uri
+    parser.StartNamespaceDeclHandler = _want_plain_declaration
+    parser.CommentHandler = parser.ProcessingInstructionHandler = _want_nothing_else
     try:
         parser.Parse(data, True)
-    except (expat.ExpatError, _NoURI):
+    except (expat.ExpatError, _NotPlainError):
         return None
     ns, _, name = top[0].rpartition(SEPARATOR)
     if ns == names.XML:

@@ -2,11 +2,13 @@
 
 import re
 
-from rainbow_xmpp.xml.model import Marks
+from rainbow_xmpp.xml.model import Child, Marks
 
 _NAME = re.compile(rb"<([^\s/>]+)")
 _ATTRIBUTE = re.compile(rb"""\s+([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
 _START_TAG = re.compile(rb"""<[^\s/>"']++(?:[^"'>]++|"[^"]*+"|'[^']*+')*+>""")
+# Any tag; for a start tag its name, its attributes and the slash of an empty element.
+_TAG = re.compile(rb"""<(?:/[^>]*+|([^\s/>]++)((?:[^"'>/]++|"[^"]*+"|'[^']*+')*+)(/?))>""")
 
 
 def start_tag_end(data: bytes, start: int = 0) -> int:
@@ -37,6 +39,42 @@ def marks_of(data: bytes) -> Marks:
         elif name == b"xmlns":
             has_xmlns = True
     return Marks(name_end, *spans[b"from"], *spans[b"to"], has_xmlns)
+
+
+def children_of(data: bytes, ns: str) -> tuple[Child, ...] | None:
+    """The direct children of `data`, whose own namespace is `ns`; None when the judge must tell them.
+
+    Meant for the plain kind: the judge knows CDATA sections, prefixes of children and references in namespaces.
+    """
+    if b"<![" in data:
+        return None
+    children: list[Child] = []
+    name, child_ns, start, depth = "", "", 0, 0
+    for tag in _TAG.finditer(data):
+        qualified, attributes, empty = tag.groups()
+        if qualified is None:
+            depth -= 1
+        else:
+            if depth == 1:
+                found = _default_namespace(attributes, ns)
+                if found is None or b":" in qualified:
+                    return None
+                name, child_ns, start = qualified.decode(), found, tag.start()
+            depth += not empty
+        if depth == 1 and start and (qualified is None or empty):
+            children.append(Child(name, child_ns, start, tag.end()))
+    return tuple(children)
+
+
+def _default_namespace(attributes: bytes, inherited: str) -> str | None:
+    """What these attributes make the default namespace; None when it has to be decoded."""
+    if b"xmlns" not in attributes:
+        return inherited
+    for attribute in _ATTRIBUTE.finditer(attributes):
+        if attribute[1] == b"xmlns":
+            uri = attribute[2][1:-1]
+            return None if b"&" in uri else uri.decode()
+    return inherited
 
 
 def text_between(data: bytes, start: int, end: int) -> str | None:

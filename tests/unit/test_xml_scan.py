@@ -167,6 +167,8 @@ def test_a_view_does_not_change(xml: ModuleType, data: bytes) -> None:
         (b"<a><?xml version='1.0'?></a>", StreamCondition.RESTRICTED_XML),
         (b"<a>&lol;</a>", StreamCondition.RESTRICTED_XML),
         (b"<a b='&lol;'/>", StreamCondition.RESTRICTED_XML),
+        (b"<a xml:id='b'/>", StreamCondition.RESTRICTED_XML),
+        (b"<a><b xml:id='1'/></a>", StreamCondition.RESTRICTED_XML),
         (b"<a/><b/>", StreamCondition.NOT_WELL_FORMED),
         (b"<a/>text>", StreamCondition.NOT_WELL_FORMED),
         (b" <a/>", StreamCondition.NOT_WELL_FORMED),

@@ -1,5 +1,6 @@
 """`run`: serve until SIGTERM."""
 
+import gc
 import sys
 
 import click

@@ -1,1 +1,86 @@
 """Private XML storage: a client keeps its own data with the account (XEP-0049)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rainbow_xmpp.plugin import (
+    Condition,
+    Element,
+    IqRequest,
+    Plugin,
+    PluginOptions,
+    Services,
+    StanzaError,
+    on_iq,
+    option,
+)
+from rainbow_xmpp.plugins.private_xml.store import PrivateXml as Store
+from rainbow_xmpp.xml import names, serialise
+
+QUERY = f"{{{names.PRIVATE}}}query"
+
+
+class PrivateXml(Plugin, name="private_xml", implements={"XEP-0049": "1.2"}, features=(names.PRIVATE,)):
+    """Keeps one element for each name and account."""
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Options(PluginOptions):
+        max_bytes: int = option(65_536, "Greatest size of one stored element, in bytes.")
+        max_elements: int = option(50, "Elements with different names that one person may store.")
+
+        def problems(self) -> Iterator[tuple[str, str]]:
+            if not 1024 <= self.max_bytes <= 1_048_576:
+                yield "max_bytes", f"is {self.max_bytes}; 1024 to 1048576 are allowed"
+            if not 1 <= self.max_elements <= 10_000:
+                yield "max_elements", f"is {self.max_elements}; 1 to 10000 are allowed"
+
+    options: Options
+
+    def __init__(self, services: Services, options: Options) -> None:
+        super().__init__(services, options)
+        self._kept = Store(services.store)
+
+    @on_iq("get", QUERY, to="self")
+    async def read(self, request: IqRequest) -> bytes:
+        """What was stored under the name that is asked for, or the empty element."""
+        asked = _only_child(request.payload)
+        owner = request.owner
+        found = await self._kept.get(owner.company.id, owner.id, asked.tag)
+        return _START + (found or serialise(Element(asked.tag))) + _END
+
+    @on_iq("set", QUERY, to="self")
+    async def write(self, request: IqRequest) -> None:
+        element = _only_child(request.payload)
+        data = serialise(element)
+        if len(data) > self.options.max_bytes:
+            raise StanzaError(
+                Condition.POLICY_VIOLATION, f"at most {self.options.max_bytes} bytes are stored"
+            )
+        owner, most = request.owner, self.options.max_elements
+        if not await self._kept.put(owner.company.id, owner.id, element.tag, data, most=most):
+            raise StanzaError(Condition.RESOURCE_CONSTRAINT, f"at most {most} elements are stored")
+
+    @on_iq("get", QUERY, to="contact")
+    def refuse_reading(self, request: IqRequest) -> None:
+        """§2.3: private is private."""
+        raise StanzaError(Condition.FORBIDDEN)
+
+    @on_iq("set", QUERY, to="contact")
+    def refuse_writing(self, request: IqRequest) -> None:
+        """§2.3."""
+        raise StanzaError(Condition.FORBIDDEN)
+
+
+_START, _END = f"<query xmlns='{names.PRIVATE}'>".encode(), b"</query>"
+
+
+def _only_child(query: Element) -> Element:
+    """The one element that is stored or asked for; raise StanzaError (§2.3)."""
+    if not len(query):
+        raise StanzaError(Condition.BAD_REQUEST)
+    namespace = query[0].tag.rpartition("}")[0]
+    if len(query) > 1 or namespace in ("", f"{{{names.PRIVATE}"):
+        raise StanzaError(Condition.NOT_ACCEPTABLE)
+    return query[0]

@@ -9,6 +9,8 @@ _ATTRIBUTE = re.compile(rb"""\s+([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
 _START_TAG = re.compile(rb"""<[^\s/>"']++(?:[^"'>]++|"[^"]*+"|'[^']*+')*+>""")
 # Any tag; for a start tag its name, its attributes and the slash of an empty element.
 _TAG = re.compile(rb"""<(?:/[^>]*+|([^\s/>]++)((?:[^"'>/]++|"[^"]*+"|'[^']*+')*+)(/?))>""")
+# The ampersand comes last, so that `&amp;lt;` becomes `&lt;`.
+_REFERENCES = (("&lt;", "<"), ("&gt;", ">"), ("&apos;", "'"), ("&quot;", '"'), ("&amp;", "&"))
 
 
 def start_tag_end(data: bytes, start: int = 0) -> int:
@@ -78,10 +80,14 @@ def _default_namespace(attributes: bytes, inherited: str) -> str | None:
 
 
 def text_between(data: bytes, start: int, end: int) -> str | None:
-    """The text of the element in `data[start:end]` when plain: no markup, reference, carriage return."""
+    """The text of the element in `data[start:end]`; None when it has markup, character references or CR."""
     if data.endswith(b"/>", start, end):
         return ""
     inner = data[start_tag_end(data, start) : data.rfind(b"</", start, end)]
-    if b"&" in inner or b"<" in inner or b"\r" in inner:
+    if b"<" in inner or b"&#" in inner or b"\r" in inner:
         return None
-    return inner.decode()
+    text = inner.decode()
+    if "&" in text:
+        for reference, character in _REFERENCES:
+            text = text.replace(reference, character)
+    return text

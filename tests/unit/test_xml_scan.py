@@ -71,6 +71,8 @@ def test_a_view_answers_questions_about_its_children(xml: ModuleType) -> None:
         ("<![CDATA[<b>]]>&gt;", "<b>>"),
         ("a<b>c</b>d", "acd"),
         ("a > b", "a > b"),
+        ("&amp;lt;&lt;&gt;&apos;&quot;&amp;", "&lt;<>'\"&"),
+        ("&#38;lt;", "&lt;"),
     ],
 )
 def test_the_text_of_a_child_is_decoded(xml: ModuleType, inner: str, text: str) -> None:

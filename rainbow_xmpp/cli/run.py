@@ -24,4 +24,5 @@ def serve(config: Config) -> None:
     """Hand the process over to the server; ends with its exit code."""
     from rainbow_xmpp.server import run as run_server
 
+    gc.enable()
     sys.exit(run_server(config))

@@ -126,6 +126,10 @@ class Login:
             raise PeerViolation(StreamCondition.INVALID_NAMESPACE, detail="no stream header")
         self._act(self._stream.received(scan(data, self._framing.stanza_ns, self._link.prefixes)))
 
+    def secured(self, bindings: Mapping[str, bytes]) -> None:
+        """TLS begins; these channels can be bound from then on."""
+        self._stream.offer = sasl.Offer.of(self._entrance.mechanisms, bindings)
+
     def peer_closed(self) -> None:
         """The peer ended its stream."""
         self._act(self._stream.peer_closed())

@@ -143,10 +143,10 @@ class ServerStream:
         "_exchange",
         "_framing",
         "_lang",
-        "_offer",
         "_secure",
         "_settings",
         "_to",
+        "offer",
         "state",
     )
 
@@ -156,7 +156,8 @@ class ServerStream:
         self.state = State.WAIT_OPEN
         self._settings = settings
         self._framing = framing
-        self._offer = offer
+        self.offer = offer
+        """What the peer may log in with; changes once, when TLS begins on a plain connection."""
         self._secure = is_secure
         self._exchange: sasl.Exchange | None = None
         self._attempts = 0
@@ -226,10 +227,10 @@ class ServerStream:
         )
 
     def _mechanisms(self) -> bytes:
-        listed = "".join(f"<mechanism>{m}</mechanism>" for m in self._offer.mechanisms)
+        listed = "".join(f"<mechanism>{m}</mechanism>" for m in self.offer.mechanisms)
         text = f"<mechanisms xmlns='{names.SASL}'>{listed}</mechanisms>"
-        if self._offer.has_plus:
-            types = "".join(f"<channel-binding type='{t}'/>" for t in self._offer.bindings)
+        if self.offer.has_plus:
+            types = "".join(f"<channel-binding type='{t}'/>" for t in self.offer.bindings)
             text += f"<sasl-channel-binding xmlns='{names.SASL_CB}'>{types}</sasl-channel-binding>"
         return text.encode()
 
@@ -275,7 +276,7 @@ class ServerStream:
 
     def _sasl(self, view: View) -> list[Output]:
         if view.name == "auth" and self._exchange is None:
-            exchange = sasl.Exchange(self._offer, view.attrs.get("mechanism", ""), self._settings.new_nonce())
+            exchange = sasl.Exchange(self.offer, view.attrs.get("mechanism", ""), self._settings.new_nonce())
             self._exchange = exchange
             return self._step(exchange.start(view.element().text))
         if view.name == "response" and self._exchange is not None:

@@ -34,7 +34,7 @@ class _Handshakes:
         self._slow: set[asyncio.Task[None]] = set()
 
     def begin(
-        self, sock: socket.socket, factory: Callable[[], asyncio.Protocol], failed: Callable[[], None]
+        self, sock: socket.socket, factory: Callable[[], asyncio.BaseProtocol], failed: Callable[[], None]
     ) -> None:
         """The protocol gets `connection_made` after the handshake; otherwise `failed` is called, once."""
         loop = asyncio.get_running_loop()
@@ -59,7 +59,7 @@ class _Handshakes:
         done.add_done_callback(lambda done: failed() if done.exception() is not None else None)
 
     async def _slowly(
-        self, sock: socket.socket, factory: Callable[[], asyncio.Protocol], failed: Callable[[], None]
+        self, sock: socket.socket, factory: Callable[[], asyncio.BaseProtocol], failed: Callable[[], None]
     ) -> None:
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
@@ -79,7 +79,7 @@ class TlsAcceptor:
 
     def __init__(
         self,
-        protocol_factory: Callable[[], asyncio.Protocol],
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
         context: ssl.SSLContext,
         *,
         quick: bool,
@@ -162,7 +162,7 @@ class TlsUpgrade:
     def __init__(self, context: ssl.SSLContext, *, quick: bool, handshake_timeout_s: float) -> None:
         self._handshakes = _Handshakes(context, quick=quick, timeout_s=handshake_timeout_s)
 
-    def begin(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
+    def begin(self, transport: asyncio.Transport, protocol: asyncio.BaseProtocol) -> None:
         """TLS from here on; to be called at once after the client was told to proceed.
 
         What the client said in plain text behind its request is the caller's to refuse. The protocol gets

@@ -11,13 +11,14 @@ from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.stanza import iq_request
 from rainbow_xmpp.stream import Open, TcpFraming
 from rainbow_xmpp.transport.link import LINK_SLOTS, Link, LinkShared
+from rainbow_xmpp.transport.reading import Reading
 from rainbow_xmpp.xml import Framer, TokenKind, names, parse_stream_open
 
 _WRITE_HIGH_BYTES = 262_144
 _PING = f"<ping xmlns='{names.PING}'/>".encode()
 
 
-class TcpLink(Link, asyncio.Protocol):
+class TcpLink(Link, Reading):
     """One TCP connection that carries a stream."""
 
     __slots__ = (*LINK_SLOTS, "_framer", "_transport", "_upgrade", "stanza_ns")
@@ -154,6 +155,8 @@ class TcpLink(Link, asyncio.Protocol):
             raise PeerViolation(StreamCondition.POLICY_VIOLATION, detail="data behind <starttls/>")
         self._framer.restart()
         upgrade, self._upgrade = self._upgrade, None
+        if self._login is not None:
+            self._login.secured(self._shared.bindings())
         upgrade(self)
 
 

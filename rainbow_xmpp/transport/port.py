@@ -12,6 +12,7 @@ from rainbow_xmpp.auth.throttle import source_of
 from rainbow_xmpp.http.headers import origin_allowed
 from rainbow_xmpp.transport.direct_tls import TcpLink
 from rainbow_xmpp.transport.link import LinkShared
+from rainbow_xmpp.transport.reading import Reading
 from rainbow_xmpp.transport.tls import ALPN_TURN, ALPN_XMPP
 from rainbow_xmpp.transport.websocket import (
     SUBPROTOCOL,
@@ -42,7 +43,7 @@ class PortShared:
     handshake_timeout_s: int
 
 
-class Mux(asyncio.Protocol):
+class Mux(Reading):
     """The first protocol of every connection: finds out what it is, counts it, and hands it over."""
 
     __slots__ = ("_held", "_http", "_shared", "_source", "_timer", "_transport")

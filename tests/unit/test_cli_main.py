@@ -1,11 +1,13 @@
 """The frame of the command line: help, exit codes, and that it loads only what a command needs."""
 
+import gc
 import subprocess
 import sys
 
 import pytest
 
 from rainbow_xmpp import __version__
+from rainbow_xmpp.config import Config
 from tests.cli import CommandLine, bare
 
 __all__ = ["bare"]
@@ -92,3 +94,25 @@ def test_the_configuration_in_effect_is_shown_without_secrets(bare: CommandLine)
     assert (rows["domain"], rows["listen.port"], rows["auth.password.digit"]) == ("a.example", "9443", "yes")
     assert (rows["auth.sealing_key"], rows["plugins.nudge.token"]) == ("(hidden)", "(hidden)")
     assert "hunter" not in result.output
+
+
+def test_run_makes_an_sqlite_database_and_hands_over_with_garbage_collection_on(
+    bare: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, bool]] = []
+
+    def run(config: Config) -> int:
+        seen.append((config.domain, gc.isenabled()))
+        return 3
+
+    monkeypatch.setattr("rainbow_xmpp.server.run", run)
+    (bare.folder / "dev").mkdir()
+    (bare.folder / "dev" / "sealing.key").write_text("00" * 32)
+    gc.disable()  # as the command line does while it loads modules
+    try:
+        said = bare.refused("run", exit_code=3)
+    finally:
+        gc.enable()
+    assert seen == [("chat.example", True)]
+    assert said.startswith("data/rainbow.db: created, at core_0001")
+    assert "user add EMAIL" in said

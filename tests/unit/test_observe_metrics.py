@@ -1,0 +1,84 @@
+"""Counters and their form for Prometheus."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import fields
+
+import pytest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from rainbow_xmpp.observe.metrics import FAMILIES, STAGES, Counters, Exposition
+
+
+def samples(exposition: Exposition) -> dict[tuple[str, str], float]:
+    """Value by name and label value."""
+    return {
+        (sample.name, next(iter(sample.labels.values()), "")): sample.value
+        for family in text_string_to_metric_families(exposition.render().decode())
+        for sample in family.samples
+    }
+
+
+def test_every_counter_is_shown_once_and_every_shown_one_exists() -> None:
+    shown = Counter(field for family in FAMILIES for field in family.fields.values())
+    assert shown == Counter(field.name for field in fields(Counters))
+
+
+def test_each_counter_reaches_its_own_sample() -> None:
+    counters = Counters()
+    for number, field in enumerate(fields(Counters), 1):
+        setattr(counters, field.name, number)
+    shown = samples(Exposition(counters))
+    for family in FAMILIES:
+        suffix = "" if family.gauge else "_total"
+        for value, field_name in family.fields.items():
+            assert shown[family.name + suffix, value] == getattr(counters, field_name)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_refusal_is_counted_at_its_stage(stage: str) -> None:
+    counters = Counters()
+    counters.refused(stage)
+    counters.refused(stage)
+    shown = samples(Exposition(counters))
+    assert {one: shown["rainbow_stanzas_refused_total", one] for one in STAGES} == {
+        one: 2.0 * (one == stage) for one in STAGES
+    }
+
+
+def test_an_unknown_stage_makes_no_new_label() -> None:
+    with pytest.raises(KeyError):
+        Counters().refused("elsewhere")
+
+
+def test_a_misspelt_counter_is_an_error() -> None:
+    with pytest.raises(AttributeError):
+        Counters().mesages_in = 1  # type: ignore[attr-defined]
+
+
+class _Figures:
+    def metrics(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("rainbow_nudges_waiting", "Nudges that wait.", value=3)
+
+
+def test_a_plugins_figures_come_and_go() -> None:
+    exposition, figures = Exposition(Counters()), _Figures()
+    exposition.add(figures)
+    assert samples(exposition)["rainbow_nudges_waiting", ""] == 3
+    exposition.remove(figures)
+    assert ("rainbow_nudges_waiting", "") not in samples(exposition)
+
+
+def test_two_nodes_in_one_process_do_not_mix() -> None:
+    first, second = Counters(), Counters()
+    expositions = Exposition(first), Exposition(second)
+    first.faults = 1
+    assert [samples(one)["rainbow_faults_total", ""] for one in expositions] == [1, 0]
+
+
+def test_memory_and_cpu_are_shown_but_no_version() -> None:
+    text = Exposition(Counters()).render().decode()
+    assert "process_resident_memory_bytes" in text
+    assert "process_cpu_seconds_total" in text
+    assert "python_info" not in text

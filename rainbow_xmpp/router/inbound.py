@@ -128,7 +128,7 @@ class Inbound:
         to = view.attrs.get("to")
         if to is None:
             if type_ in ("", "unavailable"):
-                return self._presence.broadcast(session, view)
+                return self._answered(session, view, self._presence.broadcast(session, view))
             if type_ == "error":
                 return None
             raise StanzaError(Condition.BAD_REQUEST)
@@ -139,7 +139,7 @@ class Inbound:
             case "" | "unavailable":
                 return self._presence.directed(session, view, to)
             case "subscribe" | "subscribed" | "unsubscribe" | "unsubscribed":
-                return self._presence.subscription(session, view, to)
+                return self._answered(session, view, self._presence.subscription(session, view, to))
             case "probe" | "error":
                 return self._route(session, view, type_, to, stamp(view, from_=session.full))
         raise StanzaError(Condition.BAD_REQUEST)
@@ -158,6 +158,23 @@ class Inbound:
             if plain == self._domain:
                 return self._iqs.ask(session, Target.SERVER, view)
         return self._route(session, view, view.attrs["type"], to, stamp(view, from_=session.full))
+
+    def _answered(
+        self, session: Session, view: View, pending: Awaitable[None] | None
+    ) -> Awaitable[None] | None:
+        return None if pending is None else self._answered_later(session, view, pending)
+
+    async def _answered_later(self, session: Session, view: View, pending: Awaitable[None]) -> None:
+        """What waited may fail as well; its sender hears of it."""
+        try:
+            await pending
+        except StanzaError as error:
+            self._reply(session, view, error)
+        except PeerViolation:
+            raise
+        except Exception:  # around one stanza
+            log.exception("a %s could not be handled", view.name)
+            self._reply(session, view, StanzaError(Condition.INTERNAL_SERVER_ERROR))
 
     def _reply(self, session: Session, view: View, error: StanzaError) -> None:
         data = error_reply(view, error, from_=view.attrs.get("to") or session.bare, to=session.full)

@@ -77,10 +77,11 @@ class Node:
         """Start these plugins with these options. Raises RainbowError with a message for administrators."""
         await self.watch.start()
         await self.plugins.start(
-            chosen, {cls.name: options for cls, options in chosen.items()}, self._services()
+            chosen, {cls.name: options for cls, options in chosen.items()}, self.services()
         )
 
-    def _services(self) -> Services:
+    def services(self) -> Services:
+        """What plugins are given."""
         return Services(
             domain=self.config.domain,
             store=self.store,

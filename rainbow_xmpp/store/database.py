@@ -7,21 +7,39 @@ half-way with "database is locked". PostgreSQL: its own defaults.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg  # type: ignore[import-untyped]
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.util import await_only, greenlet_spawn
 
 from rainbow_xmpp.store.errors import DatabaseUnreachable, StoreError
 
 BUSY_TIMEOUT_MS = 10_000
 """How long SQLite waits for another process that writes (the command line beside a running server)."""
 
+_CONNECTION_LOST = (
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    OSError,
+)
+
 SQLITE_READERS = 4
 POSTGRESQL_CONNECTIONS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A statement as text for one database, with the order of its parameters."""
+
+    sql: str
+    parameters: tuple[str, ...]
 
 
 class Database:
@@ -37,7 +55,9 @@ class Database:
                 self.url,
                 SQLITE_READERS,
                 isolation_level="AUTOCOMMIT",
-                skip_autocommit_rollback=True,  # nothing to roll back, and each call is a thread hop
+                # Nothing to roll back, and each call is a thread hop.
+                skip_autocommit_rollback=True,
+                pool_reset_on_return=None,
             )
             self._writer = _sqlite_engine(self.url, 1)
             sa.event.listen(self._writer.sync_engine, "begin", _begin_immediate)
@@ -64,14 +84,49 @@ class Database:
     async def _snapshot(self) -> AsyncIterator[AsyncConnection]:
         if self.dialect == "sqlite":
             async with self._readers.connect() as connection:
-                await connection.exec_driver_sql("BEGIN")
                 try:
+                    await connection.exec_driver_sql("BEGIN")
                     yield connection
-                finally:
-                    await connection.exec_driver_sql("ROLLBACK")
+                    await connection.exec_driver_sql("COMMIT")
+                except BaseException:
+                    await (
+                        connection.invalidate()
+                    )  # sooner than a transaction left open on a pooled connection
+                    raise
         else:
             async with self._writer.connect() as connection:
                 yield await connection.execution_options(isolation_level="REPEATABLE READ")
+
+    def prepare(self, statement: sa.SelectBase) -> Query:
+        """Compile a statement for `fetch`."""
+        compiled = statement.compile(dialect=self._readers.dialect)
+        return Query(compiled.string, tuple(compiled.positiontup or ()))
+
+    async def fetch(self, query: Query, parameters: Mapping[str, object]) -> Sequence[Sequence[Any]]:
+        """All rows of a query, as the driver gives them: the short way, for what every login asks.
+
+        One call of the driver instead of a dozen (on SQLite each is a thread hop) and no result objects: an
+        eighth of the time of `read`. Booleans of SQLite come as numbers.
+        """
+        values = [parameters[name] for name in query.parameters]
+        if self.dialect == "sqlite":
+            return await greenlet_spawn(self._fetch, "execute_fetchall", query.sql, values)
+        try:
+            return await greenlet_spawn(self._fetch, "fetch", query.sql, *values)
+        except _CONNECTION_LOST:  # the database was restarted, and this connection did not know
+            return await greenlet_spawn(self._fetch, "fetch", query.sql, *values)
+
+    def _fetch(self, method: str, *arguments: object) -> Sequence[Sequence[Any]]:
+        connection = self._readers.sync_engine.raw_connection()
+        try:
+            call = getattr(connection.driver_connection, method)
+            rows: Sequence[Sequence[Any]] = await_only(call(*arguments))
+        except BaseException:
+            connection.invalidate()
+            raise
+        finally:
+            connection.close()
+        return rows
 
     async def check(self) -> None:
         """Raises DatabaseUnreachable when no connection can be made."""

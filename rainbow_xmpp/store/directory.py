@@ -100,6 +100,8 @@ class Directory:
             value_of=AccountReader.login,
         )
 
+        self._by_id = database.prepare(_BY_ID)
+
     async def by_localpart(self, localpart: str) -> Account | None:
         """The account whose JIDs have this localpart, as JIDs carry it (already prepared)."""
         return await self._by_localpart.get(localpart)
@@ -115,9 +117,9 @@ class Directory:
 
     async def by_id(self, account_id: str) -> Account | None:
         """The account with this id, when all that is known is a change or a token."""
-        async with self._database.read() as connection:
-            row = (await connection.execute(_BY_ID, {"id": account_id})).one_or_none()
-            return AccountReader().account(row) if row is not None else None
+        for row in await self._database.fetch(self._by_id, {"id": account_id}):
+            return AccountReader().account(row)
+        return None
 
     async def close(self) -> None:
         """Wait for the lookups under way."""
@@ -132,11 +134,10 @@ class Directory:
         value_of: Callable[[AccountReader, Sequence[Any]], V],
     ) -> Batcher[str, V]:
         database = self._database
+        query = database.prepare(statement)
 
         async def load(keys: Sequence[str]) -> Mapping[str, V]:
-            parameters = {"keys": key_list(database.dialect, keys)}
-            async with database.read() as connection:
-                rows = (await connection.execute(statement, parameters)).all()
+            rows = await database.fetch(query, {"keys": key_list(database.dialect, keys)})
             reader = AccountReader()
             return {key_of(row): value_of(reader, row) for row in rows}
 

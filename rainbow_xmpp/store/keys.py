@@ -31,8 +31,8 @@ def owners(dialect: str) -> sa.FromClause:
         return unnest.table_valued("company_id", "owner_id", name="asked").render_derived()
     pair = sa.func.json_each(sa.bindparam("owners", type_=sa.Text())).table_valued("value", name="pair")
     return sa.select(
-        sa.func.json_extract(pair.c.value, "$[0]", type_=sa.Text()).label("company_id"),
-        sa.func.json_extract(pair.c.value, "$[1]", type_=sa.Text()).label("owner_id"),
+        sa.func.json_extract(pair.c.value, sa.literal_column("'$[0]'"), type_=sa.Text()).label("company_id"),
+        sa.func.json_extract(pair.c.value, sa.literal_column("'$[1]'"), type_=sa.Text()).label("owner_id"),
     ).subquery("asked")
 
 

@@ -25,6 +25,8 @@ from rainbow_xmpp.store.values import (
 MAX_REMOVALS = 100
 """How many removed contacts a roster remembers for clients that come back with an old version."""
 
+_SUBSCRIPTIONS = {str(each): each for each in Subscription}  # Subscription("both") takes five times as long
+
 _i = tables.roster_items.c
 _r = tables.roster_removals.c
 _v = tables.roster_versions.c
@@ -50,19 +52,39 @@ def _owned(columns: Any) -> sa.ColumnElement[bool]:
 _KEPT = tuple(column.name for column in _ITEM_COLUMNS[1:])
 _KEPT_IF_SEEN = (*_KEPT, "version")
 
-_ONE_ITEM = sa.select(*_ITEM_COLUMNS).where(_owned(_i), _i.contact == sa.bindparam("who"))
-_VERSION = sa.select(_v.version, _v.forgotten).where(_owned(_v))
-_CHANGED = sa.select(*_ITEM_COLUMNS, _i.version).where(_owned(_i), _i.version > sa.bindparam("since"))
-_REMOVED = sa.select(_r.contact, _r.version).where(_owned(_r), _r.version > sa.bindparam("since"))
+
+def _no(columns: Sequence[sa.Column[Any]]) -> list[sa.ColumnElement[Any]]:
+    return [sa.cast(sa.null(), column.type).label(column.name) for column in columns]
+
+
+# One statement, so that its three parts are of one moment: the versions, what changed, what was removed.
+_SINCE = sa.union_all(
+    sa.select(*_no(_ITEM_COLUMNS), _v.version, _v.forgotten).where(_owned(_v)),
+    sa.select(*_ITEM_COLUMNS, _i.version, *_no([_v.forgotten])).where(
+        _owned(_i), _i.version > sa.bindparam("since")
+    ),
+    sa.select(_r.contact, *_no(_ITEM_COLUMNS[1:]), _r.version, *_no([_v.forgotten])).where(
+        _owned(_r), _r.version > sa.bindparam("since")
+    ),
+)
 _COUNT = sa.select(sa.func.count()).select_from(tables.roster_items).where(_owned(_i))
 _DELETE_ITEM = sa.delete(tables.roster_items).where(_owned(_i), _i.contact == sa.bindparam("who"))
 _DELETE_REMOVAL = sa.delete(tables.roster_removals).where(_owned(_r), _r.contact == sa.bindparam("who"))
-# Everything that changes a roster locks its owner's row first: on PostgreSQL two writers of one roster wait
-# for each other. (SQLite has one writer anyway and knows no FOR UPDATE.)
-_LOCK_OWNER = (
-    sa.select(_u.region)
-    .where(_u.company_id == sa.bindparam("company"), _u.id == sa.bindparam("owner"))
-    .with_for_update(key_share=True)
+_OWNER = sa.and_(_u.company_id == sa.bindparam("company"), _u.id == sa.bindparam("owner"))
+# On PostgreSQL two writers of one roster wait for each other at its owner's row, before they read anything
+# else. (SQLite has one writer anyway.)
+_LOCK_OWNER = sa.select(_u.id).where(_OWNER).with_for_update(key_share=True)
+_BEFORE = (
+    sa.select(_u.region, sa.func.coalesce(_v.version, 0), *_ITEM_COLUMNS)
+    .select_from(
+        tables.users.outerjoin(
+            tables.roster_versions, sa.and_(_v.company_id == _u.company_id, _v.owner_id == _u.id)
+        ).outerjoin(
+            tables.roster_items,
+            sa.and_(_i.company_id == _u.company_id, _i.owner_id == _u.id, _i.contact == sa.bindparam("who")),
+        )
+    )
+    .where(_OWNER)
 )
 _FIRST_TO_FORGET = (
     sa.select(_r.version).where(_owned(_r)).order_by(_r.version.desc()).offset(MAX_REMOVALS).limit(1)
@@ -79,9 +101,7 @@ class Rosters:
         self._now = now
         self._loads: Batcher[tuple[str, str], Roster] = Batcher(self._load_many, most=64)
         asked = owners(database.dialect)
-        self._load_statement = sa.select(
-            asked.c.company_id, asked.c.owner_id, _v.version, *_ITEM_COLUMNS
-        ).select_from(
+        statement = sa.select(asked.c.company_id, asked.c.owner_id, _v.version, *_ITEM_COLUMNS).select_from(
             asked.outerjoin(
                 tables.roster_versions,
                 sa.and_(_v.company_id == asked.c.company_id, _v.owner_id == asked.c.owner_id),
@@ -90,6 +110,9 @@ class Rosters:
                 sa.and_(_i.company_id == asked.c.company_id, _i.owner_id == asked.c.owner_id),
             )
         )
+        self._load_query = database.prepare(statement)
+        self._since_query = database.prepare(_SINCE)
+        self._count_query = database.prepare(_COUNT)
 
     async def load(self, company_id: str, owner_id: str) -> Roster:
         """The whole roster with its hidden records, in no particular order; empty for who does not exist."""
@@ -109,13 +132,14 @@ class Rosters:
         """
         who = {"company": company_id, "owner": owner_id}
         async with self._database.write() as connection:
-            region = (await connection.execute(_LOCK_OWNER, who)).scalar_one_or_none()
-            if region is None:
+            if self._database.dialect == "postgresql":
+                await connection.execute(_LOCK_OWNER, who)
+            row = (await connection.execute(_BEFORE, {**who, "who": contact})).one_or_none()
+            if row is None:
                 raise NotFound("account", owner_id)
-            row = (await connection.execute(_ONE_ITEM, {**who, "who": contact})).one_or_none()
-            old = _item(row) if row is not None else None
+            region, version = row[:2]
+            old = _item(row[2:]) if row[2] is not None else None
             new = decide(old)
-            version, _ = await _version(connection, who)
             change = RosterChange(old, new, version)
             if change.seen_by_clients:
                 change = RosterChange(old, new, version + 1)
@@ -129,23 +153,26 @@ class Rosters:
         self, company_id: str, owner_id: str, version: int
     ) -> list[RosterUpdate | RosterRemoval] | None:
         """What clients must be told who know this version, oldest first; None: send the whole roster."""
-        who = {"company": company_id, "owner": owner_id}
-        async with self._database.read(snapshot=True) as connection:
-            latest, forgotten = await _version(connection, who)
-            if not forgotten <= version <= latest:
-                return None
-            changed = (await connection.execute(_CHANGED, {**who, "since": version})).all()
-            removed = (await connection.execute(_REMOVED, {**who, "since": version})).all()
-        updates = [RosterUpdate(_item(row), row[-1]) for row in changed]
-        found: list[RosterUpdate | RosterRemoval] = [update for update in updates if update.item.visible]
-        found += [RosterRemoval(contact, at) for contact, at in removed]
+        parameters = {"company": company_id, "owner": owner_id, "since": version}
+        latest = forgotten = 0
+        found: list[RosterUpdate | RosterRemoval] = []
+        for row in await self._database.fetch(self._since_query, parameters):
+            contact, is_listed, at = row[0], row[8], row[9]
+            if contact is None:
+                latest, forgotten = at, row[10]
+            elif is_listed is None:
+                found.append(RosterRemoval(contact, at))
+            elif (item := _item(row)).visible:
+                found.append(RosterUpdate(item, at))
+        if not forgotten <= version <= latest:
+            return None
         return sorted(found, key=lambda each: each.version)
 
     async def count(self, company_id: str, owner_id: str) -> int:
         """How many items and hidden records the roster has."""
-        async with self._database.read() as connection:
-            parameters = {"company": company_id, "owner": owner_id}
-            return int((await connection.execute(_COUNT, parameters)).scalar_one())
+        parameters = {"company": company_id, "owner": owner_id}
+        rows = await self._database.fetch(self._count_query, parameters)
+        return int(rows[0][0])
 
     async def close(self) -> None:
         """Wait for the loads under way."""
@@ -153,16 +180,17 @@ class Rosters:
 
     async def _load_many(self, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Roster]:
         parameters = owner_list(self._database.dialect, keys)
-        async with self._database.read() as connection:
-            rows = (await connection.execute(self._load_statement, parameters)).all()
+        rows = await self._database.fetch(self._load_query, parameters)
         versions: dict[tuple[str, str], int] = {}
         items: dict[tuple[str, str], list[RosterItem]] = {}
-        for company_id, owner_id, version, *columns in rows:
-            key = company_id, owner_id
-            versions[key] = version or 0
-            found = items.setdefault(key, [])
-            if columns[0] is not None:
-                found.append(_item(columns))
+        for row in rows:
+            key = row[0], row[1]
+            found = items.get(key)
+            if found is None:
+                found = items[key] = []
+                versions[key] = row[2] or 0
+            if row[3] is not None:
+                found.append(_item(row[3:]))
         return {key: Roster(versions[key], tuple(found)) for key, found in items.items()}
 
     async def _write(
@@ -180,12 +208,11 @@ class Rosters:
             return
         versions = {**whose, "version": change.version, "forgotten": 0}
         await connection.execute(upsert(dialect, tables.roster_versions, ("version",)), versions)
-        if new is not None and new.visible:
+        if new is None or not new.visible:
+            removal = {**whose, "contact": contact, "version": change.version}
+            await self._remember_removal(connection, who, removal)
+        elif change.old is None or not change.old.visible:
             await connection.execute(_DELETE_REMOVAL, {**who, "who": contact})
-        else:
-            await self._remember_removal(
-                connection, who, {**whose, "contact": contact, "version": change.version}
-            )
 
     async def _remember_removal(
         self, connection: AsyncConnection, who: Mapping[str, object], row: Mapping[str, object]
@@ -197,18 +224,13 @@ class Rosters:
             await connection.execute(_SET_FORGOTTEN, {**who, "up_to": oldest})
 
 
-async def _version(connection: AsyncConnection, who: Mapping[str, object]) -> tuple[int, int]:
-    row = (await connection.execute(_VERSION, who)).one_or_none()
-    return (row[0], row[1]) if row is not None else (0, 0)
-
-
 def _item(row: Sequence[Any]) -> RosterItem:
     """An item from `_ITEM_COLUMNS`."""
     contact, name, subscription, ask, groups, approved, pending_in, request, listed = row[:9]
     return RosterItem(
         contact=contact,
         name=name,
-        subscription=Subscription(subscription),
+        subscription=_SUBSCRIPTIONS[subscription],
         ask=bool(ask),
         groups=tuple(json.loads(groups)) if groups else (),
         approved=bool(approved),

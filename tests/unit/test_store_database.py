@@ -4,9 +4,9 @@ import asyncio
 import multiprocessing
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -25,7 +25,6 @@ from rainbow_xmpp.store.errors import (
 )
 from rainbow_xmpp.store.tables import metadata, people_tables, users
 from rainbow_xmpp.store.values import PUBLIC_COMPANY, NewAccount, RosterItem, Visibility
-from tests.databases import Databases
 
 MIGRATION = """
 import sqlalchemy as sa
@@ -245,13 +244,23 @@ async def test_many_writers_at_once_all_succeed(store: Store) -> None:
     assert [change.id for change in kinds] == sorted(change.id for change in kinds)
 
 
-@pytest.fixture
-def sqlite_url(databases: Databases) -> Iterator[str]:
-    yield databases.new("sqlite")
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+async def test_lookups_go_on_after_postgresql_was_restarted(store: Store, database_url: str) -> None:
+    account = await store.accounts.add(NewAccount(company="Rainbow", email="a@b.example"))
+    parts = sa.make_url(database_url)
+    other = await asyncpg.connect(host=parts.query["host"], user=parts.username, database=parts.database)
+    await other.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    )
+    await other.close()
+    found = await asyncio.gather(*(store.accounts.by_localpart(account.localpart) for _ in range(5)))
+    assert found == [account] * 5
 
 
-async def test_sqlite_is_durable_and_keeps_its_foreign_keys(sqlite_url: str) -> None:
-    store = await Store.open(sqlite_url)
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+async def test_sqlite_is_durable_and_keeps_its_foreign_keys(database_url: str) -> None:
+    store = await Store.open(database_url)
     for connecting in (store.read(), store.write()):
         async with connecting as connection:
 
@@ -288,12 +297,13 @@ def _hold_the_write_lock(url: str, held: object, release: object) -> None:
     asyncio.run(hold())
 
 
-async def test_a_writer_waits_for_one_in_another_process(sqlite_url: str) -> None:
-    store = await Store.open(sqlite_url)
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+async def test_a_writer_waits_for_one_in_another_process(database_url: str) -> None:
+    store = await Store.open(database_url)
     account = await store.accounts.add(NewAccount(company="Rainbow", email="a@b.example"))
     spawn = multiprocessing.get_context("spawn")
     held, release = spawn.Event(), spawn.Event()
-    process = spawn.Process(target=_hold_the_write_lock, args=(sqlite_url, held, release))
+    process = spawn.Process(target=_hold_the_write_lock, args=(database_url, held, release))
     process.start()
     try:
         assert await asyncio.to_thread(held.wait, 20)

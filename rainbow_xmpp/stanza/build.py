@@ -6,7 +6,7 @@ That form is right for a WebSocket frame and allowed on TCP, so one copy of the 
 from __future__ import annotations
 
 from rainbow_xmpp.errors import StanzaError
-from rainbow_xmpp.xml import View, escape, names
+from rainbow_xmpp.xml import View, escape, escape_attr, names
 
 _NO_REPLY = {
     "iq": frozenset(("result", "error")),
@@ -25,8 +25,8 @@ def iq_result(view: View, *, from_: str, to: str, payload: bytes = b"") -> bytes
 
 def iq_request(type_: str, stanza_id: str, *, to: str, payload: bytes, from_: str = "") -> bytes:
     """A request of the server's own."""
-    sender = f" from='{escape(from_)}'" if from_ else ""
-    head = f"<iq xmlns='{names.CLIENT}' type='{type_}' id='{stanza_id}'{sender} to='{escape(to)}'>"
+    sender = f" from='{escape_attr(from_)}'" if from_ else ""
+    head = f"<iq xmlns='{names.CLIENT}' type='{type_}' id='{stanza_id}'{sender} to='{escape_attr(to)}'>"
     return head.encode() + payload + b"</iq>"
 
 
@@ -47,18 +47,18 @@ def error_reply(view: View, error: StanzaError, *, from_: str, to: str) -> bytes
 def presence(*, from_: str, to: str = "", type_: str = "", stanza_id: str = "") -> bytes:
     """A bare presence stanza."""
     kind = f" type='{type_}'" if type_ else ""
-    number = f" id='{escape(stanza_id)}'" if stanza_id else ""
-    addressee = f" to='{escape(to)}'" if to else ""
-    return f"<presence xmlns='{names.CLIENT}'{kind}{number} from='{escape(from_)}'{addressee}/>".encode()
+    number = f" id='{escape_attr(stanza_id)}'" if stanza_id else ""
+    addressee = f" to='{escape_attr(to)}'" if to else ""
+    return f"<presence xmlns='{names.CLIENT}'{kind}{number} from='{escape_attr(from_)}'{addressee}/>".encode()
 
 
 def with_to(data: bytes, to: str) -> bytes:
     """A stamped presence without `to`, addressed to this JID."""
     head = len(b"<presence")
-    return b"%b to='%b'%b" % (data[:head], escape(to).encode(), data[head:])
+    return b"%b to='%b'%b" % (data[:head], escape_attr(to).encode(), data[head:])
 
 
 def _addressed(view: View, from_: str, to: str) -> str:
     stanza_id = view.attrs.get("id")
-    number = f" id='{escape(stanza_id)}'" if stanza_id is not None else ""
-    return f"{number} from='{escape(from_)}' to='{escape(to)}'"
+    number = f" id='{escape_attr(stanza_id)}'" if stanza_id is not None else ""
+    return f"{number} from='{escape_attr(from_)}' to='{escape_attr(to)}'"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from rainbow_xmpp.errors import PeerViolation
-from rainbow_xmpp.xml import escape, names
+from rainbow_xmpp.xml import escape, escape_attr, names
 
 _STREAM_NS = f" xmlns:stream='{names.STREAM}'"
 
@@ -70,8 +70,8 @@ class WebSocketFraming:
 
 
 def _header(domain: str, stream_id: str, to: str, lang: str) -> str:
-    addressee = f" to='{escape(to)}'" if to else ""
-    return f" from='{escape(domain)}'{addressee} id='{stream_id}' version='1.0' xml:lang='{escape(lang)}'"
+    addressee = f" to='{escape_attr(to)}'" if to else ""
+    return f" from='{escape_attr(domain)}'{addressee} id='{stream_id}' version='1.0' xml:lang='{escape_attr(lang)}'"
 
 
 def _condition(violation: PeerViolation) -> str:

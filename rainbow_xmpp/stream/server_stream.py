@@ -16,7 +16,7 @@ from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.sasl import CheckPassword, FindKeys
 from rainbow_xmpp.sasl.scram import Keys
 from rainbow_xmpp.stream.framing import Framing
-from rainbow_xmpp.xml import View, escape, names
+from rainbow_xmpp.xml import View, escape, escape_attr, names
 
 MAX_SASL_ATTEMPTS = 3
 """How often one connection may fail to log in before it is closed (RFC 6120 §6.4.1 asks for 2 to 5)."""
@@ -325,7 +325,7 @@ class ServerStream:
         self.see(Seen.BIND)
         return [
             Send(
-                f"<iq xmlns='{names.CLIENT}' type='result' id='{escape(request.stanza_id)}'>"
+                f"<iq xmlns='{names.CLIENT}' type='result' id='{escape_attr(request.stanza_id)}'>"
                 f"<bind xmlns='{names.BIND}'><jid>{escape(full_jid)}</jid></bind></iq>".encode()
             )
         ]

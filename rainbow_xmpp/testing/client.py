@@ -9,7 +9,7 @@ from rainbow_xmpp.errors import Condition
 from rainbow_xmpp.session import Session
 from rainbow_xmpp.store.values import Account
 from rainbow_xmpp.testing.wire import MemoryWire
-from rainbow_xmpp.xml import Element, escape, names, parse, serialise
+from rainbow_xmpp.xml import Element, escape_attr, names, parse, serialise
 
 PATIENCE_S = 5.0
 """How long something expected may take before the test fails."""
@@ -69,7 +69,7 @@ class Client:
         """Send an IQ request ("get" or "set") and wait for its answer; other stanzas stay to be read."""
         self._ids += 1
         stanza_id = f"ask-{self._ids}"
-        addressee = f" to='{escape(to)}'" if to else ""
+        addressee = f" to='{escape_attr(to)}'" if to else ""
         self.send(f"<iq type='{type_}' id='{stanza_id}'{addressee}>{payload}</iq>")
         seen = 0
         async with asyncio.timeout(PATIENCE_S):

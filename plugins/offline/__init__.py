@@ -91,7 +91,7 @@ class Offline(
                     session.wire.send(with_delay(message.stanza, domain, message.at))
                 if not self._takes_messages(session):
                     return
-                await self._messages.forget(owner.company.id, owner.id, kept[-1].id)
+                await self._messages.forget(owner.company.id, owner.id, [message.id for message in kept])
 
     def _takes_messages(self, session: Session) -> bool:
         is_here = self.services.sessions.by_full.get(session.full) is session

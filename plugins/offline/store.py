@@ -28,7 +28,7 @@ _LOAD = (
     .limit(sa.bindparam("most"))
 )
 _COUNT = sa.select(sa.func.count()).select_from(messages).where(_OWNED)
-_FORGET = sa.delete(messages).where(_OWNED, _m.id <= sa.bindparam("up_to"))
+_FORGET = sa.delete(messages).where(_OWNED, _m.id.in_(sa.bindparam("ids", expanding=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +90,12 @@ class OfflineMessages:
         async with self._store.read() as connection:
             return [Kept(*row) for row in await connection.execute(_LOAD, parameters)]
 
-    async def forget(self, company_id: str, owner_id: str, up_to: int) -> int:
-        """Drop the messages up to this id, which were delivered; returns how many."""
-        parameters = {"company": company_id, "owner": owner_id, "up_to": up_to}
+    async def forget(self, company_id: str, owner_id: str, ids: Sequence[int]) -> int:
+        """Drop these messages, which were delivered; returns how many.
+
+        By their ids and not up to one: another node's transaction with a lower id may be committed last.
+        """
+        parameters = {"company": company_id, "owner": owner_id, "ids": list(ids)}
         async with self._store.write() as connection:
             return (await connection.execute(_FORGET, parameters)).rowcount
 

@@ -1,11 +1,13 @@
 """The stores of the plugins offline, private_xml and vcard_temp."""
 
 import asyncio
+from datetime import date
 
 import pytest
 
 from rainbow_xmpp.plugins.offline.store import OfflineMessages
 from rainbow_xmpp.plugins.private_xml.store import PrivateXml
+from rainbow_xmpp.plugins.usage.store import UsageDays
 from rainbow_xmpp.plugins.vcard_temp.store import VCards
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.store.errors import NotFound
@@ -32,7 +34,7 @@ async def test_offline_messages_wait_in_their_order_until_forgotten(store: Store
     assert abs(first[0].at - store.now()) < 60
     rest = await messages.load(*whose, after=first[-1].id)
     assert [kept.stanza for kept in rest] == [b"m3", b"m4"]
-    assert await messages.forget(*whose, first[-1].id) == 3
+    assert await messages.forget(*whose, [kept.id for kept in first]) == 3
     assert await messages.count(*whose) == 2
     assert [kept.stanza for kept in await messages.load(*whose)] == [b"m3", b"m4"]
 
@@ -72,8 +74,20 @@ async def test_offline_messages_are_their_owners_alone(store: Store, alice: Acco
     (kept,) = await messages.load(other.company.id, other.id)
     assert kept.stanza == b"for other"
     assert await messages.load(other.company.id, alice.id) == []
-    assert await messages.forget(other.company.id, alice.id, kept.id + 10) == 0
+    assert await messages.forget(other.company.id, alice.id, [kept.id, kept.id - 1]) == 0
     assert await messages.count(alice.company.id, alice.id) == 1
+
+
+async def test_who_has_offline_messages_is_asked_together(
+    store: Store, alice: Account, other: Account
+) -> None:
+    messages = OfflineMessages(store)
+    await messages.keep(other.company.id, other.id, b"x", most=3)
+    asked = [alice, other, other, alice]
+    found = await asyncio.gather(*(messages.has_any(who.company.id, who.id) for who in asked))
+    assert found == [False, True, True, False]
+    assert not await messages.has_any(alice.company.id, other.id)
+    await messages.close()
 
 
 async def test_old_offline_messages_expire(store: Store, alice: Account) -> None:
@@ -108,3 +122,13 @@ async def test_an_account_has_one_vcard(store: Store, alice: Account, other: Acc
     assert await vcards.get(other.company.id, alice.id) is None
     with pytest.raises(NotFound):
         await vcards.put(other.company.id, alice.id, b"<vCard/>")
+
+
+async def test_usage_is_added_to_the_days_sum(store: Store) -> None:
+    days, first, second = UsageDays(store), date(2026, 12, 31), date(2027, 1, 1)
+    await days.add(first, {"a" * 24: 3, "b" * 24: 1})
+    await days.add(second, {"a" * 24: 5})
+    await days.add(first, {"a" * 24: 4})
+    assert await days.of("a" * 24) == {first: 7, second: 5}
+    assert await days.of("b" * 24) == {first: 1}
+    assert await days.of("c" * 24) == {}

@@ -1,4 +1,4 @@
-"""Installs the XMPP clients that the interop tests drive, once, into tests/.cache.
+"""Installs the XMPP clients that the interop tests drive, and a TLS scanner, once, into tests/.cache.
 
 `python -m tests.setup_clients` does it beforehand; otherwise the first test that needs a client does.
 Each folder is guarded by a lock, so that parallel tests wait for one installation, and is made anew when
@@ -31,13 +31,12 @@ class SetupFailed(RuntimeError):
 
 def aioxmpp_python() -> Path:
     """The Python of aioxmpp's environment."""
-    requirements = INTEROP / "aioxmpp-requirements.txt"
+    return _environment("aioxmpp", INTEROP / "aioxmpp-requirements.txt") / "bin/python"
 
-    def install(folder: Path) -> None:
-        _run([sys.executable, "-m", "venv", str(folder)])
-        _run([str(folder / "bin/pip"), "install", "--quiet", "--requirement", str(requirements)])
 
-    return _installed("aioxmpp", [requirements], sys.version, install) / "bin/python"
+def sslyze_program() -> Path:
+    """The scanner of TLS servers."""
+    return _environment("sslyze", TESTS / "security/sslyze-requirements.txt") / "bin/sslyze"
 
 
 def node_program() -> Path:
@@ -75,8 +74,18 @@ def chromium_program() -> Path:
 
 def main() -> None:
     """Installs every client."""
-    for made in (aioxmpp_python(), node_drivers(), chromium_program()):
+    for made in (aioxmpp_python(), sslyze_program(), node_drivers(), chromium_program()):
         print(made)
+
+
+def _environment(name: str, requirements: Path) -> Path:
+    """A virtual environment with these packages."""
+
+    def install(folder: Path) -> None:
+        _run([sys.executable, "-m", "venv", str(folder)])
+        _run([str(folder / "bin/pip"), "install", "--quiet", "--requirement", str(requirements)])
+
+    return _installed(name, [requirements], sys.version, install)
 
 
 def _installed(name: str, inputs: Sequence[Path], version: str, install: Callable[[Path], None]) -> Path:

@@ -29,7 +29,7 @@ _FOR_EVERY_SITE = {
     "Cross-Origin-Resource-Policy": "cross-origin",
     "Cache-Control": _FOR_TEN_MINUTES,
 }
-_KEPT_HEADERS = ("Allow", "Retry-After", "Upgrade", "WWW-Authenticate")
+_KEPT_HEADERS = ("Allow", "Retry-After", "Sec-WebSocket-Version", "Upgrade", "WWW-Authenticate")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -108,8 +108,16 @@ def _readyz(readiness: Callable[[], Readiness]) -> Handler:
     return answer
 
 
-async def _only_for_clients(_: web.Request) -> web.StreamResponse:
-    raise web.HTTPUpgradeRequired(headers={"Upgrade": "websocket"})
+async def _only_for_clients(request: web.Request) -> web.StreamResponse:
+    """Whoever comes here instead of to the WebSocket: no handshake, or one that the port has refused."""
+    if request.headers.get("Upgrade", "").lower() != "websocket":
+        raise web.HTTPUpgradeRequired(headers={"Upgrade": "websocket"})
+    if request.headers.get("Sec-WebSocket-Version") != "13":
+        # RFC 6455 §4.4
+        raise web.HTTPUpgradeRequired(headers={"Upgrade": "websocket", "Sec-WebSocket-Version": "13"})
+    if "Origin" in request.headers:
+        raise web.HTTPForbidden  # RFC 6455 §10.2
+    raise web.HTTPBadRequest
 
 
 def _xrd(site: Site) -> str:

@@ -51,6 +51,7 @@ _MEDIA_TYPES = {
 # Headline and sentence of each refusal, for people; what is not here reads as its neighbour below.
 _REFUSALS = {
     400: ("This request makes no sense here", "Something in it is not as it should be."),
+    403: ("This is not allowed", "This server lets only certain web sites and people do that."),
     404: ("There is nothing at this address", "The link may be old, or a letter got lost on the way."),
     405: ("This cannot be done here", "The address exists, but not for this kind of request."),
     408: ("This took too long", "The request did not arrive completely in time."),

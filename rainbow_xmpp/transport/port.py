@@ -94,13 +94,20 @@ class Mux(Reading):
             self._to_http()
 
     def _may_open(self, head: bytes) -> bool:
-        """A page of a foreign site may not; nor a client that does not speak XMPP (RFC 7395 §3.1)."""
+        """A page of a foreign site may not; nor a client that does not speak XMPP (RFC 7395 §3.1).
+
+        Nor a handshake that picows would refuse (RFC 6455 §4.2.1), since its answer lacks our headers.
+        """
         fields: dict[str, str] = {}
         for line in head.decode("latin-1").split("\r\n")[1:]:
             name, _, value = line.partition(":")
             fields[name.strip().lower()] = value.strip()
         spoken = {part.strip() for part in fields.get("sec-websocket-protocol", "").split(",")}
         if SUBPROTOCOL not in spoken:
+            return False
+        if fields.get("sec-websocket-version") != "13" or len(fields.get("sec-websocket-key", "")) != 24:
+            return False
+        if "upgrade" not in fields.get("connection", "").lower():
             return False
         host = fields.get("host", self._shared.public_host)
         return origin_allowed(fields.get("origin"), host, self._shared.origins)

@@ -211,6 +211,24 @@ async def test_a_browser_at_the_websocket_is_told_what_the_address_is_for() -> N
     assert "for chat clients" in answer.text
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ("", 426),
+        ("Upgrade: websocket\r\nSec-WebSocket-Version: 8\r\n", 426),
+        ("Upgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\nOrigin: https://evil.example\r\n", 403),
+        ("Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n", 400),
+    ],
+    ids=["no handshake", "an old version", "a foreign page", "not for XMPP"],
+)
+async def test_a_handshake_that_the_port_refused_is_told_why(headers: str, status: int) -> None:
+    request = f"GET /xmpp-websocket HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n"
+    async with serving() as port:
+        answer = parsed(await exchange(port, request.encode()))
+    assert answer.status == status
+    assert answer.headers.get("sec-websocket-version") == ("13" if "Version: 8" in headers else None)
+
+
 def app_with(path: str, handler: http_app.Handler, counters: Counters | None = None) -> web.Application:
     app = make_app(site(), counters)
     app.router.add_route("*", path, handler)

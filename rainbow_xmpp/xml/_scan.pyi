@@ -6,7 +6,7 @@ from typing import TypeVar
 from rainbow_xmpp.xml.model import Child, XmlLimits
 
 class Core:
-    """The fields of a view; `attrs` and `children` are made when first asked for."""
+    """The fields of a view; `children` are indexed when first asked for."""
 
     data: bytes
     name: str

@@ -5,7 +5,7 @@ import re
 from rainbow_xmpp.xml.model import Child, Marks
 
 _NAME = re.compile(rb"<([^\s/>]+)")
-_ATTRIBUTE = re.compile(rb"""\s+([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
+_ATTRIBUTE = re.compile(rb"""\s+([^\s=<>/"']+)\s*=\s*("[^"]*"|'[^']*')""")
 _START_TAG = re.compile(rb"""<[^\s/>"']++(?:[^"'>]++|"[^"]*+"|'[^']*+')*+>""")
 # Any tag; for a start tag its name, its attributes and the slash of an empty element.
 _TAG = re.compile(rb"""<(?:/[^>]*+|([^\s/>]++)((?:[^"'>/]++|"[^"]*+"|'[^']*+')*+)(/?))>""")
@@ -33,7 +33,8 @@ def marks_of(data: bytes) -> Marks:
     pos = name_end = match.end()
     spans = {b"from": (0, 0), b"to": (0, 0)}
     has_xmlns = False
-    while attribute := _ATTRIBUTE.match(data, pos):
+    end = start_tag_end(data)  # never into the text behind it, which may look like more attributes
+    while attribute := _ATTRIBUTE.match(data, pos, end):
         pos = attribute.end()
         name = attribute[1]
         if name in spans:

@@ -75,6 +75,8 @@ CORPUS = [
         "</message>",
         '<message xmlns="jabber:client"\tto="b"\r\nfrom="c"><body>a\r\nb\rc</body></message>',
         "<message to='b'><b a='\t1&#10;2'>\u00a0\u0085\ufffd\U0010ffff</b></message>",
+        "<message to='b' from='x' ><body>from='a' to='b' xmlns='c'</body></message>",
+        "<message\nid='1'\n><![CDATA[ from='a' to='b']]> from='c' to='d' </message>",
         "<message><naïve ünder='ö'/></message>",
     )
 ]

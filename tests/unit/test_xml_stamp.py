@@ -86,6 +86,20 @@ def test_a_judged_view_is_stamped_like_a_plain_one(xml: ModuleType) -> None:
     assert xml.stamp(xml.scan(data), from_="a") == "<m from='a' ü='1' to='y'><![CDATA[x]]></m>".encode()
 
 
+@pytest.mark.parametrize("mark", ["", "<x:y xmlns:x='u'/>"], ids=["plain", "judged"])
+@pytest.mark.parametrize("end", [" >", "\r\n>", "\t >"])
+def test_text_like_attributes_after_the_start_tag_is_left_alone(xml: ModuleType, mark: str, end: str) -> None:
+    rest = f"from='a' to='b' xmlns='c'{mark}</m>"
+    view = xml.scan(f"<m from='evil' to='y'{end}{rest}".encode(), CLIENT)
+    assert (
+        xml.stamp(view, from_="a", to="t") == f"<m xmlns='jabber:client' from='a' to='t'{end}{rest}".encode()
+    )
+    view = xml.scan(f"<m id='1'{end}<n>from='a' to='b'</n>{mark}</m>".encode(), CLIENT)
+    assert xml.stamp(view, from_="a", to="t") == (
+        f"<m xmlns='jabber:client' from='a' to='t' id='1'{end}<n>from='a' to='b'</n>{mark}</m>".encode()
+    )
+
+
 def test_a_stamp_needs_a_view_and_addresses(xml: ModuleType) -> None:
     view = xml.scan(b"<m/>")
     for wrong in (lambda: xml.stamp(view), lambda: xml.stamp(view, "a"), lambda: xml.stamp(view, from_=1)):

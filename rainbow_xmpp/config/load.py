@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from rainbow_xmpp.config.convert import Table, field_types, is_section, section
+from rainbow_xmpp.config.convert import Table, field_types, section
 from rainbow_xmpp.config.environment import apply_environment
 from rainbow_xmpp.config.locate import key_lines
 from rainbow_xmpp.config.problem import ConfigProblems, Origin, Problem
@@ -177,18 +177,3 @@ def _in_order(problems: Iterable[Problem]) -> list[Problem]:
     files = {problem.origin.source: None for problem in listed}
     rank = {source: number for number, source in enumerate(files)}
     return sorted(listed, key=lambda problem: (rank[problem.origin.source], problem.origin.line))
-
-
-def known_keys() -> dict[str, type]:
-    """Every dotted key of the schema with its type; sections themselves and plugins' keys are not in it."""
-    return _keys_of(Config, "")
-
-
-def _keys_of(cls: type, prefix: str) -> dict[str, type]:
-    keys: dict[str, type] = {}
-    for name, kind in field_types(cls).items():
-        if is_section(kind):
-            keys |= _keys_of(kind, f"{prefix}{name}.")
-        elif prefix or name != PLUGINS:
-            keys[prefix + name] = kind
-    return keys

@@ -1,7 +1,6 @@
 """`setup`: what a first run needs, made where it is missing. `make run` calls it every time."""
 
 import asyncio
-import getpass
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ DEMO = (
 
 @dataclass(frozen=True, slots=True)
 class NewPerson:
-    """Somebody the setup made; the password is shown once."""
+    """Somebody the setup made; `password` is the random one, to be shown once, or empty."""
 
     email: str
     address: str
@@ -120,8 +119,18 @@ async def _first_people(store: "Store", config: Config, *, demo: bool) -> list[N
     if not click.confirm("Nobody is in the database yet. Add a first company and person now?", default=True):
         return []
     company = click.prompt("Name of the company", default="Acme").strip()
-    email = click.prompt("E-mail address of the person").strip()
+    email = click.prompt("E-mail address of the person", value_proc=_email)
     return [await _add(store, config, email, company, None, _ask_password(config, email, company))]
+
+
+def _email(text: str) -> str:
+    from rainbow_xmpp.store.errors import InvalidAddress
+    from rainbow_xmpp.store.names import normalise_email
+
+    try:
+        return normalise_email(text)
+    except InvalidAddress as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def _ask_password(config: Config, email: str, company: str) -> str | None:
@@ -131,12 +140,14 @@ def _ask_password(config: Config, email: str, company: str) -> str | None:
 
     policy = PasswordPolicy(config.auth.password)
     while True:
-        password = getpass.getpass("Password (empty for a random one): ")
+        password: str = click.prompt(
+            "Password (empty for a random one)", default="", show_default=False, hide_input=True
+        )
         if not password:
             return None
         if problems := policy.problems(password, (email, company)):
             note(weakness(problems))
-        elif password != getpass.getpass("The same again: "):
+        elif password != click.prompt("The same again", hide_input=True):
             note("These were not the same.")
         else:
             return password
@@ -155,20 +166,21 @@ async def _add(
 
     if await store.companies.by_name(company) is None:
         await store.companies.add(company)
-    shown = "(the one you typed)" if password else ""
-    password = password or PasswordPolicy(config.auth.password).generate()
-    account = await add_person(store, config, email, company, localpart, "user", password)
-    return NewPerson(email, f"{account.localpart}@{config.domain}", account.company.name, shown or password)
+    random = "" if password else PasswordPolicy(config.auth.password).generate()
+    account = await add_person(store, config, email, company, localpart, "user", password or random)
+    return NewPerson(email, f"{account.localpart}@{config.domain}", account.company.name, random)
 
 
 def _show(invocation: Invocation, config: Config, people: list[NewPerson]) -> None:
     """Who was added, where clients connect, and one line for trying it out."""
     program = _program(invocation)
     if people:
-        click.echo("\nThese people were added. Their passwords are shown only now; a new one is made by")
-        click.echo(f"  {program} user passwd {people[0].email} --generate\n")
+        click.echo("\nAdded, so that somebody can log in:\n")
         for line in _aligned([(each.email, each.address, each.company, each.password) for each in people]):
             click.echo(f"  {line}")
+    if any(each.password for each in people):
+        click.echo("\nPasswords are shown only now. To set a new one:")
+        click.echo(f"  {program} user passwd {people[0].email} --generate")
     host = config.public_url.removeprefix("https://")
     port = "" if ":" in host else ":443"
     click.echo(f"\n  Browser      {config.public_url}")
@@ -182,7 +194,10 @@ def _show(invocation: Invocation, config: Config, people: list[NewPerson]) -> No
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Columns of even width, so that they read well in a log too."""
-    table = [("E-MAIL", "ADDRESS", "COMPANY", "PASSWORD"), *rows]
+    table = [
+        ("E-MAIL", "ADDRESS", "COMPANY", "PASSWORD"),
+        *(tuple(cell or "as typed" for cell in row) for row in rows),
+    ]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -10,7 +10,7 @@ from cryptography import x509
 
 from rainbow_xmpp.cli.devcert import DevelopmentFiles, ensure_certificate
 from tests.cli import CommandLine, bare
-from tests.unit.test_cli_people import password_fits
+from tests.unit.test_cli_people import GOOD, password_fits
 
 __all__ = ["bare"]
 
@@ -51,6 +51,25 @@ def test_a_second_run_changes_nothing_and_shows_no_password(bare: CommandLine) -
     assert "PASSWORD" not in text
     assert {path: path.read_bytes() for path in Path("dev").iterdir()} == before
     assert len(bare.ok("user", "list").splitlines()) == 4
+
+
+def test_on_a_terminal_the_first_person_is_asked_for(
+    bare: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rainbow_xmpp.cli.setup.can_ask", lambda: True)
+    typed = ["y", "Initech", "no address", "peter@initech.example", "short", GOOD, "other", GOOD, GOOD]
+    text = bare.ok("setup", stdin="\n".join(typed) + "\n")
+    assert "'no address' is not an e-mail address" in text
+    assert GOOD not in text
+    row = next(line.split() for line in text.splitlines() if line.startswith("  peter@initech.example"))
+    assert row[2:] == ["Initech", "as", "typed"]
+    assert password_fits(bare, row[1].partition("@")[0], GOOD)
+
+
+def test_on_a_terminal_nobody_needs_to_be_added(bare: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rainbow_xmpp.cli.setup.can_ask", lambda: True)
+    bare.ok("setup", stdin="n\n")
+    assert len(bare.ok("user", "list").splitlines()) == 1
 
 
 def test_people_are_not_added_beside_others(bare: CommandLine) -> None:

@@ -58,18 +58,15 @@ def check_configuration(config: Config) -> Iterator[Finding]:
 
 
 def _plugins(config: Config) -> Iterator[Finding]:
-    from rainbow_xmpp.config import plugin_options
-    from rainbow_xmpp.plugin.manager import find_plugins
+    from rainbow_xmpp.plugin.select import select_plugins
 
     try:
-        found = find_plugins(config.plugin_paths)
-        options = plugin_options(config, {name: plugin.Options for name, plugin in found.items()})
+        names = sorted(plugin.name for plugin in select_plugins(config))
     except ConfigProblems as wrong:
         yield from (Finding(Mark.BAD, "config", str(problem)) for problem in wrong.problems)
     except (RainbowError, ImportError, SyntaxError) as error:
         yield Finding(Mark.BAD, "config", f"a plugin cannot be loaded: {error}")
     else:
-        names = sorted(name for name in found if options[name].enabled)
         yield Finding(Mark.GOOD, "config", f"plugins: {', '.join(names) or 'none'}")
 
 

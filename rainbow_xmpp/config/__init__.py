@@ -2,7 +2,6 @@
 
 from rainbow_xmpp.config.convert import Table, section
 from rainbow_xmpp.config.load import Draft, load, read
-from rainbow_xmpp.config.plugins import plugin_options
 from rainbow_xmpp.config.problem import ConfigProblems, Origin, Problem, did_you_mean
 from rainbow_xmpp.config.schema import (
     Auth,
@@ -45,7 +44,6 @@ __all__ = [
     "did_you_mean",
     "key",
     "load",
-    "plugin_options",
     "read",
     "section",
 ]

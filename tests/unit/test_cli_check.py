@@ -57,7 +57,9 @@ def test_a_key_that_is_none_is_found(good: CommandLine) -> None:
 def test_an_unknown_plugin_is_found(good: CommandLine) -> None:
     good.config.write_text(good.config.read_text() + "[plugins.no_such_thing]\n")
     (problem,) = wrong(good, "config")
-    assert problem.startswith("rainbow.toml:7: plugins.no_such_thing is no plugin that is here")
+    assert problem.startswith(
+        'rainbow.toml:7: plugins.no_such_thing there is no plugin called "no_such_thing"'
+    )
 
 
 def test_missing_certificates_are_found(line: CommandLine) -> None:

@@ -1,54 +1,77 @@
 """Plugins' tables are judged by what the plugins declare, in the same words as everything else."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from rainbow_xmpp.config import Config, ConfigProblems, Secret, key, load, plugin_options
+from rainbow_xmpp.config import Config, ConfigProblems, Secret, load
+from rainbow_xmpp.plugin import PluginOptions
+from rainbow_xmpp.plugin.select import select_plugins
+
+NUDGE = '''
+"""A plugin from elsewhere."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rainbow_xmpp.config import Secret, key
+from rainbow_xmpp.plugin import Plugin, PluginOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NudgeOptions:
-    enabled: bool = True
+class NudgeOptions(PluginOptions):
     per_minute: int = key(5, "Nudges a user may send per minute.")
-    token: Secret = key(Secret(), "What others must know.")  # noqa: RUF009  # a value
+    token: Secret = key(Secret(), "What others must know.")
 
     def problems(self) -> Iterator[tuple[str, str]]:
         if self.per_minute < 1:
             yield "per_minute", "is less than 1"
 
 
-KNOWN = {"nudge": NudgeOptions, "ping": NudgeOptions}
+class Nudge(Plugin, name="nudge"):
+    Options = NudgeOptions
+'''
 
 
 def config_with(folder: Path, tables: str) -> Config:
+    (folder / "plugins").mkdir()
+    (folder / "plugins" / "nudge.py").write_text(NUDGE)
     file = folder / "rainbow.toml"
-    file.write_text(f'domain = "a"\n[auth]\nsealing_key = "k"\n{tables}')
+    file.write_text(f'domain = "a"\nplugin_paths = ["{folder}/plugins"]\n[auth]\nsealing_key = "k"\n{tables}')
     return load(file, {"TOKEN": "hidden"})
 
 
+def selected(config: Config) -> dict[str, PluginOptions]:
+    return {plugin.name: options for plugin, options in select_plugins(config).items()}
+
+
 def test_options_come_from_the_table_and_else_from_the_defaults(tmp_path: Path) -> None:
-    config = config_with(
-        tmp_path, '[plugins.nudge]\nenabled = false\nper_minute = 7\ntoken = { env = "TOKEN" }\n'
-    )
-    options = plugin_options(config, KNOWN)
-    assert options["nudge"] == NudgeOptions(enabled=False, per_minute=7, token=Secret("hidden"))
-    assert options["ping"] == NudgeOptions()
+    tables = '[plugins.nudge]\nper_minute = 7\ntoken = { env = "TOKEN" }\n'
+    options = selected(config_with(tmp_path, tables))["nudge"]
+    assert (options.per_minute, options.token) == (7, Secret("hidden"))
+
+
+def test_without_a_table_a_plugin_runs_with_its_defaults_and_can_be_switched_off(tmp_path: Path) -> None:
+    config = config_with(tmp_path, "[plugins.ping]\nenabled = false\n")
+    names = selected(config)
+    assert names["nudge"].per_minute == 5
+    assert "ping" not in names
 
 
 def test_every_problem_in_every_table_is_reported_with_its_line(tmp_path: Path) -> None:
-    config = config_with(
-        tmp_path,
-        "[plugins.nugde]\n"
-        '[plugins.nudge]\nper_minuet = 1\nper_minute = "5"\n[plugins.ping]\nper_minute = 0\n',
+    tables = (
+        '[plugins.nugde]\n[plugins.nudge]\nper_minuet = 1\nper_minute = "5"\n[plugins.ping]\nloud = true\n'
     )
     with pytest.raises(ConfigProblems) as caught:
-        plugin_options(config, KNOWN)
+        select_plugins(config_with(tmp_path, tables))
     assert [str(problem).replace(f"{tmp_path}/", "") for problem in caught.value.problems] == [
-        'rainbow.toml:4: plugins.nugde is no plugin that is here; did you mean "nudge"?',
-        'rainbow.toml:6: plugins.nudge.per_minuet is not a known key; did you mean "per_minute"?',
-        'rainbow.toml:7: plugins.nudge.per_minute is "5"; give a whole number',
-        "rainbow.toml:9: plugins.ping.per_minute is less than 1",
+        'rainbow.toml:5: plugins.nugde there is no plugin called "nugde"; did you mean "nudge"?',
+        'rainbow.toml:7: plugins.nudge.per_minuet is not a known key; did you mean "per_minute"?',
+        'rainbow.toml:8: plugins.nudge.per_minute is "5"; give a whole number',
+        "rainbow.toml:10: plugins.ping.loud is not a known key",
     ]
+
+
+def test_what_the_plugin_itself_has_against_a_value_is_reported_too(tmp_path: Path) -> None:
+    with pytest.raises(ConfigProblems, match=r"rainbow\.toml:6: plugins\.nudge\.per_minute is less than 1$"):
+        select_plugins(config_with(tmp_path, "[plugins.nudge]\nper_minute = 0\n"))

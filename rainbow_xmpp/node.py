@@ -98,6 +98,7 @@ class Node:
 
     def session_ended(self, session: Session) -> None:
         """A connection with a bound session is gone: its place in the table, and its contacts' view of it."""
+        self.counters.sessions -= 1
         pending = session.close()
         if self.sessions.remove(session) or session.presence is not None:
             ended = self.presence.ended(session)

@@ -19,16 +19,13 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Counters:
     """One node's counts since its start; the gauges at the end go up and down.
 
-    Whoever sees the event adds to the attribute itself (`counters.bytes_in += n`): everything runs in one
+    Whoever sees the event adds to the attribute itself (`counters.messages_in += 1`): everything runs in one
     thread, and a method call for each stanza would cost more than the counting.
     """
 
     messages_in: int = 0
     presences_in: int = 0
     iqs_in: int = 0
-    messages_out: int = 0
-    presences_out: int = 0
-    iqs_out: int = 0
     messages_delivered: int = 0
 
     stanzas_delivered: int = 0
@@ -38,44 +35,22 @@ class Counters:
     stanzas_refused: int = 0
     stanzas_failed: int = 0
 
-    refused_admit: int = 0
-    refused_resolve: int = 0
-    refused_gate: int = 0
-    refused_rewrite: int = 0
-    refused_record: int = 0
-    refused_place: int = 0
-    refused_deliver: int = 0
-    refused_observe: int = 0
-
     logins_ok: int = 0
     logins_failed: int = 0
     streams_opened: int = 0
-    streams_resumed: int = 0
     stream_errors: int = 0
     connections_refused: int = 0
     http_requests: int = 0
     faults: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
 
     connections: int = 0
-    sessions_websocket: int = 0
-    sessions_direct_tls: int = 0
-    sessions_starttls: int = 0
+    sessions: int = 0
 
     def ended(self, outcome: str) -> None:
         """Count a stanza that came to this end of its way; KeyError for any other name."""
         field = _OUTCOMES[outcome]
         setattr(self, field, getattr(self, field) + 1)
 
-    def refused(self, stage: str) -> None:
-        """Count a stanza that this stage of the pipeline refused; KeyError for any other name."""
-        field = _REFUSED[stage]
-        setattr(self, field, getattr(self, field) + 1)
-
-
-STAGES = ("admit", "resolve", "gate", "rewrite", "record", "place", "deliver", "observe")
-_REFUSED: Mapping[str, str] = {stage: f"refused_{stage}" for stage in STAGES}
 
 OUTCOMES = ("delivered", "stored", "answered", "ignored", "refused", "failed")
 _OUTCOMES: Mapping[str, str] = {outcome: f"stanzas_{outcome}" for outcome in OUTCOMES}
@@ -103,20 +78,8 @@ FAMILIES: Sequence[Family] = (
         {"message": "messages_in", "presence": "presences_in", "iq": "iqs_in"},
         "kind",
     ),
-    Family(
-        "rainbow_stanzas_sent",
-        "Stanzas sent to clients.",
-        {"message": "messages_out", "presence": "presences_out", "iq": "iqs_out"},
-        "kind",
-    ),
     _one("rainbow_messages_delivered", "Messages handed to at least one session.", "messages_delivered"),
     Family("rainbow_stanzas_routed", "Stanzas by what became of them.", _OUTCOMES, "outcome"),
-    Family(
-        "rainbow_stanzas_refused",
-        "Stanzas that a stage of the pipeline refused.",
-        _REFUSED,
-        "stage",
-    ),
     Family(
         "rainbow_logins",
         "Log-in attempts that came to an end.",
@@ -124,25 +87,12 @@ FAMILIES: Sequence[Family] = (
         "result",
     ),
     _one("rainbow_streams_opened", "XMPP streams opened.", "streams_opened"),
-    _one("rainbow_streams_resumed", "Streams resumed after a lost connection (XEP-0198).", "streams_resumed"),
     _one("rainbow_stream_errors", "Streams closed with an error by this server.", "stream_errors"),
     _one("rainbow_connections_refused", "Connections closed by a limit.", "connections_refused"),
     _one("rainbow_http_requests", "HTTP requests answered, refusals included.", "http_requests"),
     _one("rainbow_faults", "Errors of the server itself; each has a traceback in the log.", "faults"),
-    _one("rainbow_received_bytes", "Bytes received from clients, before TLS.", "bytes_in"),
-    _one("rainbow_sent_bytes", "Bytes sent to clients, before TLS.", "bytes_out"),
     _one("rainbow_connections", "Open connections of every kind.", "connections", gauge=True),
-    Family(
-        "rainbow_sessions",
-        "Bound sessions by the way they came in.",
-        {
-            "websocket": "sessions_websocket",
-            "direct_tls": "sessions_direct_tls",
-            "starttls": "sessions_starttls",
-        },
-        "transport",
-        gauge=True,
-    ),
+    _one("rainbow_sessions", "Sessions with a bound resource.", "sessions", gauge=True),
 )
 
 

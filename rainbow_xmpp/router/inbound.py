@@ -78,6 +78,7 @@ class Inbound:
         except PeerViolation:
             raise
         except Exception:  # around one stanza: everyone else is served on
+            self._counters.faults += 1
             log.exception("a %s could not be handled", view.name)
             self._reply(session, view, StanzaError(Condition.INTERNAL_SERVER_ERROR))
             return None
@@ -173,6 +174,7 @@ class Inbound:
         except PeerViolation:
             raise
         except Exception:  # around one stanza
+            self._counters.faults += 1
             log.exception("a %s could not be handled", view.name)
             self._reply(session, view, StanzaError(Condition.INTERNAL_SERVER_ERROR))
 

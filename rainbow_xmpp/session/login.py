@@ -72,6 +72,7 @@ class Entrance:
 
     def enter(self, session: Session) -> None:
         """Put a bound session into the table; a session with the same full JID gives way."""
+        self.counters.sessions += 1
         replaced = self.sessions.add(session)
         if replaced is not None:
             replaced.replace_with_conflict()
@@ -118,6 +119,7 @@ class Login:
         """A stream header arrived. Raises PeerViolation."""
         outputs = self._stream.opened(header, ids.new_stream_id())
         self.has_greeted = True
+        self._entrance.counters.streams_opened += 1
         self._act(outputs)
 
     def received(self, data: bytes) -> None:

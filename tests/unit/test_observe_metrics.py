@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from rainbow_xmpp.observe.metrics import FAMILIES, STAGES, Counters, Exposition
+from rainbow_xmpp.observe.metrics import FAMILIES, OUTCOMES, Counters, Exposition
 
 
 def samples(exposition: Exposition) -> dict[tuple[str, str], float]:
@@ -36,20 +36,20 @@ def test_each_counter_reaches_its_own_sample() -> None:
             assert shown[family.name + suffix, value] == getattr(counters, field_name)
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_refusal_is_counted_at_its_stage(stage: str) -> None:
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_the_end_of_a_stanza_is_counted_by_what_became_of_it(outcome: str) -> None:
     counters = Counters()
-    counters.refused(stage)
-    counters.refused(stage)
+    counters.ended(outcome)
+    counters.ended(outcome)
     shown = samples(Exposition(counters))
-    assert {one: shown["rainbow_stanzas_refused_total", one] for one in STAGES} == {
-        one: 2.0 * (one == stage) for one in STAGES
+    assert {one: shown["rainbow_stanzas_routed_total", one] for one in OUTCOMES} == {
+        one: 2.0 * (one == outcome) for one in OUTCOMES
     }
 
 
-def test_an_unknown_stage_makes_no_new_label() -> None:
+def test_an_unknown_outcome_makes_no_new_label() -> None:
     with pytest.raises(KeyError):
-        Counters().refused("elsewhere")
+        Counters().ended("elsewhere")
 
 
 def test_a_misspelt_counter_is_an_error() -> None:

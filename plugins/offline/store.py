@@ -71,7 +71,7 @@ class OfflineMessages:
             )
         )
         is_waiting = sa.exists().where(_m.company_id == asked.c.company_id, _m.owner_id == asked.c.owner_id)
-        self._any = sa.select(asked.c.company_id, asked.c.owner_id).where(is_waiting)
+        self._any = store.prepare(sa.select(asked.c.company_id, asked.c.owner_id).where(is_waiting))
 
     async def keep(self, company_id: str, owner_id: str, stanza: bytes, *, most: int) -> bool:
         """Keep a message; it is on the disk when this returns True.
@@ -116,9 +116,8 @@ class OfflineMessages:
         await self._logins.close()
 
     async def _who_has_any(self, asked: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], bool]:
-        async with self._store.read() as connection:
-            found = await connection.execute(self._any, owner_list(self._store.dialect, asked))
-            return dict.fromkeys(((row.company_id, row.owner_id) for row in found), True)
+        found = await self._store.fetch(self._any, owner_list(self._store.dialect, asked))
+        return {(row[0], row[1]): True for row in found}
 
     async def _keep_all(self, arrivals: Sequence[_Arrival]) -> Mapping[_Arrival, bool]:
         pairs = sorted({(arrival.company_id, arrival.owner_id) for arrival in arrivals})

@@ -27,13 +27,14 @@ class PrivateXml:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._get = store.prepare(_GET)
 
     async def get(self, company_id: str, owner_id: str, element: str) -> bytes | None:
         """What was kept under this name (`{namespace}tag`)."""
         parameters = {"company": company_id, "owner": owner_id, "name": element}
-        async with self._store.read() as connection:
-            data: bytes | None = (await connection.execute(_GET, parameters)).scalar_one_or_none()
-            return data
+        for row in await self._store.fetch(self._get, parameters):
+            return bytes(row[0])
+        return None
 
     async def put(self, company_id: str, owner_id: str, element: str, data: bytes, *, most: int) -> bool:
         """Keep this under its name in place of what was there before.

@@ -19,13 +19,13 @@ class VCards:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._get = store.prepare(_GET)
 
     async def get(self, company_id: str, owner_id: str) -> bytes | None:
         """The account's vCard; who may see it was asked before."""
-        async with self._store.read() as connection:
-            result = await connection.execute(_GET, {"company": company_id, "owner": owner_id})
-            data: bytes | None = result.scalar_one_or_none()
-            return data
+        for row in await self._store.fetch(self._get, {"company": company_id, "owner": owner_id}):
+            return bytes(row[0])
+        return None
 
     async def put(self, company_id: str, owner_id: str, data: bytes) -> None:
         """Keep this vCard in place of the one before. Raises NotFound."""

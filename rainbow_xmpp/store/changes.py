@@ -33,17 +33,18 @@ class Changes:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._latest_query = database.prepare(_LATEST)
+        self._after_query = database.prepare(_AFTER)
 
     async def latest_id(self) -> int:
         """The id of the newest change, 0 when there was none: where a starting server begins to read."""
-        async with self._database.read() as connection:
-            return int((await connection.execute(_LATEST)).scalar_one())
+        rows = await self._database.fetch(self._latest_query, {})
+        return int(rows[0][0])
 
     async def after(self, id: int, *, most: int = 1000) -> list[Change]:
         """The oldest changes newer than this id; ask again with the last one's id while `most` come."""
-        async with self._database.read() as connection:
-            rows = await connection.execute(_AFTER, {"id": id, "most": most})
-            return [Change(row[0], ChangeKind(row[1]), row[2], row[3], row[4]) for row in rows]
+        rows = await self._database.fetch(self._after_query, {"id": id, "most": most})
+        return [Change(row[0], ChangeKind(row[1]), row[2], row[3], row[4]) for row in rows]
 
     async def forget_before(self, at: int) -> int:
         """Drop changes older than this Unix time (seconds), which every server has read; returns how many."""

@@ -36,10 +36,11 @@ POSTGRESQL_CONNECTIONS = 10
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A statement as text for one database, with the order of its parameters."""
+    """A statement as text for one database, the order of its parameters, and those that stand in it."""
 
     sql: str
     parameters: tuple[str, ...]
+    constants: Mapping[str, object]
 
 
 class Database:
@@ -100,7 +101,8 @@ class Database:
     def prepare(self, statement: sa.SelectBase) -> Query:
         """Compile a statement for `fetch`."""
         compiled = statement.compile(dialect=self._readers.dialect)
-        return Query(compiled.string, tuple(compiled.positiontup or ()))
+        constants = {name: value for name, value in compiled.params.items() if value is not None}
+        return Query(compiled.string, tuple(compiled.positiontup or ()), constants)
 
     async def fetch(self, query: Query, parameters: Mapping[str, object]) -> Sequence[Sequence[Any]]:
         """All rows of a query, as the driver gives them: the short way, for what every login asks.
@@ -108,7 +110,8 @@ class Database:
         One call of the driver instead of a dozen (on SQLite each is a thread hop) and no result objects: an
         eighth of the time of `read`. Booleans of SQLite come as numbers.
         """
-        values = [parameters[name] for name in query.parameters]
+        given = {**query.constants, **parameters}
+        values = [given[name] for name in query.parameters]
         if self.dialect == "sqlite":
             return await greenlet_spawn(self._fetch, "execute_fetchall", query.sql, values)
         try:

@@ -1,11 +1,12 @@
 """The store: one database of one region, one attribute for each kind of thing kept."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rainbow_xmpp.store import migrate
@@ -13,7 +14,7 @@ from rainbow_xmpp.store.accounts import Accounts
 from rainbow_xmpp.store.changes import Changes
 from rainbow_xmpp.store.companies import Companies
 from rainbow_xmpp.store.credentials import Credentials
-from rainbow_xmpp.store.database import Database
+from rainbow_xmpp.store.database import Database, Query
 from rainbow_xmpp.store.rosters import Rosters
 
 
@@ -65,6 +66,17 @@ class Store:
     def read(self, *, snapshot: bool = False) -> AbstractAsyncContextManager[AsyncConnection]:
         """A connection for a plugin's store to read with; `snapshot`: all statements see the same state."""
         return self._database.read(snapshot=snapshot)
+
+    def prepare(self, statement: sa.SelectBase) -> Query:
+        """Compile a query for `fetch`; once, when a plugin's store is made."""
+        return self._database.prepare(statement)
+
+    async def fetch(self, query: Query, parameters: Mapping[str, object]) -> Sequence[Sequence[Any]]:
+        """All rows of a query, several times cheaper than by `read`: for what every login asks.
+
+        Values are as the driver gives them: on SQLite, booleans and dates come as numbers and text.
+        """
+        return await self._database.fetch(query, parameters)
 
     def write(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A connection for a plugin's store to write with, in one transaction; be short, writers queue."""

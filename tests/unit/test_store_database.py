@@ -233,6 +233,28 @@ async def test_a_snapshot_does_not_see_later_writes(store: Store) -> None:
         assert (await connection.execute(count)).scalar_one() == before + 1
 
 
+async def test_a_plugins_store_fetches_with_constants_and_parameters_of_its_own(store: Store) -> None:
+    await store.companies.add("Acme")
+    companies = metadata.tables["companies"].c
+    query = store.prepare(
+        sa.select(companies.name, sa.literal("constant"), sa.bindparam("given", type_=sa.Text()))
+        .where(companies.name != "Nobody", companies.name == sa.bindparam("name"))
+        .limit(5)
+    )
+    rows = await store.fetch(query, {"name": "Acme", "given": "x"})
+    assert [tuple(row) for row in rows] == [("Acme", "constant", "x")]
+    assert len(await store.fetch(query, {"name": "Globex", "given": "x"})) == 0
+    with pytest.raises(KeyError):
+        await store.fetch(query, {"name": "Acme"})
+
+
+async def test_a_query_that_fails_leaves_the_store_usable(store: Store) -> None:
+    wrong = store.prepare(sa.select(sa.column("nothing")).select_from(sa.table("nowhere")))
+    with pytest.raises(Exception, match="nowhere"):
+        await store.fetch(wrong, {})
+    assert await store.companies.by_name(PUBLIC_COMPANY) is not None
+
+
 async def test_many_writers_at_once_all_succeed(store: Store) -> None:
     account = await store.accounts.add(NewAccount(company="Rainbow", email="a@b.example"))
     bump = store.accounts.bump_epoch

@@ -70,7 +70,7 @@ class _Handshakes:
 
 
 class TlsAcceptor:
-    """One listening socket of the TLS port.
+    """One listening socket of the TLS port. `quick` is what `make_quick` said when the context was made.
 
     `admit` is asked with the peer's address as soon as it connects; refused, it is closed unread. Whoever
     is admitted either becomes a protocol, whose `connection_made` is called after the handshake, or is

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-import aiofastnet
-
 from rainbow_xmpp.auth.throttle import source_of
 from rainbow_xmpp.config import Config
 from rainbow_xmpp.errors import RainbowError
@@ -71,14 +69,9 @@ class Listeners:
         if listen.starttls_port:
             upgrade = TlsUpgrade(context, quick=quick, handshake_timeout_s=timeout_s)
             with _explained("listen.starttls_port", listen.starttls_port):
-                # aiofastnet's plain transport writes at once, so that nothing is left when TLS begins.
                 self._listeners.append(
-                    await aiofastnet.create_server(
-                        loop,
-                        lambda: _Plain(links, upgrade),
-                        listen.address,
-                        listen.starttls_port,
-                        backlog=BACKLOG,
+                    await loop.create_server(
+                        lambda: _Plain(links, upgrade), listen.address, listen.starttls_port, backlog=BACKLOG
                     )
                 )
         if config.metrics.port:

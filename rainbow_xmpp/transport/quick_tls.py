@@ -9,6 +9,7 @@ Two of the settings below have no counterpart in Python's `ssl` and are made in 
 the libssl that `ssl` is linked to and only where that library confirms that the pointer is an `SSL_CTX`.
 """
 
+import _ssl
 import asyncio
 import ctypes
 import socket
@@ -73,11 +74,28 @@ class QuickTls:
 
 
 def make_quick(context: ssl.SSLContext) -> bool:
-    """Prepare a server context for the quick engine; False where only Python's `ssl` can be relied on.
+    """Prepare a server context for the quick engine, where that works; returns whether it does.
 
-    Afterwards a TLS connection reads and writes its socket directly (no memory BIO), takes several small
-    records with one system call, keeps no session cache and agrees keys on `KEY_EXCHANGE_GROUPS` only.
+    Then a TLS connection reads and writes its socket directly (no memory BIO) and takes several small
+    records with one system call.
     """
+    if not quick_tls_available()[0]:
+        return False  # and uvloop's own TLS must not be prepared: read-ahead makes it miss what was read
+    return _prepare(context)
+
+
+def harden(context: ssl.SSLContext) -> bool:
+    """Keep no session cache and agree keys on `KEY_EXCHANGE_GROUPS` only; False where OpenSSL is out of reach."""
+    native = _native_context(context)
+    if native is None:
+        return False
+    lib, pointer = native
+    # TLS 1.2 would otherwise keep up to 20,480 sessions for resumption by session id.
+    lib.SSL_CTX_ctrl(pointer, _SSL_CTRL_SET_SESS_CACHE_MODE, _SSL_SESS_CACHE_OFF, None)
+    return bool(lib.SSL_CTX_ctrl(pointer, _SSL_CTRL_SET_GROUPS_LIST, 0, KEY_EXCHANGE_GROUPS) == 1)
+
+
+def _prepare(context: ssl.SSLContext) -> bool:
     setattr(context, SOCKET_BIO_ATTRIBUTE, True)
     if constants is not None:
         constants.MAX_READ_BYTES_PER_CYCLE_HINT = READ_AT_ONCE_BYTES
@@ -88,9 +106,7 @@ def make_quick(context: ssl.SSLContext) -> bool:
     # With a socket BIO OpenSSL reads the 5 bytes of a record's header and its body by two system calls;
     # read-ahead makes that one.
     lib.SSL_CTX_ctrl(pointer, _SSL_CTRL_SET_READ_AHEAD, 1, None)
-    # TLS 1.2 would otherwise keep up to 20,480 sessions for resumption by session id.
-    lib.SSL_CTX_ctrl(pointer, _SSL_CTRL_SET_SESS_CACHE_MODE, _SSL_SESS_CACHE_OFF, None)
-    return bool(lib.SSL_CTX_ctrl(pointer, _SSL_CTRL_SET_GROUPS_LIST, 0, KEY_EXCHANGE_GROUPS) == 1)
+    return True
 
 
 def quick_tls_available() -> tuple[bool, str]:
@@ -132,7 +148,7 @@ def _prove() -> QuickTls:
     if openssl_compat.OPENSSL_DYN_LIBS is None:
         return QuickTls(False, "aiofastnet found no OpenSSL library in this Python (it is linked statically)")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    if not make_quick(context):
+    if not _prepare(context):
         return QuickTls(False, "this Python does not lay out ssl.SSLContext as aiofastnet expects")
     ours, theirs = socket.socketpair()
     loop = asyncio.SelectorEventLoop()
@@ -165,12 +181,13 @@ def _native_context(context: ssl.SSLContext) -> tuple[ctypes.CDLL, ctypes.c_void
 
 @cache
 def _libssl() -> ctypes.CDLL | None:
-    libraries = openssl_compat.OPENSSL_DYN_LIBS if openssl_compat is not None else None
+    extension = getattr(_ssl, "__file__", None)
     # A debug build of CPython has two more pointers in each object's head (Py_TRACE_REFS).
-    if libraries is None or sys.implementation.name != "cpython" or hasattr(sys, "getobjects"):
+    if extension is None or sys.implementation.name != "cpython" or hasattr(sys, "getobjects"):
         return None
     try:
-        lib = ctypes.CDLL(libraries.libssl)
+        # Not by a name such as libssl.so.3: names looked up here are those that `_ssl` itself is linked to.
+        lib = ctypes.CDLL(extension)
         lib.SSL_CTX_ctrl.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_char_p)
         lib.SSL_CTX_ctrl.restype = ctypes.c_long
         lib.SSL_CTX_get_options.argtypes = (ctypes.c_void_p,)

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
 from rainbow_xmpp.errors import RainbowError
-from rainbow_xmpp.transport.quick_tls import MEMORY_BIO_BYTES, make_quick, quick_tls_available
+from rainbow_xmpp.transport.quick_tls import MEMORY_BIO_BYTES, harden, make_quick, quick_tls_available
 
 __all__ = [
     "MEMORY_BIO_BYTES",
@@ -74,7 +74,7 @@ class Certificate:
 def server_context(certificate: Path | str, key: Path | str) -> ssl.SSLContext:
     """The context of every TLS listener; raises `TlsFileError` when the files cannot be used.
 
-    It is prepared for the quick engine; whether that is really in use, `quick_tls_available` says.
+    It is prepared for the quick engine where that works; whether it does, `quick_tls_available` says.
     """
     load_or_explain(certificate, key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -92,6 +92,7 @@ def server_context(certificate: Path | str, key: Path | str) -> ssl.SSLContext:
     # so it would have to be changed often and shared between workers; and with a P-256 key a resumed
     # handshake saves a tenth of the server's CPU (330 instead of 373 µs measured), which is not worth it.
     context.num_tickets = 0
+    harden(context)
     make_quick(context)
     _load_chain(context, Path(certificate), Path(key))
     return context

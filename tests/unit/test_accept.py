@@ -2,22 +2,50 @@
 
 import asyncio
 import errno
+import functools
+import inspect
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
-from rainbow_xmpp.transport import accept
+from rainbow_xmpp.transport import accept, quick_tls
 from rainbow_xmpp.transport.accept import TlsAcceptor, TlsUpgrade
 from rainbow_xmpp.transport.tls import server_context
 from tests.certificates import Certificates, make_certificates
 
 QUICK_OR_NOT = pytest.mark.parametrize("quick", [True, False], ids=["quick", "the loop's own"])
+
+
+def on_each_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """The test on asyncio's loop and on uvloop, which the server runs on."""
+
+    @functools.wraps(test)
+    def run(loop_factory: Callable[[], asyncio.AbstractEventLoop], **arguments: Any) -> None:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(test(**arguments))
+
+    signature = inspect.signature(test)
+    own = inspect.Parameter("loop_factory", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    run.__signature__ = signature.replace(  # type: ignore[attr-defined]  # where pytest looks
+        parameters=[*signature.parameters.values(), own]
+    )
+    loops = [asyncio.new_event_loop, uvloop.new_event_loop]
+    return pytest.mark.parametrize("loop_factory", loops, ids=["asyncio", "uvloop"])(run)
+
+
+def context_of(files: Certificates, quick: bool) -> ssl.SSLContext:
+    """The server's context; not quick: as it is where aiofastnet is missing."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not quick:
+            patch.setattr(quick_tls, "openssl_compat", None)
+        return server_context(files.certificate, files.key)
 
 
 @pytest.fixture
@@ -47,7 +75,7 @@ class Echo(asyncio.Protocol):
 @asynccontextmanager
 async def accepting(files: Certificates, **options: Any) -> AsyncIterator[TlsAcceptor]:
     options = {"quick": True, "handshake_timeout_s": 5.0} | options
-    acceptor = TlsAcceptor(Echo, server_context(files.certificate, files.key), **options)
+    acceptor = TlsAcceptor(Echo, context_of(files, options["quick"]), **options)
     acceptor.listen("127.0.0.1", 0)
     try:
         yield acceptor
@@ -66,6 +94,7 @@ async def echoed(port: int, files: Certificates) -> bytes:
     return answer
 
 
+@on_each_loop
 @QUICK_OR_NOT
 async def test_an_admitted_connection_becomes_a_protocol(files: Certificates, quick: bool) -> None:
     asked: list[str] = []
@@ -90,6 +119,7 @@ async def test_a_refused_connection_is_closed_unread(files: Certificates) -> Non
     assert failed == []
 
 
+@on_each_loop
 @QUICK_OR_NOT
 @pytest.mark.parametrize("what", [b"GET / HTTP/1.1\r\n\r\n", b""], ids=["plain text", "nothing"])
 async def test_who_does_not_finish_the_handshake_is_reported_once(
@@ -198,8 +228,7 @@ class Plain(asyncio.Protocol):
 async def starttls_server(
     files: Certificates, quick: bool, timeout_s: float
 ) -> AsyncIterator[tuple[int, Echo]]:
-    context = server_context(files.certificate, files.key)
-    upgrade = TlsUpgrade(context, quick=quick, handshake_timeout_s=timeout_s)
+    upgrade = TlsUpgrade(context_of(files, quick), quick=quick, handshake_timeout_s=timeout_s)
     echo = Echo()
     server = await asyncio.get_running_loop().create_server(lambda: Plain(upgrade, echo), "127.0.0.1", 0)
     async with AsyncExitStack() as closing:
@@ -207,6 +236,7 @@ async def starttls_server(
         yield server.sockets[0].getsockname()[1], echo
 
 
+@on_each_loop
 @QUICK_OR_NOT
 async def test_a_connection_that_began_in_plain_text_goes_on_in_tls(files: Certificates, quick: bool) -> None:
     async with starttls_server(files, quick, 5) as (port, echo):
@@ -224,6 +254,7 @@ async def test_a_connection_that_began_in_plain_text_goes_on_in_tls(files: Certi
         assert echo.times_lost == 1
 
 
+@on_each_loop
 @QUICK_OR_NOT
 @pytest.mark.parametrize(
     "after",

@@ -81,16 +81,26 @@ def test_an_ignored_socket_bio_is_noticed(monkeypatch: pytest.MonkeyPatch) -> No
     assert "socket BIO" in reason
 
 
-def test_a_context_can_be_made_without_aiofastnet(
+def test_without_the_quick_engine_a_context_is_as_strict_but_not_prepared_for_it(
     monkeypatch: pytest.MonkeyPatch, files: Certificates
 ) -> None:
     for part in ("constants", "openssl_compat", "ssl_transport"):
         monkeypatch.setattr(quick_tls, part, None)
-    quick_tls._libssl.cache_clear()
-    try:
-        assert server_context(files.certificate, files.key).num_tickets == 0
-    finally:
-        quick_tls._libssl.cache_clear()
+    context = server_context(files.certificate, files.key)
+    assert not hasattr(context, quick_tls.SOCKET_BIO_ATTRIBUTE)
+    native = quick_tls._native_context(context)
+    assert native is not None
+    lib, pointer = native
+    # With read-ahead uvloop's own TLS does not notice data that comes with the end of the handshake.
+    assert lib.SSL_CTX_ctrl(pointer, _SSL_CTRL_GET_READ_AHEAD, 0, None) == 0
+    assert lib.SSL_CTX_ctrl(pointer, _SSL_CTRL_GET_SESS_CACHE_MODE, 0, None) == 0
+
+
+def test_the_library_asked_is_the_one_that_python_uses() -> None:
+    lib = quick_tls._libssl()
+    assert lib is not None
+    lib.OpenSSL_version_num.restype = ctypes.c_ulong
+    assert lib.OpenSSL_version_num() == ssl.OPENSSL_VERSION_NUMBER
 
 
 def test_settings_that_python_has_no_name_for_reach_openssl(files: Certificates) -> None:

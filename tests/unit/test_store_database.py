@@ -249,7 +249,7 @@ async def test_a_plugins_store_fetches_with_constants_and_parameters_of_its_own(
 
 
 async def test_a_query_that_fails_leaves_the_store_usable(store: Store) -> None:
-    wrong = store.prepare(sa.select(sa.column("nothing")).select_from(sa.table("nowhere")))
+    wrong = store.prepare(sa.select(sa.column("something")).select_from(sa.table("nowhere")))
     with pytest.raises(Exception, match="nowhere"):
         await store.fetch(wrong, {})
     assert await store.companies.by_name(PUBLIC_COMPANY) is not None

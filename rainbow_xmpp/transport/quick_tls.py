@@ -5,7 +5,7 @@ to Python's own TLS without a word; and with its memory BIOs instead of the sock
 times the memory. So nothing here is assumed: `quick_tls_available` builds a transport as the server will
 and asks it what it got.
 
-Two of the settings below have no counterpart in Python's `ssl` and are made in the `SSL_CTX` itself, with
+Some of the settings below have no counterpart in Python's `ssl` and are made in the `SSL_CTX` itself, with
 the libssl that `ssl` is linked to and only where that library confirms that the pointer is an `SSL_CTX`.
 """
 
@@ -41,9 +41,9 @@ SOCKET_BIO_ATTRIBUTE = "_aiofastnet_force_socket_bio"
 MEMORY_BIO_BYTES = 17_000
 
 # How much of one connection's input is taken in one go before others have their turn. aiofastnet's own value,
-# 256 KiB, loses time: at the limit it goes back to the event loop while OpenSSL may hold the rest of what
-# the peer sent, and with a socket BIO nothing wakes it before the peer speaks again. A peer cannot
-# come to this limit without running into the rate limits, which pause reading and so begin anew.
+# 256 KiB, can leave a message lying: at the limit it goes back to the event loop while OpenSSL may hold the rest
+# of what the peer sent, and with a socket BIO nothing wakes it before the peer speaks again. Long before
+# this limit the rate limits, unless they are off, pause reading, and resuming looks into OpenSSL first.
 READ_AT_ONCE_BYTES = 4 << 20
 
 SHUTDOWN_TIMEOUT_S = 5.0

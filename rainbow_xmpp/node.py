@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 from rainbow_xmpp.auth.authenticator import Attempts, Authenticator, Guards
 from rainbow_xmpp.auth.pool import HashPool
@@ -97,14 +97,27 @@ class Node:
         )
 
     def session_ended(self, session: Session) -> None:
-        """A connection with a bound session is gone: its place in the table, and its contacts' view of it."""
+        """A bound session is over: its place in the table, and its contacts' view of it.
+
+        What it said last comes before its end, even where that waits for the database.
+        """
         self.counters.sessions -= 1
         pending = session.close()
-        if self.sessions.remove(session) or session.presence is not None:
+        was_there = self.sessions.remove(session) or session.presence is not None
+        if pending is not None:
+            self.background.spawn(self._end_after(pending, session) if was_there else pending)
+        elif was_there:
             ended = self.presence.ended(session)
-            for waiting in (pending, ended):
-                if waiting is not None:
-                    self.background.spawn(waiting)
+            if ended is not None:
+                self.background.spawn(ended)
+
+    async def _end_after(self, pending: Awaitable[None], session: Session) -> None:
+        try:
+            await pending
+        finally:
+            ended = self.presence.ended(session)
+            if ended is not None:
+                await ended
 
     async def stop(self, settle_s: float) -> None:
         """Finish what runs beside, at most this long, stop the plugins, close the database."""

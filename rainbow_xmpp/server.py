@@ -161,6 +161,7 @@ class Server:
             settings=settings,
             mechanisms=self._config.auth.mechanisms,
             authenticator=self.node.authenticator,
+            changes=self.node.watch,
             sessions=self.node.sessions,
             handle=self.node.inbound.handle,
             counters=self.node.counters,
@@ -206,20 +207,21 @@ class Server:
         if self._housekeeping is not None:
             self._housekeeping.stop()
         goodbye = PeerViolation(StreamCondition.SYSTEM_SHUTDOWN)
-        for number, session in enumerate(self.node.sessions):
-            session.wire.fail(goodbye)
-            if number % 200 == 199:
-                await asyncio.sleep(0)
-        await self._until_gone(min(GOODBYE_S, deadline - time.monotonic()))
+        # All in one go: nobody shall first be told that the others go.
         for session in self.node.sessions:
-            session.wire.abort()
+            session.wire.fail(goodbye)
+        for link in self._deadlines.waiting:
+            link.fail(goodbye)
+        await self._until_gone(min(GOODBYE_S, deadline - time.monotonic()))
+        for link in self._deadlines.leaving:
+            link.abort()
         await self._until_gone(1.0)
         if self._http is not None:
             await self._http.close(1.0)
         await self.node.stop(max(0.5, deadline - time.monotonic() - 1))
 
     async def _until_gone(self, timeout_s: float) -> None:
-        """Wait until every session has ended, at most this long."""
+        """Wait until every session has ended and every connection is closed, at most this long."""
         end = time.monotonic() + timeout_s
-        while len(self.node.sessions) and time.monotonic() < end:
+        while (len(self.node.sessions) or self._deadlines.leaving) and time.monotonic() < end:
             await asyncio.sleep(0.02)

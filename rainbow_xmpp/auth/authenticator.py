@@ -120,22 +120,22 @@ class Authenticator:
 
     async def scram_keys(self, names: tuple[str, ...], hash_name: str, source: str) -> Found | Refused:
         """The keys of the first of these names that somebody has."""
-        if not self._may_try(names[-1], source):
+        if not self._may_try(names[0], source):
             return LATER
         record = await self._record(names)
         if record is None or record.sealed is None or record.key_id is None:
             # Also for a hash brought from elsewhere: it is replaced at the first login with PLAIN.
-            return Found(None, self._made_up(names[-1], hash_name))
+            return Found(None, self._made_up(names[0], hash_name))
         verifier = self._sealer.open(record.key_id, record.sealed, record.account.id)
         return Found(record.account, verifier.keys(hash_name))
 
     async def check_password(self, names: tuple[str, ...], password: str, source: str) -> Account | Refused:
         """The account with one of these names, when the password is right."""
-        if not self._may_try(names[-1], source):
+        if not self._may_try(names[0], source):
             return LATER
         record = await self._record(names)
         try:
-            is_right = await self._is_right(record, names[-1], password)
+            is_right = await self._is_right(record, names[0], password)
         except PoolFull:
             return LATER
         return record.account if record is not None and is_right else WRONG

@@ -62,6 +62,8 @@ class PresenceService:
 
     async def _load_first(self, session: Session, view: View, data: bytes, priority: int) -> None:
         await self._subscriptions.load(session.home)
+        if self._sessions.by_full.get(session.full) is not session:
+            return  # the connection was lost meanwhile
         pending = self._available(session, view, data, priority)
         if pending is not None:
             await pending

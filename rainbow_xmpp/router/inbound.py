@@ -11,7 +11,7 @@ from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.router.iq import IqService, Target, check_iq
 from rainbow_xmpp.router.passage import Passage
 from rainbow_xmpp.router.pipeline import ABSENT, Pipeline, normal_address
-from rainbow_xmpp.session import Session, SessionTable
+from rainbow_xmpp.session import Session, SessionTable, Wire
 from rainbow_xmpp.stanza import error_reply
 from rainbow_xmpp.xml import View, names, scan, stamp
 
@@ -57,7 +57,8 @@ class Inbound:
         wire = session.wire
         view = scan(data, wire.stanza_ns, wire.prefixes)
         if view.ns != names.CLIENT:
-            raise PeerViolation(StreamCondition.INVALID_NAMESPACE, detail="stanza in a foreign namespace")
+            _no_stanza(wire, view)
+            return None
         sender = view.attrs.get("from")
         if sender is not None and sender not in (session.full, session.bare):
             raise PeerViolation(StreamCondition.INVALID_FROM, detail="stanza claims to be from somebody else")
@@ -182,3 +183,13 @@ class Inbound:
         data = error_reply(view, error, from_=view.attrs.get("to") or session.bare, to=session.full)
         if data is not None and not (view.name == "presence" and error is ABSENT):
             session.wire.send(data)
+
+
+def _no_stanza(wire: Wire, view: View) -> None:
+    """What is in another namespace: the end of the stream, or a violation."""
+    if (view.ns, view.name) in ((names.STREAM, "error"), (names.FRAMING, "close")):
+        wire.peer_closed()
+    elif view.name in ("message", "presence", "iq"):
+        raise PeerViolation(StreamCondition.INVALID_NAMESPACE, detail="stanza in a foreign namespace")
+    else:
+        raise PeerViolation(StreamCondition.UNSUPPORTED_STANZA_TYPE, detail="unknown top-level element")

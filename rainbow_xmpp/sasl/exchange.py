@@ -97,6 +97,7 @@ class Exchange:
         self.mechanism = mechanism
         self._scram: ScramServer | None = None
         self._waits_for_first = True
+        self._may_act = True
         base, plus = (mechanism.removesuffix("-PLUS"), mechanism.endswith("-PLUS"))
         if base in SCRAM_HASHES:
             self._scram = ScramServer(
@@ -128,9 +129,14 @@ class Exchange:
             wrong = FailureCondition.MALFORMED_REQUEST if error.malformed else FailureCondition.NOT_AUTHORIZED
             return Failure(wrong, str(error))
 
-    def found(self, keys: Keys) -> Step:
-        """The keys that `FindKeys` asked for (those of a made-up account where there is none)."""
+    def found(self, keys: Keys, *, may_act: bool = True) -> Step:
+        """The keys that `FindKeys` asked for (those of a made-up account where there is none).
+
+        Whoever may not act as the authzid hears of it after the proof: before, the answer would tell
+        anybody which accounts there are.
+        """
         assert self._scram is not None
+        self._may_act = may_act
         return Challenge(self._scram.challenge(keys))
 
     def checked(self, is_right: bool) -> Step:
@@ -139,7 +145,8 @@ class Exchange:
 
     def _scram_step(self, scram: ScramServer, data: bytes) -> Step:
         if not self._waits_for_first:
-            return Success(scram.final(data))
+            proven = scram.final(data)
+            return Success(proven) if self._may_act else Failure(FailureCondition.INVALID_AUTHZID)
         client = scram.first(data)
         self._waits_for_first = False
         return FindKeys(client.username, client.authzid, self._hash_name)

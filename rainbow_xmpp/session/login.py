@@ -9,7 +9,7 @@ from typing import Protocol
 
 from rainbow_xmpp import ids, sasl
 from rainbow_xmpp.auth.authenticator import Authenticator, Refused
-from rainbow_xmpp.errors import PeerViolation, StreamCondition
+from rainbow_xmpp.errors import Condition, PeerViolation, StanzaError, StreamCondition
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.session.session import Handler, Pace, Session, Wire
@@ -31,7 +31,7 @@ from rainbow_xmpp.stream import (
     StartTls,
     StreamSettings,
 )
-from rainbow_xmpp.xml import scan
+from rainbow_xmpp.xml import View
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,9 @@ MAX_RESOURCE_BYTES = 200
 
 class LoginLink(Wire, Protocol):
     """What a login needs of its connection beside writing."""
+
+    is_closing: bool
+    """The stream has ended, or the connection is gone."""
 
     def restart_stream(self) -> None:
         """The next thing from the peer is a stream header."""
@@ -55,6 +58,16 @@ class LoginLink(Wire, Protocol):
         """A step that waited is done: hand over what arrived meanwhile."""
 
 
+class Changes(Protocol):
+    """What other processes did to accounts while somebody was logging in."""
+
+    generation: int
+    """Rises with every change."""
+
+    async def is_current(self, account: Account) -> bool:
+        """The account may still log in, with the password that it had."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entrance:
     """What all logins of a server share."""
@@ -62,6 +75,7 @@ class Entrance:
     settings: StreamSettings
     mechanisms: tuple[str, ...]
     authenticator: Authenticator
+    changes: Changes
     sessions: SessionTable
     handle: Handler
     counters: Counters
@@ -85,6 +99,7 @@ class Login:
         "_account",
         "_entrance",
         "_framing",
+        "_generation",
         "_link",
         "_name",
         "_source",
@@ -111,7 +126,10 @@ class Login:
         self._stream = ServerStream(entrance.settings, framing, offer, is_secure=is_secure)
         self._account: Account | None = None
         self._name = ""
+        self._generation = 0
+        """How far changes of accounts were known when this account was looked up."""
         self.has_greeted = False
+        """The peer has our header of the stream that it is in now."""
         self.busy = False
         """A step waits for the database or a hash; hand in nothing until `proceed` is called."""
 
@@ -122,11 +140,11 @@ class Login:
         self._entrance.counters.streams_opened += 1
         self._act(outputs)
 
-    def received(self, data: bytes) -> None:
+    def received(self, view: View) -> None:
         """A top-level element arrived. Raises PeerViolation."""
         if not self.has_greeted:
             raise PeerViolation(StreamCondition.INVALID_NAMESPACE, detail="no stream header")
-        self._act(self._stream.received(scan(data, self._framing.stanza_ns, self._link.prefixes)))
+        self._act(self._stream.received(view))
 
     def secured(self, bindings: Mapping[str, bytes]) -> None:
         """TLS begins; these channels can be bound from then on."""
@@ -147,8 +165,10 @@ class Login:
                 case Send(data):
                     self._link.send(data)
                 case Restart():
+                    self.has_greeted = False
                     self._link.restart_stream()
                 case StartTls():
+                    self.has_greeted = False
                     self._link.start_tls()
                 case Closed():
                     self._link.end()
@@ -183,18 +203,18 @@ class Login:
 
     async def _find_keys(self, asked: FindKeys) -> list[Output]:
         names = sasl.login_names(asked.name, self._entrance.settings.domain)
-        self._name = names[-1]
+        self._name = names[0]
+        self._generation = self._entrance.changes.generation
         found = await self._entrance.authenticator.scram_keys(names, asked.hash_name, self._source)
         if isinstance(found, Refused):
             return self._refuse(found)
         self._account = found.account
-        if not self._may_act_as(asked.authzid):
-            return self._stream.refuse(sasl.FailureCondition.INVALID_AUTHZID)
-        return self._stream.found(found.keys)
+        return self._stream.found(found.keys, may_act=self._may_act_as(asked.authzid))
 
     async def _check_password(self, asked: CheckPassword) -> list[Output]:
         names = sasl.login_names(asked.name, self._entrance.settings.domain)
-        self._name = names[-1]
+        self._name = names[0]
+        self._generation = self._entrance.changes.generation
         found = await self._entrance.authenticator.check_password(names, asked.password, self._source)
         if isinstance(found, Refused):
             return self._refuse(found)
@@ -230,24 +250,43 @@ class Login:
         self._entrance.counters.logins_ok += 1
         log.info("login of %s by %s", self._account.id, mechanism)
 
+    # -- binding -------------------------------------------------------------------------------------
+
     def _bind(self, request: Bind) -> None:
+        if self._generation == self._entrance.changes.generation:
+            self._act(self._bound(request))
+        else:
+            self._wait_for(self._bind_if_current(request))
+
+    async def _bind_if_current(self, request: Bind) -> list[Output]:
+        """Accounts were changed since this one was looked up, and only bound sessions are told to end."""
+        assert self._account is not None, "binding before authentication"
+        if not await self._entrance.changes.is_current(self._account):
+            raise PeerViolation(StreamCondition.NOT_AUTHORIZED, "log in again")
+        return [] if self._link.is_closing else self._bound(request)
+
+    def _bound(self, request: Bind) -> list[Output]:
         account = self._account
         assert account is not None, "binding before authentication"
         sessions = self._entrance.sessions
         bare = self._bare(account)
+        try:
+            full = f"{bare}/{_resource(request.resource)}"
+            home = sessions.homes.get(bare)
+            if home is not None and len(home.sessions) >= self._entrance.resources_per_account:
+                raise StanzaError(Condition.RESOURCE_CONSTRAINT)  # §7.6.2.1
+        except StanzaError as error:
+            return self._stream.not_bound(request, error)
         home = sessions.home_for(account, bare)
-        if len(home.sessions) >= self._entrance.resources_per_account:
-            raise PeerViolation(StreamCondition.POLICY_VIOLATION, "too many connections of this account")
-        full = f"{bare}/{_resource(request.resource)}"
         session = Session(account, full, home, self._link, self._entrance.handle, self._entrance.pace)
         outputs = self._stream.bound(request, full)
         self._entrance.enter(session)
         self._link.become(session)
-        self._act(outputs)
+        return outputs
 
 
 def _resource(wanted: str) -> str:
-    """The wanted resource with a suffix nobody can guess (RFC 6120 §7.7.2.1), or only that."""
+    """The wanted resource with a suffix nobody can guess (RFC 6120 §7.7.2.1), or only that. Raise StanzaError."""
     suffix = ids.new_resource_suffix()
     wanted = wanted.strip()
     if not wanted:
@@ -255,7 +294,7 @@ def _resource(wanted: str) -> str:
     try:
         prepared = JID.parse(f"a@b/{wanted}").resource
     except ValueError:
-        raise PeerViolation(StreamCondition.POLICY_VIOLATION, "this resource is not allowed") from None
+        raise StanzaError(Condition.BAD_REQUEST) from None
     if len(prepared.encode()) > MAX_RESOURCE_BYTES:
-        raise PeerViolation(StreamCondition.POLICY_VIOLATION, "this resource is too long")
+        raise StanzaError(Condition.BAD_REQUEST)
     return f"{prepared}.{suffix}"

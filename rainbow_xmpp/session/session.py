@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -14,6 +15,8 @@ from rainbow_xmpp.jid import JID
 if TYPE_CHECKING:
     from rainbow_xmpp.session.table import Home
     from rainbow_xmpp.store.values import Account
+
+log = logging.getLogger(__name__)
 
 LANE_STANZAS = 64
 """So many stanzas of one session may wait behind one that waits for the database; then its socket is not read."""
@@ -38,7 +41,10 @@ class Wire(Protocol):
         """Close the stream with this stream error."""
 
     def end(self, data: bytes = b"") -> None:
-        """Send this, then the closing tag, and close the connection."""
+        """Send this and close the connection."""
+
+    def peer_closed(self) -> None:
+        """The peer ended its stream: answer likewise and hang up (RFC 6120 §4.4)."""
 
     def abort(self) -> None:
         """Close the connection at once."""
@@ -192,6 +198,9 @@ class Session:
                     await more
         except PeerViolation as violation:
             self.wire.fail(violation)
+        except Exception:  # around one connection: everyone else is served on
+            log.exception("a stanza that waited could not be handled")
+            self.wire.fail(PeerViolation(StreamCondition.INTERNAL_SERVER_ERROR))
         finally:
             self._lane = None
             self._task = None

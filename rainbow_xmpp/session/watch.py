@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import Protocol
 
 from rainbow_xmpp.auth.authenticator import Authenticator
@@ -50,6 +51,8 @@ class ChangeWatch:
         self._authenticator = authenticator
         self._tell = tell
         self._seen = 0
+        self.generation = 0
+        """Rises with every change, before anything is done about it."""
 
     async def start(self) -> None:
         self._seen = await self._changes.latest_id()
@@ -57,6 +60,7 @@ class ChangeWatch:
     async def poll(self) -> None:
         """Apply what is new. Raises what the database raises."""
         while changes := await self._changes.after(self._seen):
+            self.generation += 1
             self._directory.forget_all()
             for change in changes:
                 await self._apply(change)
@@ -73,16 +77,31 @@ class ChangeWatch:
         if violation is None:
             await self._refresh([change.account_id])
             return
-        for session in self._sessions.of_account(change.account_id):
-            log.info("session of %s ended: %s", change.account_id, change.kind)
-            session.wire.fail(violation)
+        await self._end_outdated(change.account_id, violation)
         if change.kind is not ChangeKind.CREDENTIALS_CHANGED:
             pending = self._tell(AccountRemoved(change.company_id, change.account_id))
             if pending is not None:
                 await pending
 
+    async def _end_outdated(self, account_id: str, violation: PeerViolation) -> None:
+        """End the sessions that began before the change; whoever logged in after it stays."""
+        sessions = self._sessions.of_account(account_id)
+        account = await self._accounts.by_id(account_id) if sessions else None
+        for session in sessions:
+            if account is None or not account.may_log_in or session.account.epoch < account.epoch:
+                log.info("session of %s ended: %s", account_id, violation)
+                session.wire.fail(violation)
+
+    async def is_current(self, account: Account) -> bool:
+        """The account may still log in, and nothing has ended the sessions that it had at this epoch."""
+        now = await self._accounts.by_id(account.id)
+        return now is not None and now.may_log_in and now.epoch == account.epoch
+
     async def _refresh(self, account_ids: Iterable[str]) -> None:
-        """Sessions go on with the new facts; those of a company that was disabled end."""
+        """Sessions go on with the new facts, but for the epoch, which is that of their login.
+
+        Those of a company that was disabled end.
+        """
         for account_id in set(account_ids):
             sessions = self._sessions.of_account(account_id)
             account = await self._accounts.by_id(account_id) if sessions else None
@@ -90,4 +109,5 @@ class ChangeWatch:
                 if account is None or not account.may_log_in:
                     session.wire.fail(_ENDS_SESSIONS[ChangeKind.ACCOUNT_DISABLED])
                 else:
-                    session.account = session.home.account = account
+                    session.home.account = account
+                    session.account = replace(account, epoch=session.account.epoch)

@@ -107,5 +107,6 @@ class Credentials:
                 **values,
             }
             await connection.execute(upsert(self._database.dialect, tables.credentials, list(values)), row)
-            await changes.record(connection, at, ChangeKind.CREDENTIALS_CHANGED, company_id, [account.id])
+            kind = ChangeKind.CREDENTIALS_CHANGED if end else ChangeKind.ACCOUNT_CHANGED
+            await changes.record(connection, at, kind, company_id, [account.id])
         return int(epoch)

@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from rainbow_xmpp import ids, sasl
-from rainbow_xmpp.errors import PeerViolation, StreamCondition
+from rainbow_xmpp.errors import PeerViolation, StanzaError, StreamCondition
 from rainbow_xmpp.sasl import CheckPassword, FindKeys
 from rainbow_xmpp.sasl.scram import Keys
 from rainbow_xmpp.stream.framing import Framing
 from rainbow_xmpp.xml import View, escape, escape_attr, names
 
 MAX_SASL_ATTEMPTS = 3
-"""How often one connection may fail to log in before it is closed (RFC 6120 §6.4.1 asks for 2 to 5)."""
+"""How often one connection may fail to log in before it is closed (RFC 6120 §6.4.5 asks for 2 to 5)."""
+
+MAX_BIND_ATTEMPTS = 5
+"""How often one connection may ask for a resource in vain before it is closed (RFC 6120 §7.7.3 asks for 5 to 10)."""
 
 _MAX_LANG = 35
 
@@ -140,6 +143,7 @@ class ServerStream:
 
     __slots__ = (
         "_attempts",
+        "_bind_attempts",
         "_exchange",
         "_framing",
         "_lang",
@@ -161,6 +165,7 @@ class ServerStream:
         self._secure = is_secure
         self._exchange: sasl.Exchange | None = None
         self._attempts = 0
+        self._bind_attempts = 0
         self._to = ""
         self._lang = "en"
 
@@ -209,8 +214,8 @@ class ServerStream:
         to = header.attrs.get("to", "")
         if to.casefold().rstrip(".") != self._settings.domain:
             raise PeerViolation(StreamCondition.HOST_UNKNOWN, detail="stream is for another host")
-        version = header.attrs.get("version", "")
-        if not version.partition(".")[0].isdigit() or int(version.partition(".")[0][:4]) < 1:
+        major = header.attrs.get("version", "").partition(".")[0]
+        if not (major.isascii() and major.isdigit()) or int(major[:4]) < 1:
             raise PeerViolation(StreamCondition.UNSUPPORTED_VERSION, detail="version 1.0 is needed")
         sender = header.attrs.get("from", "")
         if len(sender) <= 3071 and self.state is State.WAIT_OPEN:
@@ -238,6 +243,8 @@ class ServerStream:
 
     def received(self, view: View) -> list[Output]:
         """One top-level element before the resource is bound; raise PeerViolation."""
+        if view.ns == names.STREAM and view.name == "error":
+            return self.peer_closed()
         if view.ns == names.SASL:
             self.see(Seen.SASL)
             return self._sasl(view)
@@ -285,10 +292,10 @@ class ServerStream:
             return self._step(sasl.Failure(sasl.FailureCondition.ABORTED))
         raise PeerViolation(StreamCondition.POLICY_VIOLATION, detail=f"SASL {view.name[:20]} out of turn")
 
-    def found(self, keys: Keys) -> list[Output]:
-        """The answer to `FindKeys`."""
+    def found(self, keys: Keys, *, may_act: bool = True) -> list[Output]:
+        """The answer to `FindKeys`; see `Exchange.found`."""
         assert self._exchange is not None
-        return self._step(self._exchange.found(keys))
+        return self._step(self._exchange.found(keys, may_act=may_act))
 
     def checked(self, is_right: bool) -> list[Output]:
         """The answer to `CheckPassword`."""
@@ -328,6 +335,24 @@ class ServerStream:
                 f"<iq xmlns='{names.CLIENT}' type='result' id='{escape_attr(request.stanza_id)}'>"
                 f"<bind xmlns='{names.BIND}'><jid>{escape(full_jid)}</jid></bind></iq>".encode()
             )
+        ]
+
+    def not_bound(self, request: Bind, error: StanzaError) -> list[Output]:
+        """The resource cannot be had (RFC 6120 §7.6.2, §7.7.2); the peer may try again. Raise PeerViolation."""
+        self._bind_attempts += 1
+        refusal = (
+            f"<iq xmlns='{names.CLIENT}' type='error' id='{escape_attr(request.stanza_id)}'>"
+            f"<error type='{error.type}'><{error.condition} xmlns='{names.STANZAS}'/></error></iq>"
+        )
+        if self._bind_attempts < MAX_BIND_ATTEMPTS:
+            return [Send(refusal.encode())]
+        violation = PeerViolation(StreamCondition.POLICY_VIOLATION, "too many attempts to bind a resource")
+        self.see(Seen.CLOSE)
+        return [
+            Send(refusal.encode()),
+            Send(self._framing.error(violation)),
+            Send(self._framing.close),
+            Closed(),
         ]
 
 

@@ -43,6 +43,9 @@ class MemoryWire:
             self.send(data)
         self.abort()
 
+    def peer_closed(self) -> None:
+        self.abort()
+
     def abort(self) -> None:
         if self.is_open:
             self.is_open = False

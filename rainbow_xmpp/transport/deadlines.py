@@ -27,6 +27,16 @@ class Deadlines:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @property
+    def waiting(self) -> list[Link]:
+        """Connections that have not logged in."""
+        return list(self._waiting)
+
+    @property
+    def leaving(self) -> list[Link]:
+        """Connections whose stream has ended, and that are to be gone soon."""
+        return list(self._leaving)
+
     def add(self, link: Link) -> None:
         self._waiting[link] = self.tick + self._timeout
 

@@ -12,7 +12,7 @@ from rainbow_xmpp.stanza import iq_request
 from rainbow_xmpp.stream import Open, TcpFraming
 from rainbow_xmpp.transport.link import LINK_SLOTS, Link, LinkShared
 from rainbow_xmpp.transport.reading import Reading
-from rainbow_xmpp.xml import Framer, TokenKind, names, parse_stream_open
+from rainbow_xmpp.xml import Framer, TokenKind, names, parse_stream_open, scan
 
 _WRITE_HIGH_BYTES = 262_144
 _PING = f"<ping xmlns='{names.PING}'/>".encode()
@@ -53,6 +53,9 @@ class TcpLink(Link, Reading):
     def data_received(self, data: bytes) -> None:
         if self.is_closing:
             return
+        session = self._session
+        if session is not None:
+            session.last_heard = self._shared.deadlines.tick  # white space counts too (RFC 6120 §4.6.1)
         self._framer.push(data)
         self._pull()
 
@@ -88,14 +91,13 @@ class TcpLink(Link, Reading):
                 if token.kind is TokenKind.ELEMENT:
                     session = self._session
                     if session is not None:
-                        session.last_heard = self._shared.deadlines.tick
                         session.receive(token.data)
                     elif login is not None:
-                        login.received(token.data)
+                        login.received(scan(token.data, self.stanza_ns, self.prefixes))
                 elif token.kind is TokenKind.OPEN:
                     self._open(token.data)
                 else:
-                    self._peer_closed()
+                    self.peer_closed()
         except PeerViolation as violation:
             self.fail(violation)
         except Exception as error:  # around one connection

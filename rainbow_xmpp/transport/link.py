@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -154,7 +155,17 @@ class Link:
         if data:
             self.send(data)
         self.is_closing = True
+        self._session_over()
         self.hang_up()
+
+    def _session_over(self) -> None:
+        """The session ends with its stream: nothing is sent there while the connection is being closed.
+
+        Done a moment later, for it may be the session itself that is being ended, or one of many.
+        """
+        session, self._session = self._session, None
+        if session is not None:
+            asyncio.get_running_loop().call_soon(self._shared.ended, session)
 
     def timed_out(self) -> None:
         """Too long without a login."""
@@ -172,7 +183,7 @@ class Link:
             raise PeerViolation(StreamCondition.POLICY_VIOLATION, detail="a stream header on a bound stream")
         self._login.opened(header)
 
-    def _peer_closed(self) -> None:
+    def peer_closed(self) -> None:
         """The peer ended its stream; answer likewise and hang up (RFC 6120 §4.4)."""
         if self._login is not None:
             self._login.peer_closed()
@@ -193,11 +204,9 @@ class Link:
         """The connection is gone."""
         self.is_closing = True
         self._shared.deadlines.discard(self)
-        self._login = None
-        session, self._session = self._session, None
-        self._shared.left(self.source, was_half_open=session is None)
-        if session is not None:
-            self._shared.ended(session)
+        login, self._login = self._login, None
+        self._shared.left(self.source, was_half_open=login is not None)
+        self._session_over()
 
     def _check_output(self, waiting_bytes: int) -> None:
         """A peer that does not read is cut off at its output budget."""

@@ -18,6 +18,7 @@ from picows import (
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
+from rainbow_xmpp.session.login import Login
 from rainbow_xmpp.stream import Open, WebSocketFraming
 from rainbow_xmpp.transport.link import LINK_SLOTS, Link, LinkShared
 from rainbow_xmpp.xml import names, scan
@@ -61,7 +62,7 @@ class WebSocketLink(Link, WSListener):
     can_bind_channel = False
 
     def __init__(self, shared: LinkShared, source: str) -> None:
-        self._ws: WSTransport = None  # type: ignore[assignment]  # set before anything is sent
+        self._ws: Any = None  # picows' transport, once the upgrade is done
         self._early: deque[bytes] | None = None
         self._parts: bytearray | None = None
         self._limit = shared.stanza_bytes_before_login
@@ -109,7 +110,8 @@ class WebSocketLink(Link, WSListener):
             raise PeerViolation(StreamCondition.POLICY_VIOLATION, detail="a binary frame")  # RFC 7395 §3.2
         elif kind is WSMsgType.CLOSE:
             self.is_closing = True
-            transport.send_close(WSCloseCode.OK)
+            self._session_over()
+            self.hang_up()
             transport.disconnect()
         elif self._session is not None:  # ping (answered by picows) or pong
             self._session.last_heard = self._shared.deadlines.tick
@@ -140,19 +142,23 @@ class WebSocketLink(Link, WSListener):
             if len(self._early) >= _EARLY_FRAMES:
                 raise PeerViolation(StreamCondition.POLICY_VIOLATION, detail="too much before the login")
             self._early.append(data)
-        elif data.startswith(_OPENINGS):
-            view = scan(data)
-            if view.ns != names.FRAMING or view.name not in ("open", "close"):
-                raise PeerViolation(StreamCondition.INVALID_NAMESPACE, detail="unknown top-level element")
-            if view.name == "open":
-                self._peer_opened(Open(view.name, view.ns, view.attrs))
-            else:
-                self._peer_closed()
+        elif login is not None or data.startswith(_OPENINGS):
+            self._negotiate(data, login)
         elif self._session is not None:
             self._session.last_heard = self._shared.deadlines.tick
             self._session.receive(data)
+
+    def _negotiate(self, data: bytes, login: Login | None) -> None:
+        """`<open/>` and `<close/>` at any time, and all else before a resource is bound (RFC 7395 §3.3)."""
+        view = scan(data)
+        if view.ns == names.FRAMING and view.name == "open":
+            self._peer_opened(Open(view.name, view.ns, view.attrs))
+        elif view.ns == names.FRAMING and view.name == "close":
+            self.peer_closed()
         elif login is not None:
-            login.received(data)
+            login.received(view)
+        else:
+            raise PeerViolation(StreamCondition.UNSUPPORTED_STANZA_TYPE, detail="unknown top-level element")
 
     def proceed(self) -> None:
         early = self._early
@@ -173,12 +179,19 @@ class WebSocketLink(Link, WSListener):
         if self._is_choked:
             self._check_output(self._ws.underlying_transport.get_write_buffer_size())
 
+    def fail(self, violation: PeerViolation) -> None:
+        if self._ws is None:  # picows refused the upgrade, and closes the connection itself
+            self.is_closing = True
+            return
+        super().fail(violation)
+
     def hang_up(self) -> None:
         self._ws.send_close(WSCloseCode.OK)
         self.abort_later()
 
     def abort(self) -> None:
-        self._ws.underlying_transport.abort()
+        if self._ws is not None:
+            self._ws.underlying_transport.abort()
 
     def pause(self) -> None:
         self._ws.underlying_transport.pause_reading()

@@ -89,6 +89,7 @@ class Framer:
             refuse(StreamCondition.RESTRICTED_XML, "comment, processing instruction, DOCTYPE or entity")
         if self._mode == MALFORMED:
             refuse(StreamCondition.NOT_WELL_FORMED, "a < inside a tag")
+        self._check_begun()
         self._check_size(self.pending)
         return None
 
@@ -152,6 +153,13 @@ class Framer:
             kind = self._state = TokenKind.CLOSE
         self._check_size(len(data))
         return Token(kind, data)
+
+    def _check_begun(self) -> None:
+        """Refuse a second stream header, whose end would be waited for until the end of the stream."""
+        if self._state is TokenKind.ELEMENT:
+            begun = bytes(self._buffer[self._start : self._start + len(self._name) + 2])
+            if tags.name_of(begun) == self._name:
+                refuse(StreamCondition.POLICY_VIOLATION, "a stream header inside the stream")
 
     def _check_size(self, size: int) -> None:
         if size > self.max_bytes:

@@ -354,6 +354,7 @@ class WssWire(Wire):
 
     frames: ws.FrameReader = field(default_factory=ws.FrameReader)
     answers_pings: bool = True
+    answers_closing: bool = True
     close_code: int | None = None
     """The code of the server's close frame; 1005 when it carried none (RFC 6455 §7.1.5)."""
 
@@ -391,7 +392,8 @@ class WssWire(Wire):
                 self.writer.write(ws.frame(ws.PONG, payload))
             elif opcode == ws.CLOSE and self.close_code is None:
                 self.close_code = int.from_bytes(payload[:2], "big") if payload else 1005
-                self.writer.write(ws.frame(ws.CLOSE, payload[:2]))
+                if self.answers_closing:
+                    self.writer.write(ws.frame(ws.CLOSE, payload[:2]))
 
     def _take_element(self, payload: bytes) -> None:
         self.received += payload

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+from multidict import CIMultiDict
 from picows import (
     WSAutoPingStrategy,
     WSCloseCode,
@@ -26,6 +27,7 @@ from rainbow_xmpp.xml import names, scan
 PATH = "/xmpp-websocket"
 SUBPROTOCOL = "xmpp"
 
+_NO_HEADERS: CIMultiDict[str] = CIMultiDict()
 _READ_BUFFER_BYTES = 2048
 _MOST_HEADER_BYTES = 14
 _EARLY_FRAMES = 8
@@ -72,6 +74,8 @@ class WebSocketLink(Link, WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._ws = transport
+        # picows keeps the handshake for as long as the connection lives; a browser's is larger than a session.
+        transport.request.headers = transport.response.headers = _NO_HEADERS
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if self.is_closing:

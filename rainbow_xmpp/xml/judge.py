@@ -112,6 +112,13 @@ class Judge:
             self._parser.Parse(before + data + b"</w>" if before else data, True)
         except expat.ExpatError as error:
             refuse_as_expat_did(error, data)
+        finally:
+            # The parser's handlers know us and we know the parser: without this, what expat holds (10 KiB) would
+            # stay until the garbage collector comes by, which is seldom.
+            self._parser.StartElementHandler = None
+            self._parser.EndElementHandler = None
+            self._parser.StartNamespaceDeclHandler = None
+            del self._parser
         if self._end_of_top != len(data):
             refuse(StreamCondition.NOT_WELL_FORMED, "not exactly one element")
 

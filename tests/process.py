@@ -33,6 +33,8 @@ _SIGNS_OF_A_FAULT = re.compile(
     r"Traceback \(most recent call last\)|was never (retrieved|awaited)|Unclosed |stack traceback:"
 )
 _numbers = itertools.count(1)
+_databases_made: dict[str, bytes] = {}
+"""SQLite files as the command line made them, by storage URL (each relative to its server's folder)."""
 
 
 class ServerFault(AssertionError):
@@ -175,6 +177,7 @@ class RainbowServer(ChatServer):
         storage_url: str = "sqlite+aiosqlite:///data/rainbow.db",
     ) -> None:
         super().__init__(folder)
+        self._storage_url = storage_url
         files = make_certificates(folder)
         self.endpoint = Endpoint(free_port(), files.ca, starttls_port=free_port())
         self.redirect_port = free_port()
@@ -201,11 +204,26 @@ class RainbowServer(ChatServer):
 
     def start(self) -> None:
         if self._process is None and not (self.folder / ".set-up").exists():
-            self.cli("db", "upgrade")
-            for company in COMPANIES:
-                self.cli("company", "add", company)
+            self._set_up()
             (self.folder / ".set-up").touch()
         self._launch([*self._command(), "run"], self._environ(), r"\bready\b")
+
+    def _set_up(self) -> None:
+        """A database with the companies; the command line makes the first, which further servers copy."""
+        made = _databases_made.get(self._storage_url)
+        if made is not None:
+            self.database_file.write_bytes(made)
+            return
+        self.cli("db", "upgrade")
+        for company in COMPANIES:
+            self.cli("company", "add", company)
+        if self.database_file.exists():
+            _databases_made[self._storage_url] = self.database_file.read_bytes()
+
+    @property
+    def database_file(self) -> Path:
+        """The SQLite database of a server that was not told to use another."""
+        return self.folder / "data" / "rainbow.db"
 
     def cli(self, *arguments: str, stdin: str = "") -> str:
         """Runs `rainbow-xmpp --config FILE ARGUMENTS` and returns its stdout; raises `ServerFault`."""

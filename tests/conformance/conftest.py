@@ -6,20 +6,26 @@ from typing import Any
 
 import pytest
 
+from rainbow_xmpp.store import Store
 from tests.conformance.wire import Over, Wire, connect
-from tests.process import ChatServer, Person
+from tests.process import ChatServer, Person, RainbowServer
+from tests.strict_server import source, strict, strict_process
+
+__all__ = ["source", "strict", "strict_process"]
 
 
 class Door:
     """The way into a running server over one transport; whoever comes in is cut off at the end of the test."""
 
-    def __init__(self, server: ChatServer, over: Over, stack: AsyncExitStack) -> None:
+    def __init__(self, server: ChatServer, over: Over, stack: AsyncExitStack, *, source: str = "") -> None:
         self.server = server
         self.over = over
+        self.source = source
         self._stack = stack
 
     async def connect(self, over: Over | None = None, **options: Any) -> Wire:
         """A connection on which nothing has been said."""
+        options = {"source": self.source, **options}
         wire = await connect(self.server.endpoint, over or self.over, **options)
         return await self._stack.enter_async_context(wire)
 
@@ -80,3 +86,21 @@ async def wss(server: ChatServer) -> AsyncIterator[Door]:
     """The door of WebSockets, for rules that only they have."""
     async with AsyncExitStack() as stack:
         yield Door(server, "wss", stack)
+
+
+@pytest.fixture
+async def server_store(server: ChatServer) -> AsyncIterator[Store]:
+    """The running server's database, opened as another node would open it."""
+    assert isinstance(server, RainbowServer)
+    store = await Store.open(f"sqlite+aiosqlite:///{server.database_file}")
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@pytest.fixture
+async def strict_door(strict: RainbowServer, over: Over, source: str) -> AsyncIterator[Door]:
+    """The strict server's door, over each transport in turn, from an address of the test's own."""
+    async with AsyncExitStack() as stack:
+        yield Door(strict, over, stack, source=source)

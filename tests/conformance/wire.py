@@ -412,22 +412,26 @@ async def connect(
     *,
     alpn: Sequence[str] | None = None,
     headers: Mapping[str, str] | None = None,
+    source: str = "",
     timeout: float = DEFAULT_TIMEOUT_S,
 ) -> Wire:
     """Connects, over TLS that the development CA vouches for, ready for `open()` or `login()`.
 
     The usual `alpn` can be replaced. `headers` join the WebSocket's request: a name that
-    is usual there is replaced, an empty value leaves it out. Raises `UpgradeRefused`, `OSError`.
+    is usual there is replaced, an empty value leaves it out. `source` is the address to come from, any of
+    127.0.0.0/8, for a test of what one address may do. Raises `UpgradeRefused`, `OSError`.
     """
+    local = (source, 0) if source else None
     async with asyncio.timeout(timeout):
         if over == "starttls":
-            return await _connect_starttls(endpoint)
+            return await _connect_starttls(endpoint, local)
         usual = ("http/1.1",) if over == "wss" else ("xmpp-client",)
         reader, writer = await asyncio.open_connection(
             endpoint.host,
             endpoint.port,
             ssl=endpoint.tls_context(usual if alpn is None else alpn),
             server_hostname=endpoint.domain,
+            local_addr=local,
         )
         if over == "tls":
             return TcpWire(endpoint, reader, writer)
@@ -436,8 +440,8 @@ async def connect(
         return WssWire(endpoint, reader, writer)
 
 
-async def _connect_starttls(endpoint: Endpoint) -> Wire:
-    reader, writer = await asyncio.open_connection(endpoint.host, endpoint.starttls_port)
+async def _connect_starttls(endpoint: Endpoint, local: tuple[str, int] | None) -> Wire:
+    reader, writer = await asyncio.open_connection(endpoint.host, endpoint.starttls_port, local_addr=local)
     wire = TcpWire(endpoint, reader, writer)
     await wire.open()
     await wire.send(f"<starttls xmlns='{NAMESPACES['tls']}'/>")

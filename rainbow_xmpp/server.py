@@ -30,6 +30,7 @@ from rainbow_xmpp.transport.gatekeeper import Gatekeeper
 from rainbow_xmpp.transport.housekeeping import Housekeeping
 from rainbow_xmpp.transport.link import LinkShared
 from rainbow_xmpp.transport.listeners import Listeners
+from rainbow_xmpp.transport.outbox import Outbox
 from rainbow_xmpp.transport.port import PortShared
 from rainbow_xmpp.transport.tls import load_or_explain, quick_tls_available, server_context
 from rainbow_xmpp.xml import SCANNER
@@ -171,6 +172,7 @@ class Server:
         )
         return LinkShared(
             entrance=entrance,
+            outbox=Outbox(),
             counters=self.node.counters,
             gatekeeper=Gatekeeper(limits.connections_per_address, limits.half_open_per_address),
             deadlines=self._deadlines,

@@ -11,6 +11,7 @@ from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.stanza import iq_request
 from rainbow_xmpp.stream import Open, TcpFraming
 from rainbow_xmpp.transport.link import LINK_SLOTS, Link, LinkShared
+from rainbow_xmpp.transport.outbox import MOST_PARTS
 from rainbow_xmpp.transport.reading import Reading
 from rainbow_xmpp.xml import Framer, TokenKind, names, parse_stream_open, scan
 
@@ -123,9 +124,15 @@ class TcpLink(Link, Reading):
     def send(self, data: bytes) -> None:
         if self.is_closing:
             return
+        out = self._out
+        if out is None or len(out) >= MOST_PARTS:
+            self._collect(data)
+        else:
+            out.append(data)
+
+    def write(self, data: bytes) -> int:
         self._transport.write(data)
-        if self._is_choked:
-            self._check_output(self._transport.get_write_buffer_size())
+        return self._transport.get_write_buffer_size() if self._is_choked else 0
 
     def hang_up(self) -> None:
         if self._transport is not None:
@@ -159,6 +166,7 @@ class TcpLink(Link, Reading):
         upgrade, self._upgrade = self._upgrade, None
         if self._login is not None:
             self._login.secured(self._shared.bindings())
+        self.flush()
         upgrade(self)
 
 

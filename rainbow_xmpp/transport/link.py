@@ -21,10 +21,11 @@ from rainbow_xmpp.stream import Framing, Open
 if TYPE_CHECKING:
     from rainbow_xmpp.transport.deadlines import Deadlines
     from rainbow_xmpp.transport.gatekeeper import Gatekeeper
+    from rainbow_xmpp.transport.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
-LINK_SLOTS = ("_is_choked", "_login", "_session", "_shared", "is_closing", "prefixes", "source")
+LINK_SLOTS = ("_is_choked", "_login", "_out", "_session", "_shared", "is_closing", "prefixes", "source")
 """The fields of a link; each transport's class declares them, since one of them derives from a C type."""
 
 _NO_PREFIXES: dict[str, str] = {}
@@ -35,6 +36,7 @@ class LinkShared:
     """What all links of a server share."""
 
     entrance: Entrance
+    outbox: Outbox
     counters: Counters
     gatekeeper: Gatekeeper
     deadlines: Deadlines
@@ -69,6 +71,7 @@ class Link:
     else:  # declared by the subclasses, see LINK_SLOTS
         _is_choked: bool
         _login: Login | None
+        _out: list[bytes] | None
         _session: Session | None
         _shared: LinkShared
         is_closing: bool
@@ -80,6 +83,7 @@ class Link:
     def _begin(self, shared: LinkShared, source: str, *, is_secure: bool = True) -> None:
         self._shared = shared
         self._session = None
+        self._out = None
         self._is_choked = False
         self.is_closing = False
         self.prefixes = _NO_PREFIXES
@@ -94,7 +98,12 @@ class Link:
     """Browsers cannot see the TLS channel, so a WebSocket offers no -PLUS mechanisms."""
 
     def send(self, data: bytes) -> None:
-        raise AssertionError("each transport sends in its own way")
+        """Send one stanza, at the end of this turn of the loop."""
+        raise AssertionError("each transport frames in its own way")
+
+    def write(self, data: bytes) -> int:
+        """Hand these bytes to the socket; returns how many wait there, as far as it is asked to say."""
+        raise AssertionError("each transport writes in its own way")
 
     def hang_up(self) -> None:
         """Close the connection once what was sent is written."""
@@ -156,7 +165,26 @@ class Link:
             self.send(data)
         self.is_closing = True
         self._session_over()
+        self.flush()
         self.hang_up()
+
+    def _collect(self, *parts: bytes) -> None:
+        """Remember what to write; the first in a turn, or too much for one."""
+        out = self._out
+        if out is None:
+            self._out = [*parts]
+            self._shared.outbox.add(self)
+        else:
+            out += parts
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was collected."""
+        out, self._out = self._out, None
+        if out:
+            waiting_bytes = self.write(out[0] if len(out) == 1 else b"".join(out))
+            if self._is_choked:
+                self._check_output(waiting_bytes)
 
     def _session_over(self) -> None:
         """The session ends with its stream: nothing is sent there while the connection is being closed.
@@ -203,6 +231,7 @@ class Link:
     def _lost(self) -> None:
         """The connection is gone."""
         self.is_closing = True
+        self._out = None
         self._shared.deadlines.discard(self)
         login, self._login = self._login, None
         self._shared.left(self.source, was_half_open=login is not None)

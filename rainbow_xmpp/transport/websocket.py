@@ -22,6 +22,7 @@ from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.session.login import Login
 from rainbow_xmpp.stream import Open, WebSocketFraming
 from rainbow_xmpp.transport.link import LINK_SLOTS, Link, LinkShared
+from rainbow_xmpp.transport.outbox import MOST_PARTS
 from rainbow_xmpp.xml import names, scan
 
 PATH = "/xmpp-websocket"
@@ -32,6 +33,7 @@ _READ_BUFFER_BYTES = 2048
 _MOST_HEADER_BYTES = 14
 _EARLY_FRAMES = 8
 """So many frames may wait while a login step asks the database."""
+_SHORT_HEADERS = [bytes((0x81, size)) for size in range(126)]
 _OPENINGS = (b"<open", b"<close")
 _TEXT, _CONTINUATION, _BINARY = WSMsgType.TEXT, WSMsgType.CONTINUATION, WSMsgType.BINARY
 
@@ -179,9 +181,25 @@ class WebSocketLink(Link, WSListener):
     def send(self, data: bytes) -> None:
         if self.is_closing:
             return
-        self._ws.send(_TEXT, data)
-        if self._is_choked:
-            self._check_output(self._ws.underlying_transport.get_write_buffer_size())
+        size = len(data)
+        if size < 126:  # RFC 6455 §5.2: final, text, not masked
+            header = _SHORT_HEADERS[size]
+        elif size < 65_536:
+            header = b"\x81\x7e" + size.to_bytes(2, "big")
+        else:
+            header = b"\x81\x7f" + size.to_bytes(8, "big")
+        out = self._out
+        if out is None or len(out) >= MOST_PARTS:
+            self._collect(header, data)
+        else:
+            out.append(header)
+            out.append(data)
+
+    def write(self, data: bytes) -> int:
+        # Past picows, which would write each frame by itself and keep a buffer as large as the largest one.
+        transport = self._ws.underlying_transport
+        transport.write(data)
+        return transport.get_write_buffer_size() if self._is_choked else 0
 
     def fail(self, violation: PeerViolation) -> None:
         if self._ws is None:  # picows refused the upgrade, and closes the connection itself

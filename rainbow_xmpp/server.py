@@ -225,5 +225,5 @@ class Server:
     async def _until_gone(self, timeout_s: float) -> None:
         """Wait until every session has ended and every connection is closed, at most this long."""
         end = time.monotonic() + timeout_s
-        while (len(self.node.sessions) or self._deadlines.leaving) and time.monotonic() < end:
+        while (len(self.node.sessions) or self._deadlines.leaving) and time.monotonic() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.02)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rainbow_xmpp.plugin import JID, Passage, Plugin, Stage, View, hook
-from rainbow_xmpp.xml import Child, names, scan
+from rainbow_xmpp.xml import Child, hint_of, names, scan
 
 OWNED: dict[tuple[str, str], str] = {
     ("stanza-id", names.STANZA_ID): "by",  # XEP-0359 §6
@@ -15,6 +15,7 @@ OWNED: dict[tuple[str, str], str] = {
 """Elements that clients trust as the server's, and the attribute that says whose they are ("": always ours)."""
 
 _NAMES = frozenset(name for name, _ in OWNED)
+_HINTS = hint_of(*_NAMES)
 _BEHIND_OWN = len("<message xmlns")
 
 
@@ -27,6 +28,8 @@ class ForgeryGuard(Plugin, name="forgery_guard"):
     @hook(Stage.REWRITE)
     def strip(self, p: Passage) -> Passage:
         """Take out every forged element, however often and however spelled it is there."""
+        if not p.view.hints & _HINTS:
+            return p
         # What is owned has a namespace of its own, and "xmlns" cannot be spelled in any other way.
         if p.data.rfind(b"xmlns", _BEHIND_OWN) < 0:
             return p

@@ -80,8 +80,8 @@ class Session:
     """
 
     __slots__ = (
-        "_handle",
         "_allowance",
+        "_handle",
         "_lane",
         "_pace",
         "_refilled_at",
@@ -169,7 +169,7 @@ class Session:
 
     async def _handle_rested(self, data: bytes) -> None:
         """Handle a stanza that came too soon, when it is time."""
-        while self._must_rest():
+        while self._must_rest():  # noqa: ASYNC110  # time is what it waits for
             await asyncio.sleep(max(1 / self._pace.per_second, REST_S))
         pending = self._handle(self, data)
         if pending is not None:

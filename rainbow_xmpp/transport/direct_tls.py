@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
+from rainbow_xmpp.session.session import Session
 from rainbow_xmpp.stanza import iq_request
 from rainbow_xmpp.stream import Open, TcpFraming
-from rainbow_xmpp.transport.link import LINK_SLOTS, Link, LinkShared
+from rainbow_xmpp.transport.link import LINK_SLOTS, NO_PREFIXES, Link, LinkShared, raise_again
 from rainbow_xmpp.transport.outbox import MOST_PARTS
 from rainbow_xmpp.transport.reading import Reading
 from rainbow_xmpp.xml import Framer, TokenKind, names, parse_stream_open, scan
@@ -57,8 +58,18 @@ class TcpLink(Link, Reading):
         session = self._session
         if session is not None:
             session.last_heard = self._shared.deadlines.tick  # white space counts too (RFC 6120 §4.6.1)
+            elements = self._framer.whole(data)
+            if elements is not None:
+                self._guarded(self._receive_all, session, elements)
+                return
         self._framer.push(data)
         self._pull()
+
+    def _receive_all(self, session: Session, elements: list[bytes]) -> None:
+        for element in elements:
+            session.receive(element)
+            if self.is_closing:
+                return
 
     def eof_received(self) -> None:
         self.is_closing = True
@@ -102,11 +113,12 @@ class TcpLink(Link, Reading):
         except PeerViolation as violation:
             self.fail(violation)
         except Exception as error:  # around one connection
-            self._guarded(_raise, error)
+            self._guarded(raise_again, error)
 
     def _open(self, data: bytes) -> None:
         header = parse_stream_open(data)
-        self.prefixes = {p: ns for p, ns in header.prefixes.items() if ns != names.STREAM}
+        prefixes = {p: ns for p, ns in header.prefixes.items() if ns != names.STREAM}
+        self.prefixes = prefixes or NO_PREFIXES
         self.stanza_ns = header.default_ns
         self._peer_opened(Open(header.name, header.ns, header.attrs, header.default_ns))
 
@@ -168,7 +180,3 @@ class TcpLink(Link, Reading):
             self._login.secured(self._shared.bindings())
         self.flush()
         upgrade(self)
-
-
-def _raise(error: Exception) -> None:
-    raise error

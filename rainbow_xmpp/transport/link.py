@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 LINK_SLOTS = ("_is_choked", "_login", "_out", "_session", "_shared", "is_closing", "prefixes", "source")
 """The fields of a link; each transport's class declares them, since one of them derives from a C type."""
 
-_NO_PREFIXES: dict[str, str] = {}
+NO_PREFIXES: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Link:
         self._out = None
         self._is_choked = False
         self.is_closing = False
-        self.prefixes = _NO_PREFIXES
+        self.prefixes = NO_PREFIXES
         self.source = source
         bindings: Mapping[str, bytes] = shared.bindings() if self.can_bind_channel and is_secure else {}
         self._login = Login(shared.entrance, self, self.framing, source, bindings, is_secure=is_secure)
@@ -244,3 +244,8 @@ class Link:
             self._shared.counters.stream_errors += 1
             self.is_closing = True
             self.abort()
+
+
+def raise_again(error: Exception) -> None:
+    """For `_guarded`, where the error has been caught already."""
+    raise error

@@ -21,7 +21,7 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.session.login import Login
 from rainbow_xmpp.stream import Open, WebSocketFraming
-from rainbow_xmpp.transport.link import LINK_SLOTS, Link, LinkShared
+from rainbow_xmpp.transport.link import LINK_SLOTS, Link, LinkShared, raise_again
 from rainbow_xmpp.transport.outbox import MOST_PARTS
 from rainbow_xmpp.xml import names, scan
 
@@ -33,9 +33,21 @@ _READ_BUFFER_BYTES = 2048
 _MOST_HEADER_BYTES = 14
 _EARLY_FRAMES = 8
 """So many frames may wait while a login step asks the database."""
-_SHORT_HEADERS = [bytes((0x81, size)) for size in range(126)]
 _OPENINGS = (b"<open", b"<close")
 _TEXT, _CONTINUATION, _BINARY = WSMsgType.TEXT, WSMsgType.CONTINUATION, WSMsgType.BINARY
+
+
+def _frame_header(size: int) -> bytes:
+    """Of a text frame that is final and not masked (RFC 6455 §5.2)."""
+    if size < 126:
+        return bytes((0x81, size))
+    if size < 65_536:
+        return b"\x81\x7e" + size.to_bytes(2, "big")
+    return b"\x81\x7f" + size.to_bytes(8, "big")
+
+
+_HEADERS = [_frame_header(size) for size in range(2048)]
+"""Of the frames that chat consists of, made once."""
 
 
 class _Quiet:
@@ -90,7 +102,10 @@ class WebSocketLink(Link, WSListener):
                 data = frame.get_payload_as_bytes()
                 if data[:5] not in (b"<open", b"<clos"):
                     session.last_heard = self._shared.deadlines.tick
-                    self._guarded(session.receive, data)
+                    try:
+                        session.receive(data)
+                    except Exception as error:  # around one connection
+                        self._guarded(raise_again, error)
                     return
         self._guarded(self._other_frame, transport, frame)
 
@@ -182,12 +197,7 @@ class WebSocketLink(Link, WSListener):
         if self.is_closing:
             return
         size = len(data)
-        if size < 126:  # RFC 6455 §5.2: final, text, not masked
-            header = _SHORT_HEADERS[size]
-        elif size < 65_536:
-            header = b"\x81\x7e" + size.to_bytes(2, "big")
-        else:
-            header = b"\x81\x7f" + size.to_bytes(8, "big")
+        header = _HEADERS[size] if size < len(_HEADERS) else _frame_header(size)
         out = self._out
         if out is None or len(out) >= MOST_PARTS:
             self._collect(header, data)

@@ -18,6 +18,7 @@ from rainbow_xmpp.xml.model import (
     Token,
     TokenKind,
     XmlLimits,
+    hint_of,
 )
 from rainbow_xmpp.xml.stream_open import parse_stream_open
 from rainbow_xmpp.xml.tree import serialise
@@ -45,6 +46,7 @@ __all__ = [
     "XmlLimits",
     "escape",
     "escape_attr",
+    "hint_of",
     "names",
     "parse",
     "parse_stream_open",

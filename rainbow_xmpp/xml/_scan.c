@@ -20,6 +20,7 @@ typedef struct {
     pos_t name_end;
     span_t from, to;
     int has_xmlns;
+    uint64_t hints;
 } view_t;
 
 static struct PyModuleDef module_def;
@@ -172,11 +173,20 @@ static PyObject *view_children(PyObject *self, void *Py_UNUSED(closure))
     return Py_XNewRef(view->children);
 }
 
+/* As `rainbow_xmpp.xml.model.hint_of`. */
+static int hint_child(void *context, const uint8_t *s, span_t name, span_t xmlns, span_t whole)
+{
+    (void)xmlns, (void)whole;
+    *(uint64_t *)context |= UINT64_C(1) << ((s[name.start] + 5 * (uint64_t)(name.end - name.start)) & 63);
+    return 1;
+}
+
 static PyMemberDef view_members[] = {
     {"data", T_OBJECT_EX, offsetof(view_t, data), READONLY, NULL},
     {"name", T_OBJECT_EX, offsetof(view_t, name), READONLY, NULL},
     {"ns", T_OBJECT_EX, offsetof(view_t, ns), READONLY, NULL},
     {"attrs", T_OBJECT_EX, offsetof(view_t, attrs), READONLY, NULL},
+    {"hints", T_ULONGLONG, offsetof(view_t, hints), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -210,15 +220,16 @@ static view_t *new_view(state_t *state)
     return (view_t *)type->tp_alloc(type, 0);
 }
 
-/* view(data, name, ns, attrs, children, name_end, from_start, from_end, to_start, to_end, has_xmlns) */
+/* view(data, name, ns, attrs, children, name_end, from_start, from_end, to_start, to_end, has_xmlns, hints) */
 static PyObject *scan_view(PyObject *module, PyObject *args)
 {
     PyObject *data, *name, *ns, *attrs, *children;
     pos_t name_end;
     span_t from, to;
     int has_xmlns;
-    if (!PyArg_ParseTuple(args, "SUUO!O!nnnnnp", &data, &name, &ns, &PyDict_Type, &attrs, &PyTuple_Type, &children,
-                          &name_end, &from.start, &from.end, &to.start, &to.end, &has_xmlns))
+    unsigned long long hints;
+    if (!PyArg_ParseTuple(args, "SUUO!O!nnnnnpK", &data, &name, &ns, &PyDict_Type, &attrs, &PyTuple_Type, &children,
+                          &name_end, &from.start, &from.end, &to.start, &to.end, &has_xmlns, &hints))
         return NULL;
     pos_t n = PyBytes_GET_SIZE(data);
     int from_ok = !from.end ? !from.start : from.start >= name_end && from.start < from.end && from.end <= n;
@@ -240,6 +251,7 @@ static PyObject *scan_view(PyObject *module, PyObject *args)
     view->from = from;
     view->to = to;
     view->has_xmlns = has_xmlns;
+    view->hints = hints;
     return (PyObject *)view;
 }
 
@@ -293,7 +305,7 @@ static int sort_arguments(PyObject *const *args, Py_ssize_t count, PyObject *kwn
     return 0;
 }
 
-static PyObject *plain_view(state_t *state, PyObject *data, PyObject *inherited_ns, const tag_t *top)
+static PyObject *plain_view(state_t *state, PyObject *data, PyObject *inherited_ns, const tag_t *top, uint64_t hints)
 {
     const uint8_t *s = BYTES(data);
     view_t *view = new_view(state);
@@ -304,6 +316,7 @@ static PyObject *plain_view(state_t *state, PyObject *data, PyObject *inherited_
     view->has_xmlns = top->xmlns.end > 0;
     view->ns = view->has_xmlns ? text_of(s, top->xmlns) : Py_NewRef(inherited_ns);
     view->name_end = top->name.end;
+    view->hints = hints;
     for (int k = 0; k < top->count; k++) {
         const attribute_t *a = &top->attributes[k];
         if (IS_TEXT(s, a->name, "from"))
@@ -341,8 +354,9 @@ static PyObject *scan_scan(PyObject *module, PyObject *const *args, Py_ssize_t c
     if (values[3] != state->default_limits && read_limits(values[3], &limits) < 0)
         return NULL;
     tag_t top;
-    if (scan_element(BYTES(values[0]), PyBytes_GET_SIZE(values[0]), &limits, &top, NULL, NULL))
-        return plain_view(state, values[0], values[1], &top);
+    uint64_t hints = 0;
+    if (scan_element(BYTES(values[0]), PyBytes_GET_SIZE(values[0]), &limits, &top, hint_child, &hints))
+        return plain_view(state, values[0], values[1], &top, hints);
     return PyObject_Vectorcall(state->judge, values, 4, NULL);
 }
 
@@ -485,6 +499,37 @@ static PyObject *scan_advance(PyObject *Py_UNUSED(module), PyObject *const *args
     return Py_BuildValue("nin", b.pos, b.mode, b.depth);
 }
 
+/* whole(data, max_bytes): the elements in `data`, or None when there is anything else or one is not finished. */
+static PyObject *scan_whole(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 2 || !PyBytes_Check(args[0]) || !PyLong_Check(args[1])) {
+        PyErr_SetString(PyExc_TypeError, "whole(data, max_bytes)");
+        return NULL;
+    }
+    const uint8_t *s = BYTES(args[0]);
+    pos_t n = PyBytes_GET_SIZE(args[0]), max_bytes = PyLong_AsSsize_t(args[1]), start = 0;
+    if (max_bytes == -1 && PyErr_Occurred())
+        return NULL;
+    PyObject *pieces = PyList_New(0);
+    while (pieces && start < n) {
+        boundary_t b = {start, 0, M_TEXT};
+        int plain = n - start >= 2 && s[start] == '<' && !memchr("/!?", s[start + 1], 3);
+        if (plain)
+            boundary_advance(s, n, &b);
+        if (!plain || b.mode != M_DONE || b.pos - start > max_bytes) {
+            Py_DECREF(pieces);
+            Py_RETURN_NONE;
+        }
+        PyObject *piece = start || b.pos < n ? PyBytes_FromStringAndSize((const char *)s + start, b.pos - start)
+                                             : Py_NewRef(args[0]);
+        if (!piece || PyList_Append(pieces, piece) < 0)
+            Py_CLEAR(pieces);
+        Py_XDECREF(piece);
+        start = b.pos;
+    }
+    return pieces;
+}
+
 /* ---- the module ---- */
 
 /* setup(view_type, child_type, judge, escape_attr, default_limits) */
@@ -562,6 +607,7 @@ static void module_free(void *module)
 static PyMethodDef methods[] = {
     {"scan", (PyCFunction)(void (*)(void))scan_scan, FAST, NULL},
     {"stamp", (PyCFunction)(void (*)(void))scan_stamp, FAST, NULL},
+    {"whole", (PyCFunction)(void (*)(void))scan_whole, METH_FASTCALL, NULL},
     {"advance", (PyCFunction)(void (*)(void))scan_advance, METH_FASTCALL, NULL},
     {"view", scan_view, METH_VARARGS, NULL},
     {"setup", scan_setup, METH_VARARGS, NULL},

@@ -13,6 +13,7 @@ class Core:
     ns: str
     attrs: dict[str, str]
     children: tuple[Child, ...]
+    hints: int
 
 _View = TypeVar("_View", bound=Core)
 
@@ -46,12 +47,16 @@ def view(
     to_start: int,
     to_end: int,
     has_xmlns: bool,
+    hints: int,
     /,
 ) -> Core:
     """The view of what the judge has accepted; ValueError when the spans cannot be."""
 
 def stamp(view: Core, *, from_: str, to: str | None = None) -> bytes:
     """As `rainbow_xmpp.xml.pure.stamp`."""
+
+def whole(data: bytes, max_bytes: int, /) -> list[bytes] | None:
+    """As `rainbow_xmpp.xml.framer.Framer.whole`, for a framer that holds nothing."""
 
 def advance(buffer: bytes | bytearray, pos: int, mode: int, depth: int, /) -> tuple[int, int, int]:
     """As `rainbow_xmpp.xml.boundary.advance`."""

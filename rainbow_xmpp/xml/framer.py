@@ -11,6 +11,8 @@ from rainbow_xmpp.xml.model import Token, TokenKind
 
 Advance = Callable[[bytes | bytearray, int, int, int], tuple[int, int, int]]
 
+Whole = Callable[[bytes, int], list[bytes] | None]
+
 _BLANK = re.compile(rb"[ \t\r\n]*")
 _DECLARATION = re.compile(
     rb"""<\?xml[ \t\r\n]+version[ \t\r\n]*=[ \t\r\n]*(?:"1\.\d"|'1\.\d')"""
@@ -38,12 +40,16 @@ class Framer:
         "_pos",
         "_start",
         "_state",
+        "_whole",
         "max_bytes",
     )
 
-    def __init__(self, max_bytes: int = 10_240, find: Advance = advance) -> None:
+    def __init__(
+        self, max_bytes: int = 10_240, find: Advance = advance, whole: Whole = lambda data, max_bytes: None
+    ) -> None:
         self.max_bytes = max_bytes
         self._find = find
+        self._whole = whole
         # Bytes while a push has met an empty buffer, so that whole elements are never copied.
         self._buffer: bytes | bytearray = b""
         self._start = 0  # where the next token begins, all before it has been given out
@@ -58,6 +64,15 @@ class Framer:
     def pending(self) -> int:
         """How many bytes are held."""
         return len(self._buffer) - self._start
+
+    def whole(self, data: bytes) -> list[bytes] | None:
+        """The elements in `data`, in place of `push` and `pull`, when they are all there is and nothing is held.
+
+        None where `push` has to decide. Each element must still be judged.
+        """
+        if self._state is not TokenKind.ELEMENT or self._start != len(self._buffer):
+            return None
+        return self._whole(data, self.max_bytes)
 
     def push(self, data: bytes) -> None:
         """Take bytes from the peer."""

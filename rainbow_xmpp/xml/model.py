@@ -42,6 +42,17 @@ class Child(NamedTuple):
     end: int
 
 
+def hint_of(*names: str) -> int:
+    """A number with a bit for each of these names of children; several names may share a bit.
+
+    `view.hints & hint_of("delay")` is 0 only where no direct child is called so: the cheapest question there is.
+    """
+    hints = 0
+    for name in names:
+        hints |= 1 << ((ord(name[0]) + 5 * len(name)) & 63)
+    return hints
+
+
 class Marks(NamedTuple):
     """Where the start tag of a view can be stamped: byte offsets, 0 for a span that is absent.
 

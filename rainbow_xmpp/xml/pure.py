@@ -51,6 +51,11 @@ class View(ViewQuestions):
         return self._children
 
     @property
+    def hints(self) -> int:  # type: ignore[override]
+        """All bits: here it is cheaper to look for the children when somebody wants to know (`hint_of`)."""
+        return -1
+
+    @property
     def marks(self) -> Marks:
         """Where the start tag can be stamped, found when first asked for."""
         if self._marks is None:

@@ -30,6 +30,7 @@ class ViewQuestions:
     ns: str
     attrs: dict[str, str]
     children: tuple[Child, ...]
+    hints: int
     _scan: ClassVar[Callable[..., object]]
 
     def child(self, name: str, ns: str | None = None) -> Child | None:

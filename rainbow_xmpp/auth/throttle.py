@@ -8,6 +8,7 @@ import ipaddress
 import math
 from collections import OrderedDict
 from collections.abc import Hashable
+from functools import lru_cache
 
 MAX_DELAY_S = 300.0
 _FIRST_DELAY_S = 1.0
@@ -83,6 +84,7 @@ class _Counters:
         return max(0.0, failures - max(0.0, now - at) * self._free / 60)
 
 
+@lru_cache(maxsize=4096)
 def source_of(address: str) -> str:
     """What counts as one source: an IPv4 address, or an IPv6 network of /64, which one person has whole."""
     try:

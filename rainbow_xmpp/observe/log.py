@@ -32,6 +32,8 @@ def set_up_log(level: str = "info", format: str = "human", stream: TextIO | None
     formatters: dict[str, type[logging.Formatter]] = {"human": HumanFormatter, "json": JsonFormatter}
     if format not in formatters:
         raise ValueError(f'"{format}" is no format of the log; use human or json')
+    # Nobody reads these; asking for them is half of what a record costs.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(formatters[format]())
     handler.addFilter(_worth_a_line)

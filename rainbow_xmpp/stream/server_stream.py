@@ -285,9 +285,9 @@ class ServerStream:
         if view.name == "auth" and self._exchange is None:
             exchange = sasl.Exchange(self.offer, view.attrs.get("mechanism", ""), self._settings.new_nonce())
             self._exchange = exchange
-            return self._step(exchange.start(view.element().text))
+            return self._step(exchange.start(view.text))
         if view.name == "response" and self._exchange is not None:
-            return self._step(self._exchange.respond(view.element().text or ""))
+            return self._step(self._exchange.respond(view.text))
         if view.name == "abort":
             return self._step(sasl.Failure(sasl.FailureCondition.ABORTED))
         raise PeerViolation(StreamCondition.POLICY_VIOLATION, detail=f"SASL {view.name[:20]} out of turn")

@@ -55,6 +55,12 @@ class ViewQuestions:
             return text
         return "".join(self.child_element(found).itertext())
 
+    @property
+    def text(self) -> str:
+        """All text inside the element, without a tree where it is plain."""
+        plain = tags.text_between(self.data, 0, len(self.data))
+        return plain if plain is not None else "".join(self.element().itertext())
+
     def element(self) -> Element:
         """The whole as a tree, made anew at each call."""
         return tree_of(self.data, self.ns)

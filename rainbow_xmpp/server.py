@@ -150,7 +150,12 @@ class Server:
                 "each stanza costs more CPU time"
             )
         self._housekeeping = Housekeeping(
-            self.node.sessions, self._deadlines, self.node.watch.poll, self._check_store, config.limits
+            self.node.sessions,
+            self._deadlines,
+            self.node.watch.poll,
+            lambda: self.node.watch.tidy(time.time()),
+            self._check_store,
+            config.limits,
         )
         self._housekeeping.start()
         await self._listeners.open(config, port, context, Exposition(self.node.counters), quick=quick)

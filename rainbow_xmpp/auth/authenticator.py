@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rainbow_xmpp.auth.credentials import (
+    InvalidPassword,
     ScramKeys,
     Verifier,
     check_imported,
@@ -16,7 +17,7 @@ from rainbow_xmpp.auth.credentials import (
     fake_keys,
 )
 from rainbow_xmpp.auth.pool import HashPool, PoolFull
-from rainbow_xmpp.auth.seal import Sealer
+from rainbow_xmpp.auth.seal import Sealer, SealError
 from rainbow_xmpp.auth.throttle import Throttle
 from rainbow_xmpp.auth.verified import VerifiedPasswords
 from rainbow_xmpp.sasl import FailureCondition
@@ -126,7 +127,10 @@ class Authenticator:
         if record is None or record.sealed is None or record.key_id is None:
             # Also for a hash brought from elsewhere: it is replaced at the first login with PLAIN.
             return Found(None, self._made_up(names[0], hash_name))
-        verifier = self._sealer.open(record.key_id, record.sealed, record.account.id)
+        try:
+            verifier = self._sealer.open(record.key_id, record.sealed, record.account.id)
+        except SealError as error:
+            return _unreadable(error)
         return Found(record.account, verifier.keys(hash_name))
 
     async def check_password(self, names: tuple[str, ...], password: str, source: str) -> Account | Refused:
@@ -138,6 +142,8 @@ class Authenticator:
             is_right = await self._is_right(record, names[0], password)
         except PoolFull:
             return LATER
+        except SealError as error:
+            return _unreadable(error)
         return record.account if record is not None and is_right else WRONG
 
     def failed(self, name: str, source: str) -> None:
@@ -183,7 +189,10 @@ class Authenticator:
         assert record.imported_hash is not None
         if not await self._pool.run(check_imported, record.imported_hash, password):
             return False
-        verifier = await self._pool.run(derive, password, self._iterations)
+        try:
+            verifier = await self._pool.run(derive, password, self._iterations)
+        except InvalidPassword:
+            return True  # right, but of characters that SCRAM cannot carry: it stays as it was brought
         key_id, sealed = self._sealer.seal(verifier, record.account.id)
         await self._credentials.replace_imported(record.account, sealed, key_id)
         log.info("the imported password hash of %s was replaced by SCRAM keys", record.account.id)
@@ -191,3 +200,9 @@ class Authenticator:
 
     def _made_up(self, name: str, hash_name: str) -> ScramKeys:
         return fake_keys(name, self._secret, self._iterations, hash_name)
+
+
+def _unreadable(error: SealError) -> Refused:
+    """Nobody's fault but ours: the client may come back, the administrator reads which key is missing."""
+    log.error("%s", error)
+    return LATER

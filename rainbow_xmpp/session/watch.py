@@ -16,6 +16,9 @@ from rainbow_xmpp.store.values import Account, Change, ChangeKind
 
 log = logging.getLogger(__name__)
 
+KEEP_CHANGES_S = 7 * 86_400
+"""A server that could not reach the database for longer than this must be restarted."""
+
 _ENDS_SESSIONS = {
     ChangeKind.ACCOUNT_REMOVED: PeerViolation(StreamCondition.NOT_AUTHORIZED, "this account was removed"),
     ChangeKind.ACCOUNT_DISABLED: PeerViolation(StreamCondition.NOT_AUTHORIZED, "this account was disabled"),
@@ -26,6 +29,7 @@ _ENDS_SESSIONS = {
 class ChangeLog(Protocol):
     async def latest_id(self) -> int: ...
     async def after(self, id: int, *, most: int = 1000) -> list[Change]: ...
+    async def forget_before(self, at: int) -> int: ...
 
 
 class AccountsById(Protocol):
@@ -65,6 +69,10 @@ class ChangeWatch:
             for change in changes:
                 await self._apply(change)
                 self._seen = change.id
+
+    async def tidy(self, now: float) -> None:
+        """Drop what every server has read long ago; `now` is Unix time in seconds."""
+        await self._changes.forget_before(int(now) - KEEP_CHANGES_S)
 
     async def _apply(self, change: Change) -> None:
         if change.account_id is None:

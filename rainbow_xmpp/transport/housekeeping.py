@@ -14,6 +14,7 @@ from rainbow_xmpp.transport.deadlines import Deadlines
 log = logging.getLogger(__name__)
 
 _SWEEP_EVERY_S = 15
+_TIDY_EVERY_S = 3600
 _ASK_TIMEOUT_S = 5.0
 
 
@@ -25,12 +26,14 @@ class Housekeeping:
         sessions: SessionTable,
         deadlines: Deadlines,
         poll_changes: Callable[[], Awaitable[None]],
+        tidy: Callable[[], Awaitable[None]],
         check_store: Callable[[], Awaitable[None]],
         limits: Limits,
     ) -> None:
         self._sessions = sessions
         self._deadlines = deadlines
         self._poll_changes = poll_changes
+        self._tidy = tidy
         self._check_store = check_store
         self._idle_s = limits.idle_ping_s
         self._answer_s = limits.ping_timeout_s
@@ -73,6 +76,8 @@ class Housekeeping:
                 async with asyncio.timeout(_ASK_TIMEOUT_S):
                     await self._check_store()
                     await self._poll_changes()
+                    if self._deadlines.tick % _TIDY_EVERY_S == 0:
+                        await self._tidy()
             except Exception as error:  # the database is away; we go on serving and try again
                 if self.store_is_well:
                     log.error("the database does not answer: %s", error)

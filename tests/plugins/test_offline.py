@@ -221,3 +221,15 @@ async def test_a_storm_of_logins_asks_the_database_a_few_times(monkeypatch):
         await server.settle()
         assert sum(questions) == 20
         assert len(questions) <= 5
+
+
+async def test_what_nobody_came_for_is_dropped_after_the_configured_days():
+    async with TestServer({Offline: Offline.Options(keep_days=2)}) as server:
+        ann, bob = await server.login("ann@acme"), await server.person("bob@acme")
+        say(ann, bob.bare, "first")
+        await server.settle()
+        server.clock.advance(3 * 86_400)
+        say(ann, bob.bare, "second")
+        await server.settle()
+        assert await server.plugin(Offline).expire() == 1
+        assert await bodies(await server.login("bob@acme")) == ["second"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rainbow_xmpp.errors import Condition, StanzaError
 from rainbow_xmpp.plugin.events import BecameAvailable, Event, SessionEnded
@@ -13,8 +14,15 @@ from rainbow_xmpp.session import Home, Session, SessionTable
 from rainbow_xmpp.stanza import presence, with_to
 from rainbow_xmpp.xml import View, names, scan, stamp
 
+if TYPE_CHECKING:
+    from rainbow_xmpp.store.values import Account
+
 DIRECTED_LIMIT = 1000
 """So many people may have directed presence of one session at a time; somebody has to tell them all of its end."""
+
+
+_BYTE = re.compile(r"\s*[+-]?0*[0-9]{1,3}\s*").fullmatch
+"""xs:byte, which a priority is, but for its bounds."""
 
 
 class Subscriptions(Protocol):
@@ -22,6 +30,9 @@ class Subscriptions(Protocol):
 
     async def load(self, home: Home) -> None:
         """Fill a home's `subscribers`, `contacts` and `requests` from the roster."""
+
+    async def may_see(self, owner: Account, viewer: str) -> bool:
+        """The bare JID `viewer` is subscribed to the owner's presence, by the owner's roster."""
 
     def outbound(self, session: Session, view: View, to: str) -> Awaitable[None] | None:
         """A subscription stanza from one of our sessions."""
@@ -133,14 +144,26 @@ class PresenceService:
         """Presence that the recipient's server handles itself: subscriptions and probes (RFC 6121 §8.5.2.1.2)."""
         return self._probed(p) if p.type == "probe" else self._subscriptions.inbound(p)
 
-    def _probed(self, p: Passage) -> Outcome:
+    def _probed(self, p: Passage) -> Awaitable[Outcome] | Outcome:
         """§4.3.2. Whoever may not see, hears the same as for somebody who does not exist."""
         asker = p.sender_jid.partition("/")[0]
         home = p.home
-        is_own = home is not None and home.bare == asker
-        if home is None or p.session is None or not (is_own or asker in home.subscribers):
+        if home is None or not home.is_loaded:
+            return self._probed_offline(p, asker)
+        return self._answer_probe(p, asker == home.bare or asker in home.subscribers)
+
+    async def _probed_offline(self, p: Passage, asker: str) -> Outcome:
+        assert p.recipient is not None, "the gate lets nothing through to nobody"
+        return self._answer_probe(p, await self._subscriptions.may_see(p.recipient, asker))
+
+    def _answer_probe(self, p: Passage, may_see: bool) -> Outcome:
+        if not may_see or p.session is None:
             raise ABSENT
-        self._show(home, p.session)
+        if p.home is not None and p.home.available():
+            self._show(p.home, p.session)
+        else:
+            bare = p.to.partition("/")[0]
+            p.session.wire.send(presence(from_=bare, to=p.sender_jid, type_="unavailable"))
         return Outcome.ANSWERED
 
     def show_to(self, home: Home, bare: str) -> None:
@@ -214,10 +237,9 @@ def _priority(view: View) -> int:
     text = view.text_of("priority")
     if not text:
         return 0
-    try:
-        priority = int(text.strip())
-    except ValueError:
-        raise StanzaError(Condition.BAD_REQUEST) from None
+    if not _BYTE(text):
+        raise StanzaError(Condition.BAD_REQUEST)
+    priority = int(text)
     if not -128 <= priority <= 127:
         raise StanzaError(Condition.BAD_REQUEST)
     return priority

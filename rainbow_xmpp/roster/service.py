@@ -74,8 +74,21 @@ class RosterService:
 
     async def load(self, home: Home) -> None:
         """Fill in whom this account's presence concerns."""
-        account = home.account
-        self._learn(home, await self._rosters.load(account.company.id, account.id))
+        while not home.is_loaded:
+            await self._read(home)
+
+    async def _read(self, home: Home) -> Roster:
+        """The roster; the home learns from it unless it was changed while it was read."""
+        before = home.roster_changes
+        roster = await self._rosters.load(home.account.company.id, home.account.id)
+        if not home.is_loaded and home.roster_changes == before:
+            self._learn(home, roster)
+        return roster
+
+    async def may_see(self, owner: Account, viewer: str) -> bool:
+        """The bare JID `viewer` is subscribed to the owner's presence."""
+        roster = await self._rosters.load(owner.company.id, owner.id)
+        return any(item.contact == viewer and item.subscription in _SEES_US for item in roster.items)
 
     def _learn(self, home: Home, roster: Roster) -> None:
         home.subscribers = frozenset(i.contact for i in roster.items if i.subscription in _SEES_US)
@@ -102,9 +115,7 @@ class RosterService:
                     for change in changes
                 )
                 return Answered(None, pushes)
-        roster = await self._rosters.load(account.company.id, account.id)
-        if not session.home.is_loaded:
-            self._learn(session.home, roster)
+        roster = await self._read(session.home)
         query = Element(QUERY)
         if known is not None:
             query.set("ver", str(roster.version))
@@ -153,6 +164,7 @@ class RosterService:
     def _changed(self, home: Home, contact: str, change: RosterChange) -> None:
         """Tell the account's devices and its `Home` what a write did (§2.1.6)."""
         now = change.new
+        home.roster_changes += 1
         if home.is_loaded:
             state = now.subscription if now is not None else Subscription.NONE
             home.subscribers = _with(home.subscribers, contact, state in _SEES_US)
@@ -216,12 +228,12 @@ class RosterService:
         saw_us = change.old is not None and change.old.subscription in _SEES_US
         sees_us = change.new is not None and change.new.subscription in _SEES_US
         if home is not None:
-            if saw_us and not sees_us:
-                self._presence().hide_from(home, contact)
-            self._changed(home, contact, change)
-            if decision.deliver:
+            if decision.deliver:  # before the roster push (§3.1.6, §3.2.3, §3.3.3)
                 for session in home.available() if p.type == "subscribe" else home.interested():
                     session.wire.send(p.data)
+            self._changed(home, contact, change)
+            if saw_us and not sees_us:
+                self._presence().hide_from(home, contact)
         if decision.auto_reply:
             await self._say(account, bare, contact, decision.auto_reply)
             if home is not None and sees_us:

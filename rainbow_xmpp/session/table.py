@@ -20,7 +20,16 @@ class Home:
     from the roster when the first resource becomes available; until then `is_loaded` is false.
     """
 
-    __slots__ = ("account", "bare", "contacts", "is_loaded", "requests", "sessions", "subscribers")
+    __slots__ = (
+        "account",
+        "bare",
+        "contacts",
+        "is_loaded",
+        "requests",
+        "roster_changes",
+        "sessions",
+        "subscribers",
+    )
 
     def __init__(self, account: Account, bare: str) -> None:
         self.account = account
@@ -30,6 +39,8 @@ class Home:
         self.contacts: frozenset[str] = NOBODY
         self.requests: tuple[bytes, ...] = ()
         """Subscription requests that wait for an answer (RFC 6121 §3.1.3)."""
+        self.roster_changes = 0
+        """How often the roster was changed since this home is there."""
         self.is_loaded = False
 
     def available(self) -> list[Session]:

@@ -99,6 +99,8 @@ class TcpLink(Link, Reading):
                     return
                 token = framer.pull()
                 if token is None:
+                    if framer.pending:
+                        framer.check_held()
                     return
                 if token.kind is TokenKind.ELEMENT:
                     session = self._session

@@ -13,7 +13,8 @@ from rainbow_xmpp.transport.deadlines import Deadlines
 
 log = logging.getLogger(__name__)
 
-_SWEEP_EVERY_S = 15
+_SWEEPS_PER_IDLE = 12
+_MOST_BETWEEN_SWEEPS_S = 15
 _TIDY_EVERY_S = 3600
 _ASK_TIMEOUT_S = 5.0
 
@@ -37,6 +38,7 @@ class Housekeeping:
         self._check_store = check_store
         self._idle_s = limits.idle_ping_s
         self._answer_s = limits.ping_timeout_s
+        self._sweep_every_s = max(1, min(limits.idle_ping_s // _SWEEPS_PER_IDLE, _MOST_BETWEEN_SWEEPS_S))
         self._tasks: list[asyncio.Task[None]] = []
         self.store_is_well = True
 
@@ -53,7 +55,7 @@ class Housekeeping:
             await asyncio.sleep(1)
             try:
                 self._deadlines.sweep()
-                if self._deadlines.tick % _SWEEP_EVERY_S == 0:
+                if self._deadlines.tick % self._sweep_every_s == 0:
                     self.sweep_silent()
             except Exception:
                 log.exception("housekeeping failed")
@@ -63,7 +65,7 @@ class Housekeeping:
         now = self._deadlines.tick
         for session in self._sessions:
             silent_s = now - session.last_heard
-            if silent_s >= self._idle_s + self._answer_s + _SWEEP_EVERY_S:
+            if silent_s >= self._idle_s + self._answer_s + self._sweep_every_s:
                 session.wire.fail(PeerViolation(StreamCondition.CONNECTION_TIMEOUT))
             elif silent_s >= self._idle_s:
                 session.wire.ping()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from rainbow_xmpp.errors import StreamCondition
 from rainbow_xmpp.xml import tags
 from rainbow_xmpp.xml.boundary import DONE, MALFORMED, RESTRICTED, TEXT, advance
+from rainbow_xmpp.xml.begun import Begun
 from rainbow_xmpp.xml.judge import refuse
 from rainbow_xmpp.xml.model import Token, TokenKind
 
@@ -31,6 +32,7 @@ class Framer:
     """
 
     __slots__ = (
+        "_begun",
         "_buffer",
         "_declared",
         "_depth",
@@ -52,6 +54,7 @@ class Framer:
         self._whole = whole
         # Bytes while a push has met an empty buffer, so that whole elements are never copied.
         self._buffer: bytes | bytearray = b""
+        self._begun: Begun | None = None
         self._start = 0  # where the next token begins, all before it has been given out
         self._pos = 0  # how far the search for its end has come
         self._mode = TEXT
@@ -104,9 +107,23 @@ class Framer:
             refuse(StreamCondition.RESTRICTED_XML, "comment, processing instruction, DOCTYPE or entity")
         if self._mode == MALFORMED:
             refuse(StreamCondition.NOT_WELL_FORMED, "a < inside a tag")
-        self._check_begun()
         self._check_size(self.pending)
         return None
+
+    def check_held(self) -> None:
+        """Refuse what is held of an element when nothing that follows can make it good; raises PeerViolation.
+
+        Otherwise its end would be waited for in vain, with all that comes after it. To be called when there
+        is no token; linear in what was pushed.
+        """
+        if self._state is not TokenKind.ELEMENT or self._start == self._pos:
+            return
+        if self._begun is None:
+            head = bytes(self._buffer[self._start : self._start + len(self._name) + 2])
+            if tags.name_of(head) == self._name:
+                refuse(StreamCondition.POLICY_VIOLATION, "a stream header inside the stream")
+            self._begun = Begun()
+        self._begun.feed(self._buffer, self._start)
 
     def _begin(self) -> bool:
         """Skip to the `<` of the next token, not looked at so far; False when more is needed."""
@@ -155,6 +172,7 @@ class Framer:
     def _finished(self) -> Token:
         data = bytes(self._buffer[self._start : self._pos])
         self._start = self._pos
+        self._begun = None
         kind = self._state
         if kind is TokenKind.OPEN:
             self._name = tags.name_of(data)
@@ -168,13 +186,6 @@ class Framer:
             kind = self._state = TokenKind.CLOSE
         self._check_size(len(data))
         return Token(kind, data)
-
-    def _check_begun(self) -> None:
-        """Refuse a second stream header, whose end would be waited for until the end of the stream."""
-        if self._state is TokenKind.ELEMENT:
-            begun = bytes(self._buffer[self._start : self._start + len(self._name) + 2])
-            if tags.name_of(begun) == self._name:
-                refuse(StreamCondition.POLICY_VIOLATION, "a stream header inside the stream")
 
     def _check_size(self, size: int) -> None:
         if size > self.max_bytes:

@@ -275,3 +275,38 @@ def test_a_malformed_start_tag_of_a_stream_is_refused(data: bytes, condition: St
     with pytest.raises(PeerViolation) as caught:
         parse_stream_open(data)
     assert caught.value.condition == condition
+
+
+@pytest.mark.parametrize(
+    ("begun", "condition"),
+    [
+        (b"<a><b></c>", StreamCondition.NOT_WELL_FORMED),
+        (b"<a b='1' b='2'>", StreamCondition.NOT_WELL_FORMED),
+        (b"<a>&nbsp;", StreamCondition.RESTRICTED_XML),
+        (b"<a>&#0;", StreamCondition.NOT_WELL_FORMED),
+        (b"<a>\x00", StreamCondition.NOT_WELL_FORMED),
+        (b"<a>\xff<b>", StreamCondition.UNSUPPORTED_ENCODING),
+        ("<a><b>ä</c>ä".encode()[:-1], StreamCondition.NOT_WELL_FORMED),
+        (b"<stream:stream>", StreamCondition.POLICY_VIOLATION),
+        (b"<stream:stream to='x' ", StreamCondition.POLICY_VIOLATION),
+    ],
+)
+def test_a_beginning_that_can_never_be_right_is_refused(
+    xml: ModuleType, begun: bytes, condition: StreamCondition
+) -> None:
+    framer = opened(xml)
+    assert pulled(framer, [b"<x/>", begun]) == [Token(TokenKind.ELEMENT, b"<x/>")]
+    with pytest.raises(PeerViolation) as caught:
+        framer.check_held()  # type: ignore[attr-defined]
+    assert caught.value.condition == condition
+
+
+@pytest.mark.parametrize("element", ELEMENTS)
+def test_a_beginning_that_may_still_be_right_is_not(xml: ModuleType, element: bytes) -> None:
+    framer = opened(xml)
+    for _ in range(2):
+        for at in range(len(element)):
+            assert framer.pull() is None  # type: ignore[attr-defined]
+            framer.check_held()  # type: ignore[attr-defined]
+            framer.push(element[at : at + 1])  # type: ignore[attr-defined]
+        assert framer.pull() == Token(TokenKind.ELEMENT, element)  # type: ignore[attr-defined]

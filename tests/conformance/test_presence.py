@@ -1,0 +1,344 @@
+"""Presence: who sees whom come, change and go (RFC 6121 §4)."""
+
+import asyncio
+import socket
+
+import pytest
+
+from tests.conformance import websocket_frames as ws
+from tests.conformance.conftest import Door
+from tests.conformance.rosters import bare, befriend, presence_from, say, subscribe
+from tests.conformance.wire import TcpWire, Wire, WssWire, child
+from tests.strict_server import STRICT
+
+
+async def friends(door: Door) -> tuple[Wire, Wire]:
+    """Two people who see each other."""
+    ann, bob = await door.log_in(), await door.log_in()
+    await befriend(ann, bob)
+    return ann, bob
+
+
+# Coming (§4.2, §4.3)
+
+
+async def test_who_comes_sees_contacts_and_is_seen_by_them(door: Door) -> None:
+    viewer = door.server.new_person()
+    ann = await door.log_in(viewer)
+    person = door.server.new_person()
+    desk, phone = await door.log_in(person), await door.log_in(person)
+    await befriend(ann, desk)
+    await ann.close()
+    await presence_from(desk, ann.jid, "unavailable")
+    ann = await door.log_in(viewer, presence="<presence><status>back</status></presence>")
+    for wire in (desk, phone):
+        seen = await presence_from(ann, wire.jid)
+        assert seen.get("to") in (viewer.jid, ann.jid)
+        came = await presence_from(wire, ann.jid)
+        assert came.get("to") == person.jid
+        assert came.findtext("{jabber:client}status") == "back"
+
+
+async def test_ones_own_devices_see_each_other(door: Door) -> None:
+    person = door.server.new_person()
+    desk = await door.log_in(person, presence="<presence><show>dnd</show><priority>7</priority></presence>")
+    phone = await door.log_in(person)
+    assert (await presence_from(desk, phone.jid)).get("to") == person.jid
+    seen = await presence_from(phone, desk.jid)
+    assert seen.findtext("{jabber:client}show") == "dnd"
+    assert seen.findtext("{jabber:client}priority") == "7"
+
+
+async def test_presence_passes_as_it_was_sent(door: Door) -> None:
+    ann, bob = await friends(door)
+    content = (
+        "<show>xa</show><status xml:lang='de'>weg &amp; fort</status><priority>-3</priority>"
+        "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:x' ver='abc='/>"
+    )
+    await ann.send(f"<presence id='p1' xml:lang='en'>{content}</presence>")
+    seen = await bob.expect("presence[@id='p1']")
+    assert seen.get("from") == ann.jid
+    assert content.encode() in bytes(bob.received)
+
+
+async def test_a_subscription_shows_one_direction_only(door: Door) -> None:
+    ann, bob = await door.log_in(), await door.log_in()
+    await subscribe(ann, bob)
+    await bob.send("<presence id='b'/>")
+    assert await ann.expect("presence[@id='b']") is not None
+    await ann.send("<presence id='a'/>")
+    await ann.settle()
+    await bob.expect_none("presence[@id='a']")
+
+
+async def test_a_resource_that_sent_no_presence_sees_none(door: Door) -> None:
+    person = door.server.new_person()
+    ann, bob = await door.log_in(person), await door.log_in()
+    await befriend(ann, bob)
+    silent = await door.log_in(person, presence="")
+    await bob.send("<presence><show>away</show></presence>")
+    await presence_from(ann, bob.jid)
+    await silent.expect_none("presence")
+
+
+async def test_colleagues_who_did_not_subscribe_see_nothing(door: Door) -> None:
+    ann, bob = await door.log_in(), await door.log_in()
+    await ann.send("<presence><show>chat</show></presence>")
+    await ann.settle()
+    await bob.expect_none("presence")
+
+
+@pytest.mark.parametrize("priority", ["-128", "127", " 5 ", "+1", "0"])
+async def test_a_priority_is_a_small_number(door: Door, priority: str) -> None:
+    wire = await door.log_in(presence="")
+    await wire.send(f"<presence><priority>{priority}</priority></presence>")
+    assert await presence_from(wire, wire.jid) is not None
+
+
+@pytest.mark.parametrize("priority", ["128", "-129", "high", "1.5", "0x1", "1_0", "٣", "9" * 5000])
+async def test_another_priority_is_a_bad_request(door: Door, priority: str) -> None:
+    wire = await door.log_in(presence="")
+    await wire.send(f"<presence id='p'><priority>{priority}</priority></presence>")
+    error = await wire.expect("presence[@id='p'][@type='error']")
+    assert child(error, "error/stanzas:bad-request") is not None
+    await wire.send("<message id='m'><body>to myself</body></message>")
+    await wire.expect_none("message")  # it has not become available
+
+
+@pytest.mark.parametrize("kind", ["subscribe", "probe", "invisible", "Unavailable"])
+async def test_presence_to_nobody_of_a_type_that_needs_somebody_is_a_bad_request(
+    door: Door, kind: str
+) -> None:
+    wire = await door.log_in()
+    await wire.send(f"<presence id='p' type='{kind}'/>")
+    error = await wire.expect("presence[@id='p'][@type='error']")
+    assert child(error, "error/stanzas:bad-request") is not None
+
+
+# Going (§4.5), however
+
+
+async def test_unavailable_presence_passes_with_its_status(door: Door) -> None:
+    ann, bob = await friends(door)
+    await ann.send("<presence type='unavailable'><status>gone home</status></presence>")
+    gone = await presence_from(bob, ann.jid, "unavailable")
+    assert gone.findtext("{jabber:client}status") == "gone home"
+    await ann.close()
+    await bob.expect_none("presence")  # told once
+
+
+async def test_who_comes_back_on_the_same_stream_sees_contacts_again(door: Door) -> None:
+    ann, bob = await friends(door)
+    await ann.send("<presence type='unavailable'/>")
+    await presence_from(bob, ann.jid, "unavailable")
+    await ann.send("<presence/>")
+    assert await presence_from(bob, ann.jid) is not None
+    assert await presence_from(ann, bob.jid) is not None
+
+
+async def end_stream(wire: Wire) -> None:
+    await wire.close()
+
+
+async def reset(wire: Wire) -> None:
+    wire.abort()
+
+
+async def end_tls(wire: Wire) -> None:
+    """Ends TLS in due form, without a word in XMPP."""
+    wire.writer.close()
+
+
+async def end_tcp(wire: Wire) -> None:
+    """Ends TCP below TLS, as a process that is killed does."""
+    raw: socket.socket = wire.writer.get_extra_info("socket")
+    raw.shutdown(socket.SHUT_WR)
+
+
+async def break_tls(wire: Wire) -> None:
+    """Sends what is no TLS record."""
+    raw: socket.socket = wire.writer.get_extra_info("socket")
+    socket.socket(fileno=socket.dup(raw.fileno())).send(b"this is no TLS record at all" * 3)
+
+
+async def break_stream(wire: Wire) -> None:
+    await wire.send_bytes(b"<message><unclosed></message>")
+
+
+async def stop_reading_then_vanish(wire: Wire) -> None:
+    await wire.send_bytes(b"<presence")
+    wire.abort()
+
+
+@pytest.mark.parametrize(
+    "way", [end_stream, reset, end_tls, end_tcp, break_tls, break_stream, stop_reading_then_vanish]
+)
+async def test_contacts_and_other_devices_see_a_resource_go(door: Door, way: object) -> None:
+    person = door.server.new_person()
+    ann, other, bob = await door.log_in(person), await door.log_in(person), await door.log_in()
+    await befriend(ann, bob)
+    await way(ann)  # type: ignore[operator]
+    gone = await presence_from(bob, ann.jid, "unavailable")
+    assert gone.get("to") == bare(bob)
+    assert await presence_from(other, ann.jid, "unavailable") is not None
+    await bob.send(f"<iq type='get' id='x' to='{ann.jid}'><ping xmlns='urn:xmpp:ping'/></iq>")
+    assert await bob.expect("iq[@id='x'][@type='error']") is not None
+
+
+@pytest.mark.parametrize("opcode", [ws.CLOSE, ws.BINARY])
+async def test_contacts_see_a_websocket_go(wss: Door, opcode: int) -> None:
+    ann, bob = await friends(wss)
+    assert isinstance(ann, WssWire)
+    await ann.send_frame(opcode, b"\x03\xe9")
+    assert await presence_from(bob, ann.jid, "unavailable") is not None
+
+
+async def test_who_went_is_not_there_while_the_connection_is_still_closing(door: Door) -> None:
+    """A message that comes after the stream's end is not lost in the connection: it is kept, or refused."""
+    person = door.server.new_person()
+    ann, bob = await door.log_in(person), await door.log_in()
+    if isinstance(ann, WssWire):
+        ann.answers_closing = False
+    await ann.send_close()  # and reads nothing, so that the connection stays
+    await bob.send(f"<iq type='get' id='before' to='{person.jid}'><ping xmlns='urn:xmpp:ping'/></iq>")
+    async with asyncio.timeout(1):
+        while True:
+            await bob.send(f"<message to='{ann.jid}' id='m' type='normal'><body>too late?</body></message>")
+            await bob.settle()
+            if bob.pop("message[@id='m'][@type='error']") is not None:
+                break
+    assert not ann.ended
+
+
+@STRICT
+async def test_a_client_that_does_not_answer_is_gone_after_a_while(strict_door: Door) -> None:
+    door = strict_door
+    dead, alive, white = await door.log_in(), await door.log_in(), await door.log_in()
+    if isinstance(dead, WssWire):
+        dead.answers_pings = False
+
+    async def live(wire: Wire) -> None:
+        while True:
+            element = await wire.recv(30)
+            if element.get("type") == "get":
+                await wire.send(f"<iq type='result' to='localhost' id='{element.get('id')}'/>")
+
+    async def keep_alive(wire: Wire) -> None:
+        while True:
+            await asyncio.sleep(1)
+            if isinstance(wire, TcpWire):
+                await wire.send_bytes(b" ")
+            elif isinstance(wire, WssWire):
+                await wire.send_frame(ws.PONG)
+
+    helpers = [asyncio.create_task(live(alive)), asyncio.create_task(keep_alive(white))]
+    try:
+        await dead.expect_stream_error("connection-timeout", 15)
+    finally:
+        for helper in helpers:
+            helper.cancel()
+        await asyncio.gather(*helpers, return_exceptions=True)
+    for wire in (alive, white):
+        await wire.settle()
+
+
+# To some only (§4.6)
+
+
+async def test_directed_presence_reaches_somebody_who_did_not_subscribe(door: Door) -> None:
+    ann, bob = await door.log_in(), await door.log_in()
+    await ann.send(f"<presence to='{bare(bob)}'><status>just for you</status></presence>")
+    seen = await presence_from(bob, ann.jid)
+    assert seen.get("to") == bare(bob)
+    assert seen.findtext("{jabber:client}status") == "just for you"
+
+
+@pytest.mark.parametrize("way", [end_stream, reset, break_stream])
+@pytest.mark.parametrize("to", ["bare", "full"])
+async def test_who_got_directed_presence_sees_its_end(door: Door, to: str, way: object) -> None:
+    ann, bob, cem = await door.log_in(), await door.log_in(), await door.log_in()
+    await ann.send(f"<presence to='{bob.jid if to == 'full' else bare(bob)}'/>")
+    await presence_from(bob, ann.jid)
+    await way(ann)  # type: ignore[operator]
+    assert await presence_from(bob, ann.jid, "unavailable") is not None
+    await bob.expect_none("presence")
+    await cem.expect_none("presence")
+
+
+async def test_unavailable_presence_goes_to_who_got_directed_presence_too(door: Door) -> None:
+    ann, bob = await door.log_in(), await door.log_in()
+    await ann.send(f"<presence to='{bare(bob)}'/>")
+    await ann.send("<presence type='unavailable'><status>bye</status></presence>")
+    gone = await presence_from(bob, ann.jid, "unavailable")
+    assert gone.findtext("{jabber:client}status") == "bye"
+    await ann.close()
+    await bob.expect_none("presence[@type='unavailable']")
+
+
+async def test_who_was_told_of_the_end_is_not_told_again(door: Door) -> None:
+    ann, bob = await door.log_in(), await door.log_in()
+    await ann.send(f"<presence to='{bare(bob)}'/>")
+    await ann.send(f"<presence to='{bare(bob)}' type='unavailable'/>")
+    await presence_from(bob, ann.jid, "unavailable")
+    await ann.close()
+    await bob.expect_none("presence[@type='unavailable']")
+
+
+async def test_a_subscriber_who_got_directed_presence_sees_one_end(door: Door) -> None:
+    ann, bob = await friends(door)
+    await ann.send(f"<presence to='{bare(bob)}'><status>hi</status></presence>")
+    await presence_from(bob, ann.jid)
+    await ann.close()
+    await presence_from(bob, ann.jid, "unavailable")
+    await bob.expect_none("presence[@type='unavailable']")
+
+
+async def test_somebody_may_be_available_to_one_person_alone(door: Door) -> None:
+    ann, bob = await door.log_in(presence=""), await door.log_in()
+    await ann.send(f"<presence to='{bare(bob)}'/>")
+    await presence_from(bob, ann.jid)
+    ann.abort()
+    assert await presence_from(bob, ann.jid, "unavailable") is not None
+
+
+# Asking (§4.3.2)
+
+
+async def test_a_subscriber_who_asks_sees_every_device(door: Door) -> None:
+    person = door.server.new_person()
+    ann, desk, phone = await door.log_in(), await door.log_in(person), await door.log_in(person)
+    await subscribe(ann, desk)
+    await say(ann, "probe", person.jid)
+    for wire in (desk, phone):
+        assert await presence_from(ann, wire.jid) is not None
+
+
+@pytest.mark.parametrize("how", ["offline", "without presence"])
+async def test_a_subscriber_who_asks_for_somebody_offline_stays_subscribed(door: Door, how: str) -> None:
+    person = door.server.new_person()
+    ann, bob = await door.log_in(), await door.log_in(person)
+    await subscribe(ann, bob)
+    await bob.close()
+    await presence_from(ann, bob.jid, "unavailable")
+    if how == "without presence":
+        await door.log_in(person, presence="")
+    await say(ann, "probe", person.jid)
+    assert await presence_from(ann, person.jid, "unavailable") is not None
+    await ann.expect_none("presence[@type='unsubscribed']")
+
+
+@pytest.mark.parametrize("how", ["online", "offline", "nobody"])
+async def test_who_is_not_subscribed_hears_the_same_about_everybody(door: Door, how: str) -> None:
+    ann, person = await door.log_in(), door.server.new_person()
+    if how == "online":
+        await door.log_in(person)
+    jid = "nobody@localhost" if how == "nobody" else person.jid
+    await say(ann, "probe", jid)
+    assert (await presence_from(ann, jid, "unsubscribed")).get("to") == ann.jid
+
+
+async def test_nobody_sees_who_asks(door: Door) -> None:
+    ann, bob = await friends(door)
+    await say(ann, "probe", bare(bob))
+    await presence_from(ann, bob.jid)
+    await bob.expect_none("presence")

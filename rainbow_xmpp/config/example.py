@@ -68,7 +68,7 @@ PLUGINS = """\
 [plugins.NAME]: one table for each plugin that needs settings; its README lists the keys.
 Every plugin that comes with the server runs unless it is switched off here:
 
-[plugins.carbons]
+[plugins.usage]
 enabled = false"""
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conformance.conftest import Door
+from tests.doors import Door
 
 AWKWARD = """a' id='b" to="c <d/> & e"""
 AWKWARD_IN_XML = "a' id='b\" to=\"c &lt;d/> &amp; e"

@@ -4,8 +4,8 @@ import secrets
 
 import pytest
 
-from tests.conformance.conftest import Door
 from tests.conformance.wire import Wire, child, matches
+from tests.doors import Door
 from tests.process import COMPANIES
 
 

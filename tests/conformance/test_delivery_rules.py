@@ -16,8 +16,8 @@ import pytest_asyncio
 
 from rainbow_xmpp.plugins.offline import Offline
 from rainbow_xmpp.testing import TestServer
-from tests.conformance.conftest import Door
 from tests.conformance.seats import MemorySeat, Seat, WireSeat
+from tests.doors import Door
 from tests.process import ChatServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.conformance.conftest import Door
 from tests.conformance.wire import Wire, child
+from tests.doors import Door
 
 QUESTION = "<query xmlns='urn:example:question'/>"
 INFO = "<query xmlns='http://jabber.org/protocol/disco#info'/>"

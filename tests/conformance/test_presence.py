@@ -6,9 +6,9 @@ import socket
 import pytest
 
 from tests.conformance import websocket_frames as ws
-from tests.conformance.conftest import Door
 from tests.conformance.rosters import bare, befriend, presence_from, say, subscribe
 from tests.conformance.wire import TcpWire, Wire, WssWire, child
+from tests.doors import Door
 from tests.strict_server import STRICT
 
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from tests.conformance.conftest import Door
 from tests.conformance.rosters import (
     bare,
     befriend,
@@ -15,6 +14,7 @@ from tests.conformance.rosters import (
     state,
 )
 from tests.conformance.wire import NAMESPACES, Wire, child
+from tests.doors import Door
 from tests.strict_server import STRICT
 
 NS = NAMESPACES["roster"]

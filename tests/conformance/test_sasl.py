@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pytest
 
 from rainbow_xmpp.store import Store
-from tests.conformance.conftest import Door
 from tests.conformance.sasl_client import Scram, plain
 from tests.conformance.wire import NAMESPACES, SaslFailure, Wire, child
+from tests.doors import Door
 from tests.process import Person
 
 SASL = NAMESPACES["sasl"]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.conformance.conftest import Door
 from tests.conformance.wire import NAMESPACES, TcpWire, Wire, WssWire, child
+from tests.doors import Door
 
 STREAM_NS = NAMESPACES["stream"]
 FRAMING_NS = NAMESPACES["framing"]

@@ -1,6 +1,5 @@
 """Subscriptions from both ends, online and offline (RFC 6121 §3); the state tables are in tests/unit."""
 
-from tests.conformance.conftest import Door
 from tests.conformance.rosters import (
     bare,
     befriend,
@@ -13,6 +12,7 @@ from tests.conformance.rosters import (
     subscribe,
 )
 from tests.conformance.wire import Wire
+from tests.doors import Door
 
 
 def names(wire: Wire) -> list[str]:

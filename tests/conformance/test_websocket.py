@@ -6,8 +6,8 @@ import zlib
 import pytest
 
 from tests.conformance import websocket_frames as ws
-from tests.conformance.conftest import Door
 from tests.conformance.wire import WssWire, connect
+from tests.doors import Door
 from tests.process import ChatServer
 
 

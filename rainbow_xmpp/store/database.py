@@ -27,6 +27,7 @@ _CONNECTION_LOST = (
     asyncpg.InterfaceError,
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
+    asyncpg.InternalClientError,  # used between the server's last words and the end of the connection
     OSError,
 )
 
@@ -114,10 +115,18 @@ class Database:
         values = [given[name] for name in query.parameters]
         if self.dialect == "sqlite":
             return await greenlet_spawn(self._fetch, "execute_fetchall", query.sql, values)
-        try:
-            return await greenlet_spawn(self._fetch, "fetch", query.sql, *values)
-        except _CONNECTION_LOST:  # the database was restarted, and this connection did not know
-            return await greenlet_spawn(self._fetch, "fetch", query.sql, *values)
+        for _ in range(self._idle_connections()):
+            try:
+                return await greenlet_spawn(self._fetch, "fetch", query.sql, *values)
+            except _CONNECTION_LOST:  # the database was restarted, and this connection did not know
+                continue
+        return await greenlet_spawn(self._fetch, "fetch", query.sql, *values)
+
+    def _idle_connections(self) -> int:
+        """How many connections made earlier wait in the pool; each may have been lost meanwhile."""
+        pool = self._readers.pool
+        assert isinstance(pool, sa.QueuePool)
+        return pool.checkedin()
 
     def _fetch(self, method: str, *arguments: object) -> Sequence[Sequence[Any]]:
         connection = self._readers.sync_engine.raw_connection()

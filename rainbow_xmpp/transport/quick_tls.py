@@ -92,7 +92,16 @@ def harden(context: ssl.SSLContext) -> bool:
     lib, pointer = native
     # TLS 1.2 would otherwise keep up to 20,480 sessions for resumption by session id.
     lib.SSL_CTX_ctrl(pointer, _SSL_CTRL_SET_SESS_CACHE_MODE, _SSL_SESS_CACHE_OFF, None)
-    return bool(lib.SSL_CTX_ctrl(pointer, _SSL_CTRL_SET_GROUPS_LIST, 0, KEY_EXCHANGE_GROUPS) == 1)
+    return agree_keys_on(context, KEY_EXCHANGE_GROUPS)
+
+
+def agree_keys_on(context: ssl.SSLContext, groups: bytes) -> bool:
+    """Offer and accept these groups for the key exchange, by OpenSSL's names; returns whether that worked."""
+    native = _native_context(context)
+    if native is None:
+        return False
+    lib, pointer = native
+    return bool(lib.SSL_CTX_ctrl(pointer, _SSL_CTRL_SET_GROUPS_LIST, 0, groups) == 1)
 
 
 def _prepare(context: ssl.SSLContext) -> bool:

@@ -12,11 +12,15 @@ ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
+# What a caller's make or environment may set, and what would decide in place of the Makefile.
+SETTINGS = ("PYTHON", "VENV", "CONFIG", "TESTS", "MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+ENVIRON = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+
 
 def dry_run(venv: Path, *arguments: str) -> str:
     """What make would do."""
     command = ["make", "-n", "--no-print-directory", f"VENV={venv}", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRON, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -50,7 +54,7 @@ def test_a_first_run_makes_the_environment_first(tmp_path: Path) -> None:
 
 
 def test_help_is_the_default_and_names_the_two_commands(tmp_path: Path) -> None:
-    done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["make"], cwd=ROOT, env=ENVIRON, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
     assert {"run", "test", "check"} <= {line.split()[1] for line in done.stdout.splitlines()}
 

@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import os
 import stat
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import asyncpg
@@ -269,6 +270,9 @@ async def test_many_writers_at_once_all_succeed(store: Store) -> None:
 @pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
 async def test_lookups_go_on_after_postgresql_was_restarted(store: Store, database_url: str) -> None:
     account = await store.accounts.add(NewAccount(company="Rainbow", email="a@b.example"))
+    async with AsyncExitStack() as several:  # the pool keeps them all, and all of them will be lost
+        for _ in range(4):
+            await several.enter_async_context(store.read())
     parts = sa.make_url(database_url)
     other = await asyncpg.connect(host=parts.query["host"], user=parts.username, database=parts.database)
     await other.execute(

@@ -1,7 +1,8 @@
-"""Two settings of the process itself, each worth more than any choice of library."""
+"""Settings of the process itself, some of them worth more than any choice of library."""
 
 import ctypes
 import gc
+import resource
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
@@ -23,6 +24,20 @@ def tune_allocator() -> bool:
         return False
     mallopt.argtypes = (ctypes.c_int, ctypes.c_int)
     return bool(mallopt(_M_MMAP_THRESHOLD, 32 * _MIB) and mallopt(_M_TRIM_THRESHOLD, 64 * _MIB))
+
+
+def raise_file_limit() -> int:
+    """Allow as many open files, and so connections, as the system lets this process have; returns how many.
+
+    The usual soft limit of 1,024 is there for programs that still use `select`.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError):
+            return soft  # some systems name a hard limit that they do not grant
+    return hard
 
 
 def tune_gc() -> None:

@@ -37,6 +37,8 @@ from rainbow_xmpp.xml import SCANNER
 
 log = logging.getLogger(__name__)
 
+FEW_FILES = 4096
+"""Fewer open files than this deserve a word: each connection is one."""
 DRAIN_S = 8.0
 """How long a stop may take; SIGTERM promises 10 s."""
 GOODBYE_S = 3.0
@@ -47,6 +49,11 @@ def run(config: Config) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code of the process."""
     process.tune_allocator()
     set_up_log(config.log.level, config.log.format)
+    files = process.raise_file_limit()
+    if 0 <= files < FEW_FILES:
+        log.warning(
+            "only %d files may be open, and each connection is one: raise the limit (LimitNOFILE=)", files
+        )
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(config))

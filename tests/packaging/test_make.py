@@ -140,9 +140,18 @@ def test_nothing_missing_is_quiet(machine: Machine, wanted: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+PYTHON_WITHOUT_VENV = f"""
+case "$*" in
+*ensurepip*) exit 1 ;;
+"-m venv "*) exec {sys.executable} -m venv --without-pip "$3" ;;
+*) exec {sys.executable} "$@" ;;
+esac
+"""
+
+
 def test_a_python_without_venv_is_said_to_who_may_not_install(machine: Machine, tmp_path: Path) -> None:
     machine.command("id", "echo 1000")
-    machine.command("python-bare", f'case "$*" in *ensurepip*) exit 1;; esac; exec {sys.executable} "$@"')
+    machine.command("python-bare", PYTHON_WITHOUT_VENV)
     done = machine.run("scripts/make-venv", "python-bare", str(tmp_path / "venv"))
     assert done.returncode == 1
     assert done.stderr == (
@@ -153,7 +162,7 @@ def test_a_python_without_venv_is_said_to_who_may_not_install(machine: Machine, 
 
 def test_a_python_without_venv_gets_it_from_root(machine: Machine, tmp_path: Path) -> None:
     machine.command("id", "echo 0")
-    machine.command("python-bare", f'case "$*" in *ensurepip*) exit 1;; esac; exec {sys.executable} "$@"')
+    machine.command("python-bare", PYTHON_WITHOUT_VENV)
     done = machine.run("scripts/make-venv", "python-bare", str(tmp_path / "venv"))
     assert done.returncode == 0, done.stderr
     assert "apt-get install -y -qq --no-install-recommends python3-venv" in machine.calls.read_text()

@@ -81,7 +81,7 @@ class Mux(Reading):
             self._to_stream()
         elif first not in _HTTP_METHODS:
             self._refuse("neither HTTP nor XMPP")
-        elif b"\r\n\r\n" in self._held or not self._held.startswith(b"GET "):
+        elif b"\r\n\r\n" in self._held or not _may_be_get(self._held):
             self._to_http_or_websocket()
         elif len(self._held) > MAX_HELD_BYTES:
             self._to_http()  # which says what is wrong with it
@@ -108,6 +108,8 @@ class Mux(Reading):
         if fields.get("sec-websocket-version") != "13" or len(fields.get("sec-websocket-key", "")) != 24:
             return False
         if "upgrade" not in fields.get("connection", "").lower():
+            return False
+        if "content-length" in fields or "transfer-encoding" in fields:
             return False
         host = fields.get("host", self._shared.public_host)
         return origin_allowed(fields.get("origin"), host, self._shared.origins)
@@ -174,3 +176,8 @@ class Mux(Reading):
             self._http.connection_lost(exc)
         if self._source:
             self._shared.links.left(self._source, was_half_open=self._http is None)
+
+
+def _may_be_get(head: bytearray) -> bool:
+    """A request that begins like this may turn out to ask for the WebSocket, which only GET does."""
+    return head.startswith(b"GET ") or b"GET ".startswith(head)

@@ -24,6 +24,17 @@ REST_S = 0.5
 _NOTHING_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
+def listening_socket(address: str, port: int, *, reuse_port: bool = False) -> socket.socket:
+    """A socket that listens there; `::` takes IPv4 connections too. OSError when it is taken or not allowed."""
+    return socket.create_server(
+        (address, port),
+        family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+        backlog=BACKLOG,
+        reuse_port=reuse_port,
+        dualstack_ipv6=address == "::" and socket.has_dualstack_ipv6(),
+    )
+
+
 class _Handshakes:
     """Begins TLS, as the server, on sockets that are connected."""
 
@@ -97,14 +108,7 @@ class TlsAcceptor:
 
     def listen(self, address: str, port: int, *, reuse_port: bool = False) -> None:
         """Open the port; OSError when it is taken or not allowed. `::` takes IPv4 connections too."""
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        self._listener = socket.create_server(
-            (address, port),
-            family=family,
-            backlog=BACKLOG,
-            reuse_port=reuse_port,
-            dualstack_ipv6=address == "::" and socket.has_dualstack_ipv6(),
-        )
+        self._listener = listening_socket(address, port, reuse_port=reuse_port)
         self._listener.setblocking(False)
         self._loop.add_reader(self._listener, self._ready)
 

@@ -13,7 +13,7 @@ from rainbow_xmpp.config import Config
 from rainbow_xmpp.errors import RainbowError
 from rainbow_xmpp.http.metrics import MetricsListener, listen_for_scrapes
 from rainbow_xmpp.observe.metrics import Exposition
-from rainbow_xmpp.transport.accept import BACKLOG, TlsAcceptor, TlsUpgrade
+from rainbow_xmpp.transport.accept import BACKLOG, TlsAcceptor, TlsUpgrade, listening_socket
 from rainbow_xmpp.transport.direct_tls import TcpLink
 from rainbow_xmpp.transport.link import LinkShared
 from rainbow_xmpp.transport.port import Mux, PortShared
@@ -63,16 +63,14 @@ class Listeners:
         if listen.redirect_port:
             with _explained("listen.redirect_port", listen.redirect_port):
                 redirect = redirect_factory(config.public_url)
-                self._listeners.append(
-                    await loop.create_server(redirect, listen.address, listen.redirect_port)
-                )
+                sock = listening_socket(listen.address, listen.redirect_port)
+                self._listeners.append(await loop.create_server(redirect, sock=sock))
         if listen.starttls_port:
             upgrade = TlsUpgrade(context, quick=quick, handshake_timeout_s=timeout_s)
             with _explained("listen.starttls_port", listen.starttls_port):
+                sock = listening_socket(listen.address, listen.starttls_port)
                 self._listeners.append(
-                    await loop.create_server(
-                        lambda: _Plain(links, upgrade), listen.address, listen.starttls_port, backlog=BACKLOG
-                    )
+                    await loop.create_server(lambda: _Plain(links, upgrade), sock=sock, backlog=BACKLOG)
                 )
         if config.metrics.port:
             with _explained("metrics.port", config.metrics.port):

@@ -43,6 +43,12 @@ class Databases:
             self._postgres = self._closing.enter_context(shared_postgres(self._shared))
         return self._new_postgresql(self._postgres, migrated)
 
+    @property
+    def postgres(self) -> Postgres:
+        """The PostgreSQL server of the databases made so far; there must be one."""
+        assert self._postgres is not None
+        return self._postgres
+
     def give_back(self, url: str, *, migrated: bool = True) -> None:
         """The test is done with it."""
         if self._postgres is None or url.startswith("sqlite"):

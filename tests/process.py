@@ -102,6 +102,12 @@ class ChatServer(ABC):
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The running process."""
+        assert self._process is not None
+        return self._process
+
     def new_person(self, company: str = COMPANIES[0]) -> Person:
         """An account that no other test has. They are made in batches: each run of the CLI takes a while."""
         pool = self._people.setdefault(company, deque())
@@ -140,6 +146,7 @@ class ChatServer(ABC):
 
     def _launch(self, command: Sequence[str], environ: Mapping[str, str], ready: str) -> None:
         """Starts the process and waits for a log line that matches the pattern `ready`."""
+        since = self.log_file.stat().st_size if self.log_file.exists() else 0
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -150,7 +157,7 @@ class ChatServer(ABC):
                 stderr=log,
             )
         give_up = time.monotonic() + READY_TIMEOUT_S
-        while not re.search(ready, self.log_text(), re.MULTILINE):
+        while not re.search(ready, self.log_text(since), re.MULTILINE):
             if self._process.poll() is not None or time.monotonic() > give_up:
                 self._process.kill()
                 self._process.wait()

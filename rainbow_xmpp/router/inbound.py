@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable
 from typing import Protocol
 
 from rainbow_xmpp.errors import Condition, PeerViolation, StanzaError, StreamCondition
 from rainbow_xmpp.observe.metrics import Counters
+from rainbow_xmpp.router.faults import excuse
 from rainbow_xmpp.router.iq import IqService, Target, check_iq
 from rainbow_xmpp.router.passage import Passage
 from rainbow_xmpp.router.pipeline import ABSENT, Pipeline, normal_address
 from rainbow_xmpp.session import Session, SessionTable, Wire
 from rainbow_xmpp.stanza import error_reply
 from rainbow_xmpp.xml import View, names, scan, stamp
-
-log = logging.getLogger(__name__)
 
 _MESSAGE_TYPES = frozenset(("chat", "error", "groupchat", "headline", "normal"))
 
@@ -78,10 +76,8 @@ class Inbound:
             return None
         except PeerViolation:
             raise
-        except Exception:  # around one stanza: everyone else is served on
-            self._counters.faults += 1
-            log.exception("a %s could not be handled", view.name)
-            self._reply(session, view, StanzaError(Condition.INTERNAL_SERVER_ERROR))
+        except Exception as error:  # around one stanza: everyone else is served on
+            self._excuse(session, view, error)
             return None
         raise PeerViolation(StreamCondition.UNSUPPORTED_STANZA_TYPE, detail="unknown top-level element")
 
@@ -174,10 +170,14 @@ class Inbound:
             self._reply(session, view, error)
         except PeerViolation:
             raise
-        except Exception:  # around one stanza
+        except Exception as error:  # around one stanza
+            self._excuse(session, view, error)
+
+    def _excuse(self, session: Session, view: View, error: Exception) -> None:
+        told = excuse(view.name, error)
+        if told.condition is Condition.INTERNAL_SERVER_ERROR:
             self._counters.faults += 1
-            log.exception("a %s could not be handled", view.name)
-            self._reply(session, view, StanzaError(Condition.INTERNAL_SERVER_ERROR))
+        self._reply(session, view, told)
 
     def _reply(self, session: Session, view: View, error: StanzaError) -> None:
         data = error_reply(view, error, from_=view.attrs.get("to") or session.bare, to=session.full)

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from rainbow_xmpp.errors import Condition, LocalMisuse, StanzaError
+from rainbow_xmpp.router.faults import excuse
 from rainbow_xmpp.router.passage import Outcome, Passage
 from rainbow_xmpp.router.pipeline import ABSENT
 from rainbow_xmpp.session import Session
@@ -168,8 +169,7 @@ class IqService:
 
     def _refuse(self, request: IqRequest, error: Exception) -> None:
         if not isinstance(error, StanzaError):
-            log.error("an IQ handler failed", exc_info=error)
-            error = StanzaError(Condition.INTERNAL_SERVER_ERROR)
+            error = excuse("request", error)
         session = request.session
         data = error_reply(request.view, error, from_=_asked(request), to=session.full)
         if data is not None:

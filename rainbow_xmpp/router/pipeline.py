@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from rainbow_xmpp.errors import Condition, PeerViolation, StanzaError
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.router import delivery
+from rainbow_xmpp.router.faults import excuse
 from rainbow_xmpp.router.passage import Outcome, Passage
 from rainbow_xmpp.router.stages import Admit, Gate, Hook, Observe, Place, Record, Rewrite, Stage, in_order
 from rainbow_xmpp.session import SessionTable
@@ -247,8 +248,7 @@ class Pipeline:
             self.reply(p, error)
             self._observe(p, Outcome.REFUSED)
         else:
-            log.error("a %s could not be handled", p.kind, exc_info=error)
-            self.reply(p, StanzaError(Condition.INTERNAL_SERVER_ERROR))
+            self.reply(p, excuse(p.kind, error))
             self._observe(p, Outcome.FAILED)
 
     def reply(self, p: Passage, error: StanzaError) -> None:

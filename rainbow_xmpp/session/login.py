@@ -14,6 +14,7 @@ from rainbow_xmpp.jid import JID
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.session.session import Handler, Pace, Session, Wire
 from rainbow_xmpp.session.table import SessionTable
+from rainbow_xmpp.store.outage import is_outage
 from rainbow_xmpp.store.values import Account
 from rainbow_xmpp.stream import (
     Authenticate,
@@ -29,6 +30,7 @@ from rainbow_xmpp.stream import (
     Send,
     ServerStream,
     StartTls,
+    State,
     StreamSettings,
 )
 from rainbow_xmpp.xml import View
@@ -189,7 +191,7 @@ class Login:
 
     async def _finish(self, step: Awaitable[list[Output]]) -> None:
         try:
-            outputs = await step
+            outputs = await self._unless_away(step)
             self.busy = False
             self._act(outputs)
             self._link.proceed()
@@ -198,6 +200,16 @@ class Login:
         except Exception:  # around one connection
             log.exception("a login failed")
             self._link.fail(PeerViolation(StreamCondition.INTERNAL_SERVER_ERROR))
+
+    async def _unless_away(self, step: Awaitable[list[Output]]) -> list[Output]:
+        """What the step says; while the database is away an attempt to log in is to be repeated later."""
+        try:
+            return await step
+        except Exception as error:
+            if self._stream.state is not State.NEGOTIATING or not is_outage(error):
+                raise
+            log.warning("a login has to wait: the database does not answer (%s)", type(error).__name__)
+            return self._stream.refuse(sasl.FailureCondition.TEMPORARY_AUTH_FAILURE)
 
     # -- accounts ------------------------------------------------------------------------------------
 

@@ -1,0 +1,19 @@
+"""What the sender of a stanza is told when it is we who failed, and what the log is."""
+
+import logging
+
+from rainbow_xmpp.errors import Condition, StanzaError
+from rainbow_xmpp.store.outage import is_outage
+
+log = logging.getLogger(__name__)
+
+
+def excuse(what: str, error: Exception) -> StanzaError:
+    """The error for a `what` (such as "message") that could not be handled. An outage may pass (type "wait")."""
+    if is_outage(error):
+        log.warning(
+            "a %s could not be handled: the database does not answer (%s)", what, type(error).__name__
+        )
+        return StanzaError(Condition.RESOURCE_CONSTRAINT)
+    log.error("a %s could not be handled", what, exc_info=error)
+    return StanzaError(Condition.INTERNAL_SERVER_ERROR)

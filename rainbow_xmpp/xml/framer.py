@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from rainbow_xmpp.errors import StreamCondition
 from rainbow_xmpp.xml import tags
-from rainbow_xmpp.xml.boundary import DONE, MALFORMED, RESTRICTED, TEXT, advance
 from rainbow_xmpp.xml.begun import Begun
+from rainbow_xmpp.xml.boundary import DONE, MALFORMED, RESTRICTED, TEXT, advance
 from rainbow_xmpp.xml.judge import refuse
 from rainbow_xmpp.xml.model import Token, TokenKind
 

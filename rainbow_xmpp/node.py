@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Mapping
 
@@ -30,6 +31,8 @@ from rainbow_xmpp.session.watch import ChangeWatch
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.xml import names
 
+log = logging.getLogger(__name__)
+
 
 class Node:
     """The parts of a server that know no socket: `start`, let sessions in, `stop`. It owns the store."""
@@ -41,7 +44,10 @@ class Node:
         self.sessions = SessionTable()
         self.background = Background()
         self.pool = HashPool()
-        self.authenticator = _authenticator(config, store, self.pool)
+        self._sealer = Sealer.from_text(
+            config.auth.sealing_key.reveal(), [key.reveal() for key in config.auth.old_sealing_keys]
+        )
+        self.authenticator = _authenticator(config, store, self._sealer, self.pool)
         self.directory = AccountDirectory(store.accounts)
         self.pipeline = Pipeline(config.domain, self.sessions, self.directory)
         self.plugins = PluginManager(self.pipeline)
@@ -75,10 +81,22 @@ class Node:
 
     async def start(self, chosen: Mapping[type[Plugin], PluginOptions]) -> None:
         """Start these plugins with these options. Raises RainbowError with a message for administrators."""
+        await self._look_at_seals()
         await self.watch.start()
         await self.plugins.start(
             chosen, {cls.name: options for cls, options in chosen.items()}, self.services()
         )
+
+    async def _look_at_seals(self) -> None:
+        """A wrong sealing key is told at once, and not only when people complain."""
+        others = {row.key_id for row in await self.store.credentials.sealed_otherwise(self._sealer.key_id)}
+        missing = sorted(key_id for key_id in others if not self._sealer.knows(key_id))
+        if missing:
+            log.error(
+                "people whose credentials are sealed under the key %s cannot log in: "
+                "it is neither auth.sealing_key nor among auth.old_sealing_keys",
+                ", ".join(missing),
+            )
 
     def services(self) -> Services:
         """What plugins are given."""
@@ -127,9 +145,8 @@ class Node:
         await self.store.close()
 
 
-def _authenticator(config: Config, store: Store, pool: HashPool) -> Authenticator:
-    auth, limits = config.auth, config.limits
-    sealer = Sealer.from_text(auth.sealing_key.reveal(), [key.reveal() for key in auth.old_sealing_keys])
+def _authenticator(config: Config, store: Store, sealer: Sealer, pool: HashPool) -> Authenticator:
+    limits = config.limits
     guards = Guards(
         throttle=Throttle(
             per_account=limits.login_failures_per_account_per_minute,
@@ -144,7 +161,7 @@ def _authenticator(config: Config, store: Store, pool: HashPool) -> Authenticato
         store.credentials,
         sealer,
         guards,
-        iterations=auth.scram_iterations,
+        iterations=config.auth.scram_iterations,
         clock=time.monotonic,
     )
 

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import uvloop
@@ -135,6 +136,8 @@ class Server:
     async def _listen(self) -> None:
         config = self._config
         certificate = load_or_explain(config.tls.certificate, config.tls.key)
+        for concern in certificate.concerns(config.certificate_names, datetime.now(UTC)):
+            log.warning("clients will refuse the certificate: %s %s", config.tls.certificate, concern)
         bindings = {"tls-server-end-point": certificate.endpoint_hash} if certificate.endpoint_hash else {}
         context = server_context(config.tls.certificate, config.tls.key)
         links = self._links(bindings)

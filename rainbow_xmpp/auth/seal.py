@@ -47,7 +47,13 @@ class Sealer:
     @classmethod
     def from_text(cls, current: str, old: Sequence[str] = ()) -> Self:
         """From keys as they are written down (`read_key`). Raises InvalidSealingKey."""
-        return cls(read_key(current), [read_key(text) for text in old])
+        return cls(
+            _named("auth.sealing_key", current), [_named("auth.old_sealing_keys", text) for text in old]
+        )
+
+    def knows(self, key_id: str) -> bool:
+        """Whether what was sealed under this key can be opened."""
+        return key_id in self._ciphers
 
     def seal(self, verifier: Verifier, account_id: str) -> tuple[str, bytes]:
         """The key's id and the sealed keys, which open for this account only."""
@@ -100,6 +106,13 @@ def read_key(text: str) -> bytes:
     if len(key) != KEY_BYTES:
         raise InvalidSealingKey(f"a sealing key is {KEY_BYTES} random bytes as base64 or hex digits")
     return key
+
+
+def _named(option: str, text: str) -> bytes:
+    try:
+        return read_key(text)
+    except InvalidSealingKey as wrong:
+        raise InvalidSealingKey(f"{option}: {wrong}") from None
 
 
 def key_id(key: bytes) -> str:

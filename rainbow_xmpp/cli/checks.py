@@ -8,10 +8,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from rainbow_xmpp.cli.context import plugin_folders
-from rainbow_xmpp.cli.db import shown_url
+from rainbow_xmpp.cli.context import plugin_folders, refusals_explained, shown_url
 from rainbow_xmpp.config import Config, ConfigProblems
 from rainbow_xmpp.errors import RainbowError
 
@@ -51,7 +49,7 @@ def check_configuration(config: Config) -> Iterator[Finding]:
     try:
         key_id = sealer_of(config).key_id
     except InvalidSealingKey as error:
-        yield Finding(Mark.BAD, "config", f"auth.sealing_key: {error}")
+        yield Finding(Mark.BAD, "config", str(error))
     else:
         yield Finding(Mark.GOOD, "config", f"the sealing key is {key_id}")
     yield from _plugins(config)
@@ -82,25 +80,17 @@ def check_certificates(config: Config) -> Iterator[Finding]:
     yield Finding(
         Mark.GOOD, "certs", f"{config.tls.certificate} and {config.tls.key} belong together: {facts.key}"
     )
-    yield _lifetime(facts.not_before, facts.not_after, config.tls.certificate)
-    for name in dict.fromkeys((config.domain, urlsplit(config.public_url).hostname or config.domain)):
-        if facts.covers(name):
-            yield Finding(Mark.GOOD, "certs", f"the certificate names {name}")
-        else:
-            names = ", ".join(facts.names) or "nothing"
-            yield Finding(Mark.BAD, "certs", f"the certificate does not name {name}, only {names}")
-    yield closed_to_others(Path(config.tls.key))
-
-
-def _lifetime(begin: datetime, end: datetime, path: str) -> Finding:
     now = datetime.now(UTC)
-    if now < begin:
-        return Finding(Mark.BAD, "certs", f"{path} is valid only from {begin:%Y-%m-%d} on")
-    days = (end - now).days
-    if now >= end:
-        return Finding(Mark.BAD, "certs", f"{path} expired on {end:%Y-%m-%d}; replace it")
-    mark = Mark.WARNING if days < RENEW_DAYS else Mark.GOOD
-    return Finding(mark, "certs", f"{path} is valid until {end:%Y-%m-%d}, for {days} more days")
+    for concern in facts.concerns(config.certificate_names, now):
+        yield Finding(Mark.BAD, "certs", f"{config.tls.certificate} {concern}")
+    days = facts.days_left(now)
+    if facts.not_before <= now < facts.not_after:
+        mark = Mark.WARNING if days < RENEW_DAYS else Mark.GOOD
+        until = f"is valid until {facts.not_after:%Y-%m-%d}, for {days} more days"
+        yield Finding(mark, "certs", f"{config.tls.certificate} {until}")
+    for name in filter(facts.covers, config.certificate_names):
+        yield Finding(Mark.GOOD, "certs", f"{config.tls.certificate} names {name}")
+    yield closed_to_others(Path(config.tls.key))
 
 
 def closed_to_others(key: Path) -> Finding:
@@ -118,7 +108,9 @@ def check_database(config: Config) -> Iterator[Finding]:
         yield Finding(Mark.BAD, "db", f"{path} does not exist yet: db upgrade makes it")
         return
     try:
-        yield from asyncio.run(_database(config))
+        with refusals_explained(config):
+            found = asyncio.run(_database(config))
+        yield from found
     except RainbowError as error:
         yield Finding(Mark.BAD, "db", str(error))
 

@@ -59,7 +59,8 @@ async def company_named(store: "Store", name: str) -> "Company":
         from rainbow_xmpp.config import did_you_mean
 
         names = [each.name for each in await store.companies.list()]
-        raise Failed(f'There is no company "{name}"{did_you_mean(name, names)} Add it: company add "{name}"')
+        hint = did_you_mean(name, names) or "."
+        raise Failed(f'There is no company "{name}"{hint} To add it: company add "{name}"')
     return found
 
 

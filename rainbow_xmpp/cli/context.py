@@ -1,13 +1,15 @@
 """What every command may ask for: the configuration and the open store."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from rainbow_xmpp.config import Config, ConfigProblems, Draft, load, read
+from rainbow_xmpp.config import Config, Draft, load, read
 
 if TYPE_CHECKING:
     from rainbow_xmpp.store import Store
@@ -34,21 +36,54 @@ class Invocation:
 
     def with_store(self, config: Config, work: "Callable[[Store], Awaitable[T]]") -> T:
         """What `work` returns, given the open store. A database that is out of date ends the command."""
-        return asyncio.run(_with_store(config, work))
+        with refusals_explained(config):
+            return asyncio.run(_with_store(config, work))
 
     def command_line(self) -> str:
-        """How to call the command again with the same configuration, for hints."""
-        return "rainbow-xmpp" if str(self.file) == DEFAULT_CONFIG else f"rainbow-xmpp --config {self.file}"
+        """The command as this process was called, with its configuration, so that hints can be copied."""
+        called = Path(sys.argv[0])
+        if called.name != "rainbow-xmpp":
+            program = f"{Path(sys.executable).name} -m rainbow_xmpp"
+        elif called.is_absolute() and called.is_relative_to(Path.cwd()):
+            program = str(called.relative_to(Path.cwd()))
+        else:
+            program = str(called)
+        return program if str(self.file) == DEFAULT_CONFIG else f"{program} --config {self.file}"
+
+    def how_to_add_people(self) -> str:
+        """For a server that nobody can log in to."""
+        command = self.command_line()
+        return f"Add them: {command} company add NAME, {command} user add EMAIL --company NAME --generate"
 
 
 pass_invocation = click.make_pass_decorator(Invocation)
-
-__all__ = ["DEFAULT_CONFIG", "ConfigProblems", "Invocation", "pass_invocation", "plugin_folders"]
 
 
 def plugin_folders(config: Config) -> list[Path]:
     """The configured folders of plugins."""
     return [Path(path) for path in config.plugin_paths]
+
+
+def shown_url(config: Config) -> str:
+    """The database's name without a password."""
+    if config.storage.sqlite_path is not None:
+        return config.storage.sqlite_path
+    from sqlalchemy import make_url
+
+    return make_url(config.storage.url).render_as_string(hide_password=True)
+
+
+@contextmanager
+def refusals_explained(config: Config) -> Iterator[None]:
+    """What the database refuses (a full disk, missing rights) becomes a StoreError with its words."""
+    from sqlalchemy.exc import DBAPIError
+
+    from rainbow_xmpp.store.errors import StoreError
+
+    try:
+        yield
+    except DBAPIError as error:
+        raise StoreError(f"{shown_url(config)}: {error.orig}") from error
 
 
 async def _with_store(config: Config, work: "Callable[[Store], Awaitable[T]]") -> T:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from rainbow_xmpp.cli.console import Failed, note
-from rainbow_xmpp.cli.context import Invocation, pass_invocation, plugin_folders
+from rainbow_xmpp.cli.context import (
+    Invocation,
+    pass_invocation,
+    plugin_folders,
+    refusals_explained,
+    shown_url,
+)
 from rainbow_xmpp.config import Config
 
 if TYPE_CHECKING:
@@ -29,7 +35,8 @@ def upgrade(invocation: Invocation) -> None:
 
 def upgraded(config: Config) -> list[str]:
     """Run the migrations that are left; says what was done, for an administrator."""
-    before, after = asyncio.run(_upgrade(config))
+    with refusals_explained(config):
+        before, after = asyncio.run(_upgrade(config))
     name = shown_url(config)
     steps = sorted(after.current - before.current)
     lines = [f"{name}: now at {', '.join(steps)}" if steps else f"{name}: up to date, nothing to do"]
@@ -42,14 +49,12 @@ def upgraded(config: Config) -> list[str]:
     return lines
 
 
-def create_if_empty(config: Config, command_line: str) -> None:
+def create_if_empty(config: Config, how_to_add_people: str) -> None:
     """Before serving: make an SQLite database that is not there yet; any other is its owner's affair."""
     if is_empty_sqlite(config):
         for line in upgraded(config):
             note(line)
-        note(
-            f"It has no people yet. Add them: {command_line} company add NAME, {command_line} user add EMAIL"
-        )
+        note(f"It has no people yet. {how_to_add_people}")
 
 
 def is_empty_sqlite(config: Config) -> bool:
@@ -70,15 +75,6 @@ def is_empty_sqlite(config: Config) -> bool:
             connection.close()
     except sqlite3.Error as error:
         raise Failed(f"{path}: cannot be read as an SQLite database: {error}") from error
-
-
-def shown_url(config: Config) -> str:
-    """The database's name without a password."""
-    if config.storage.sqlite_path is not None:
-        return config.storage.sqlite_path
-    from sqlalchemy import make_url
-
-    return make_url(config.storage.url).render_as_string(hide_password=True)
 
 
 async def _upgrade(config: Config) -> "tuple[SchemaState, SchemaState]":

@@ -22,7 +22,7 @@ def sealer_of(config: Config) -> Sealer:
 def new_password(config: Config, own_words: Iterable[str], *, from_stdin: bool, generate: bool) -> str:
     """A password from standard input, or a random one; one the policy refuses ends the command."""
     if from_stdin == generate:
-        raise click.UsageError("say where the password comes from: --password-stdin or --generate")
+        raise click.UsageError("say where the password comes from: either --password-stdin or --generate")
     policy = PasswordPolicy(config.auth.password)
     if generate:
         return policy.generate()

@@ -16,7 +16,7 @@ def run(invocation: Invocation) -> None:
     from rainbow_xmpp.cli.db import create_if_empty
 
     config = invocation.config()
-    create_if_empty(config, invocation.command_line())
+    create_if_empty(config, invocation.how_to_add_people())
     serve(config)
 
 

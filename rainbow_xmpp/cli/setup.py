@@ -1,7 +1,6 @@
 """`setup`: what a first run needs, made where it is missing. `make run` calls it every time."""
 
 import asyncio
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rainbow_xmpp.cli.console import can_ask, note
-from rainbow_xmpp.cli.context import DEFAULT_CONFIG, Invocation, pass_invocation, plugin_folders
+from rainbow_xmpp.cli.context import Invocation, pass_invocation, plugin_folders, refusals_explained
 from rainbow_xmpp.config import Config, Draft
 
 if TYPE_CHECKING:
@@ -49,7 +48,8 @@ def setup(invocation: Invocation, and_serve: bool) -> None:
     for line in (*_make_sealing_key(draft), *_make_certificate(draft)):
         click.echo(line)
     config = draft.config()
-    people = asyncio.run(_prepare_database(config, demo=invocation.environ.get("RAINBOW_DEMO") == "1"))
+    with refusals_explained(config):
+        people = asyncio.run(_prepare_database(invocation, config))
     _show(invocation, config, people)
     if and_serve:
         from rainbow_xmpp.cli.run import serve
@@ -84,7 +84,7 @@ def _make_certificate(draft: Draft) -> list[str]:
     return ensure_certificate(DevelopmentFiles.beside(certificate, key), [domain], datetime.now(UTC))
 
 
-async def _prepare_database(config: Config, *, demo: bool) -> list[NewPerson]:
+async def _prepare_database(invocation: Invocation, config: Config) -> list[NewPerson]:
     """Bring an SQLite database up to date and, when nobody is in it, add people."""
     from rainbow_xmpp.store import Store
     from rainbow_xmpp.store import upgrade as run_migrations
@@ -101,7 +101,7 @@ async def _prepare_database(config: Config, *, demo: bool) -> list[NewPerson]:
             state.require()
         if await _has_people(store):
             return []
-        return await _first_people(store, config, demo=demo)
+        return await _first_people(invocation, store, config)
     finally:
         await store.close()
 
@@ -113,10 +113,11 @@ async def _has_people(store: "Store") -> bool:
     return False
 
 
-async def _first_people(store: "Store", config: Config, *, demo: bool) -> list[NewPerson]:
-    if demo or not can_ask():
+async def _first_people(invocation: Invocation, store: "Store", config: Config) -> list[NewPerson]:
+    if invocation.environ.get("RAINBOW_DEMO") == "1" or not can_ask():
         return [await _add(store, config, email, company, localpart) for email, company, localpart in DEMO]
     if not click.confirm("Nobody is in the database yet. Add a first company and person now?", default=True):
+        click.echo(f"Nobody can log in then. {invocation.how_to_add_people()}")
         return []
     company = click.prompt("Name of the company", default="Acme").strip()
     email = click.prompt("E-mail address of the person", value_proc=_email)
@@ -173,7 +174,7 @@ async def _add(
 
 def _show(invocation: Invocation, config: Config, people: list[NewPerson]) -> None:
     """Who was added, where clients connect, and one line for trying it out."""
-    program = _program(invocation)
+    program = invocation.command_line()
     if people:
         click.echo("\nAdded, so that somebody can log in:\n")
         for line in _aligned([(each.email, each.address, each.company, each.password) for each in people]):
@@ -201,15 +202,3 @@ def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
-def _program(invocation: Invocation) -> str:
-    """The command as this process was called, so that the line can be copied."""
-    called = Path(sys.argv[0])
-    if called.name != "rainbow-xmpp":
-        program = f"{Path(sys.executable).name} -m rainbow_xmpp"
-    elif called.is_absolute() and called.is_relative_to(Path.cwd()):
-        program = str(called.relative_to(Path.cwd()))
-    else:
-        program = str(called)
-    return program if str(invocation.file) == DEFAULT_CONFIG else f"{program} --config {invocation.file}"

@@ -125,6 +125,8 @@ class Storage:
         known = ("sqlite+aiosqlite", "postgresql+asyncpg")
         if scheme not in known:
             yield "url", f'begins with "{scheme}"; use {" or ".join(known)}{did_you_mean(scheme, known)}'
+        elif scheme == "sqlite+aiosqlite" and not self.sqlite_path:
+            yield "url", "names no file; write sqlite+aiosqlite:///FILE, with three slashes before the path"
 
     @property
     def sqlite_path(self) -> str | None:
@@ -337,6 +339,11 @@ class Config:
     def websocket_url(self) -> str:
         """Where clients reach the WebSocket (RFC 7395), as announced by host-meta (XEP-0156)."""
         return f"wss://{self.public_url.removeprefix('https://')}/xmpp-websocket"
+
+    @property
+    def certificate_names(self) -> tuple[str, ...]:
+        """What the certificate must name: the domain for XMPP clients, the public host for browsers."""
+        return tuple(dict.fromkeys((self.domain, urlsplit(self.public_url).hostname or self.domain)))
 
 
 def _is_domain(text: str) -> bool:

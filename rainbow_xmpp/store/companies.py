@@ -1,5 +1,6 @@
 """Companies. They are directory data: whoever looks one up is finding out who somebody is."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from rainbow_xmpp.store.names import company_key
 from rainbow_xmpp.store.values import DEFAULT_REGION, DEFAULT_SERVICE_LEVEL, ChangeKind, Company, Visibility
 
 MAX_NAME = 200
+# A region's name becomes a part of host names and of subjects on the bus.
+_REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 COMPANY_VISIBILITIES = tuple(each for each in Visibility if each is not Visibility.SAME_THAN_COMPANY)
 
 _c = tables.companies.c
@@ -57,10 +60,14 @@ class Companies:
         organisation: str = "",
         service_level: str = DEFAULT_SERVICE_LEVEL,
     ) -> Company:
-        """Make a company. Raises AlreadyExists("name"); names that differ in case only are the same."""
+        """Make a company. Raises AlreadyExists("name"), or StoreError for a name or region that does not fit.
+
+        Names that differ in case only are the same.
+        """
         at = int(self._now())
         name = _tidy(name)
         _check(visibility)
+        _check_region(region)
         company = Company(new_id(), name, region, visibility, organisation, service_level, False, at)
         row = {
             "id": company.id,
@@ -143,6 +150,13 @@ def _tidy(name: str) -> str:
     if not 0 < len(tidy) <= MAX_NAME or not tidy.isprintable():
         raise StoreError(f"a company's name has 1 to {MAX_NAME} printable characters; {name!r} does not fit")
     return tidy
+
+
+def _check_region(region: str) -> None:
+    if not _REGION.fullmatch(region):
+        raise StoreError(
+            f"a region has 1 to 32 small letters, digits and hyphens, such as eu-west; {region!r} does not fit"
+        )
 
 
 def _check(visibility: Visibility) -> None:

@@ -49,7 +49,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         """Raises StoreError for a URL of another kind; connects on first use."""
-        self.url = sa.make_url(url)
+        self.url = _parsed(url)
         self.dialect = _dialect_of(self.url)
         if self.dialect == "sqlite":
             _make_private_file(_sqlite_path(self.url))
@@ -146,16 +146,28 @@ class Database:
             async with self._readers.connect() as connection:
                 await connection.execute(sa.text("SELECT 1"))
         except (sa.exc.DBAPIError, OSError) as error:
-            raise DatabaseUnreachable(self._why_unreachable(error)) from error
+            raise DatabaseUnreachable(self.why_unreachable(error)) from error
 
     async def close(self) -> None:
         """Close every connection."""
         await self._readers.dispose()
         await self._writer.dispose()
 
-    def _why_unreachable(self, error: Exception) -> str:
+    def why_unreachable(self, error: Exception) -> str:
+        """The database and the driver's words for an administrator, without the password."""
         cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-        return f"cannot open {self.url.render_as_string(hide_password=True)}: {cause}"
+        hint = "; is PostgreSQL running there?" if isinstance(cause, OSError) else ""
+        return f"cannot open {self.url.render_as_string(hide_password=True)}: {cause}{hint}"
+
+
+def _parsed(url: str) -> sa.URL:
+    try:
+        return sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):  # neither is shown: the URL may hold a password
+        raise StoreError(
+            "storage.url cannot be read; write postgresql+asyncpg://USER:PASSWORD@HOST/DATABASE, "
+            "in USER and PASSWORD with %40 for @, %3A for :, %2F for / and %25 for %"
+        ) from None
 
 
 def _dialect_of(url: sa.URL) -> str:

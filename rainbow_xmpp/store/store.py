@@ -15,6 +15,7 @@ from rainbow_xmpp.store.changes import Changes
 from rainbow_xmpp.store.companies import Companies
 from rainbow_xmpp.store.credentials import Credentials
 from rainbow_xmpp.store.database import Database, Query
+from rainbow_xmpp.store.errors import DatabaseUnreachable
 from rainbow_xmpp.store.rosters import Rosters
 
 
@@ -49,6 +50,9 @@ class Store:
             await database.check()
             if require_schema:
                 (await migrate.schema_state(database, plugin_paths)).require()
+        except sa.exc.DBAPIError as error:
+            await database.close()
+            raise DatabaseUnreachable(database.why_unreachable(error)) from error
         except BaseException:
             await database.close()
             raise

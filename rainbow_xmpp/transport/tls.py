@@ -1,6 +1,7 @@
 """The server's TLS: which certificate, which versions, which suites, and the binding to a channel."""
 
 import ssl
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -70,6 +71,16 @@ class Certificate:
         """Whole days until it expires, negative afterwards."""
         return (self.not_after - now).days
 
+    def concerns(self, names: Iterable[str], now: datetime) -> Iterator[str]:
+        """Why clients that look for these names refuse it, in an administrator's words."""
+        if now < self.not_before:
+            yield f"is valid only from {self.not_before:%Y-%m-%d} on"
+        if now >= self.not_after:
+            yield f"expired on {self.not_after:%Y-%m-%d}; replace it"
+        for name in names:
+            if not self.covers(name):
+                yield f"does not name {name}, only {', '.join(self.names) or 'nothing'}"
+
 
 def server_context(certificate: Path | str, key: Path | str) -> ssl.SSLContext:
     """The context of every TLS listener; raises `TlsFileError` when the files cannot be used.
@@ -111,7 +122,7 @@ def load_or_explain(certificate: Path | str, key: Path | str) -> Certificate:
     An expired certificate is no error here: a server that does not start helps nobody. Ask `days_left`.
     """
     certificate, key = Path(certificate), Path(key)
-    chain = _read(certificate, "certificate")
+    chain = _read(certificate, "tls.certificate")
     leaf = _leaf(certificate, chain)
     private = _private_key(key)
     kind = _key_kind(certificate, leaf.public_key())
@@ -155,15 +166,15 @@ def _load_chain(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
         raise TlsFileError(certificate, f"is refused by OpenSSL: {reason}") from refusal
 
 
-def _read(path: Path, what: str) -> bytes:
+def _read(path: Path, key: str) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise TlsFileError(path, f"there is no such file ({what})") from None
+        raise TlsFileError(path, f"there is no such file ({key})") from None
     except PermissionError:
-        raise TlsFileError(path, f"this user may not read it ({what})") from None
+        raise TlsFileError(path, f"this user may not read it ({key})") from None
     except OSError as failure:
-        raise TlsFileError(path, f"cannot be read ({what}): {failure.strerror}") from failure
+        raise TlsFileError(path, f"cannot be read ({key}): {failure.strerror}") from failure
 
 
 def _leaf(path: Path, pem: bytes) -> x509.Certificate:
@@ -176,7 +187,7 @@ def _leaf(path: Path, pem: bytes) -> x509.Certificate:
 
 def _private_key(path: Path) -> PrivateKeyTypes:
     try:
-        return serialization.load_pem_private_key(_read(path, "key"), password=None)
+        return serialization.load_pem_private_key(_read(path, "tls.key"), password=None)
     except TypeError:
         raise TlsFileError(
             path, "is locked with a passphrase; store it without one, readable by this user only"

@@ -86,6 +86,20 @@ def test_from_nothing_to_messages_and_again(tmp_path: Path, environ: dict[str, s
         assert "bob@localhost/probe" in probe(tmp_path, environ, url, "bob", shown.group(1))
 
 
+def test_keys_and_certificates_of_something_else_are_told_at_the_start(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    with serving(tmp_path, environ, "setup", "--serve") as said:
+        assert "WARNING" not in said and "ERROR" not in said
+    (tmp_path / "dev" / "sealing.key").write_text(f"{'5a' * 32}\n")
+    environ["RAINBOW_DOMAIN"] = "chat.example"
+    with serving(tmp_path, environ, "run") as said:
+        assert re.search(
+            r"ERROR +people whose credentials are sealed under the key \w{8} cannot log in", said
+        )
+        assert "the certificate: dev/cert.pem does not name chat.example, only localhost" in said
+
+
 def test_run_creates_an_sqlite_database_that_is_not_there(tmp_path: Path, environ: dict[str, str]) -> None:
     environ["RAINBOW_STORAGE__URL"] = "sqlite+aiosqlite:///data/other.db"
     with serving(tmp_path, environ, "setup", "--serve"):

@@ -1,6 +1,7 @@
 """The frame of the command line: help, exit codes, and that it loads only what a command needs."""
 
 import gc
+import sqlite3
 import subprocess
 import sys
 
@@ -8,9 +9,9 @@ import pytest
 
 from rainbow_xmpp import __version__
 from rainbow_xmpp.config import Config
-from tests.cli import CommandLine, bare
+from tests.cli import CommandLine, bare, empty_installation, line
 
-__all__ = ["bare"]
+__all__ = ["bare", "empty_installation", "line"]
 
 HEAVY = ("sqlalchemy", "alembic", "slixmpp", "aiohttp", "cryptography", "rich", "uvloop")
 
@@ -67,6 +68,20 @@ def test_every_problem_of_the_configuration_is_printed(bare: CommandLine) -> Non
         'rainbow.toml:3: listen.prot is not a known key; did you mean "port"?',
         "rainbow.toml:4: listen.port is 0; 1 to 65535 are allowed",
     ]
+
+
+def test_what_the_database_refuses_is_told_in_its_words(line: CommandLine) -> None:
+    database = sqlite3.connect("data/rainbow.db")
+    database.execute("DROP TABLE alembic_version_usage")  # its migration will find its table there already
+    database.execute("ALTER TABLE companies RENAME TO others")
+    database.commit()
+    assert line.refused("db", "upgrade") == "data/rainbow.db: table usage_days already exists\n"
+    database.execute("CREATE TABLE alembic_version_usage (version_num TEXT)")
+    database.execute("INSERT INTO alembic_version_usage VALUES ('usage_0001')")
+    database.commit()
+    for command in (("company", "list"), ("setup",)):
+        assert line.refused(*command) == "data/rainbow.db: no such table: companies\n"
+    database.close()
 
 
 def test_the_configuration_can_be_named_in_the_environment(bare: CommandLine) -> None:

@@ -125,6 +125,7 @@ def test_what_is_taken_or_missing_is_named(line: CommandLine) -> None:
             ("ALICE@acme.example", "--company", "Globex"),
             ("new@acme.example", "--company", "Globex", "--localpart", "Alice"),
             ("new@acme.example", "--company", "Globx"),
+            ("new@acme.example", "--company", "Nowhere"),
             ("no address", "--company", "Acme"),
             ("new@acme.example", "--company", "Acme", "--localpart", "a b"),
         )
@@ -132,7 +133,8 @@ def test_what_is_taken_or_missing_is_named(line: CommandLine) -> None:
     assert refused == [
         'The e-mail address "ALICE@acme.example" belongs to another account.\n',
         'The localpart "Alice" belongs to another account.\n',
-        'There is no company "Globx"; did you mean "Globex"? Add it: company add "Globx"\n',
+        'There is no company "Globx"; did you mean "Globex"? To add it: company add "Globx"\n',
+        'There is no company "Nowhere". To add it: company add "Nowhere"\n',
         "'no address' is not an e-mail address\n",
         "'a b' cannot stand before the @ of an address\n",
     ]

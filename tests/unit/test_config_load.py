@@ -104,6 +104,12 @@ def test_wrong_values_are_refused_in_plain_words(conf: Path, line: str, text: st
     assert problem.startswith(f"rainbow.toml:5: {text}")
 
 
+def test_an_sqlite_url_must_name_a_file(conf: Path) -> None:
+    for url in ("sqlite+aiosqlite://data/rainbow.db", "sqlite+aiosqlite:///", "sqlite+aiosqlite:rainbow.db"):
+        (problem,) = refused(conf, f'{MINIMAL}[storage]\nurl = "{url}"\n')
+        assert problem.startswith("rainbow.toml:5: storage.url names no file; write sqlite+aiosqlite:///FILE")
+
+
 def test_a_list_must_be_a_list_of_the_right_things(conf: Path) -> None:
     problems = refused(conf, f'{MINIMAL}[websocket]\norigins = "https://a"\n')
     assert problems == ['rainbow.toml:5: websocket.origins is "https://a"; give a list in square brackets']

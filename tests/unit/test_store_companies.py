@@ -20,6 +20,13 @@ async def test_a_company_is_found_by_name_in_any_case_and_by_id(store: Store) ->
     assert await store.companies.by_id("0" * 24) is None
 
 
+@pytest.mark.parametrize("region", ["", "two words", "eu.west", "-eu", "EU", "x" * 33])
+async def test_a_regions_name_fits_into_host_names_and_subjects(store: Store, region: str) -> None:
+    with pytest.raises(StoreError, match="a region has 1 to 32 small letters, digits and hyphens"):
+        await store.companies.add("Acme", region)
+    assert await store.companies.by_name("Acme") is None
+
+
 async def test_companies_are_listed_by_name(store: Store) -> None:
     for name in ("zeta", "Beta", "alpha"):
         await store.companies.add(name)

@@ -363,6 +363,20 @@ async def test_other_databases_are_refused_without_showing_a_password(url: str) 
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+asyncpg:u:hunter2@h/d",
+        "postgresql+asyncpg://u:p@hunter2@h:x/d",
+    ],
+)
+async def test_a_url_that_is_none_is_refused_without_showing_a_password(url: str) -> None:
+    with pytest.raises(StoreError, match="cannot be read; write postgresql") as caught:
+        await Store.open(url)
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
 async def test_an_unreachable_database_is_named_without_its_password(tmp_path: Path) -> None:
     url = f"postgresql+asyncpg://rainbow:hunter2@/chat?host={tmp_path}"
     with pytest.raises(DatabaseUnreachable) as caught:

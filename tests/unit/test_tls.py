@@ -184,6 +184,19 @@ def test_the_facts_of_a_certificate_are_told(files: Certificates) -> None:
     assert facts.days_left(datetime.now(UTC) + timedelta(days=9)) < 0
 
 
+def test_what_clients_will_refuse_is_told(files: Certificates) -> None:
+    facts = load_or_explain(files.certificate, files.key)
+    now, day = datetime.now(UTC), timedelta(days=1)
+    assert list(facts.concerns(["localhost"], now)) == []
+    assert list(facts.concerns(["localhost", "a.example"], facts.not_before - day)) == [
+        f"is valid only from {facts.not_before:%Y-%m-%d} on",
+        "does not name a.example, only localhost",
+    ]
+    assert list(facts.concerns(["localhost"], facts.not_after)) == [
+        f"expired on {facts.not_after:%Y-%m-%d}; replace it"
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "covered"),
     [

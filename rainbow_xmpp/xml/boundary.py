@@ -74,21 +74,9 @@ def advance(buffer: bytes | bytearray, pos: int, mode: int, depth: int) -> tuple
             if depth <= 0:
                 return pos, DONE, depth
         elif mode == TAG:
-            found = _IN_TAG.search(buffer, pos)
-            if not found:
-                return size, TAG, depth
-            pos = found.end()
-            what = buffer[pos - 1]
-            if what == 0x3E:  # >
-                mode = TEXT
-                if buffer[pos - 2] != 0x2F:
-                    depth += 1
-                if depth <= 0:
-                    return pos, DONE, depth
-            elif what == 0x3C:  # <
-                return pos, MALFORMED, depth
-            else:
-                mode = DOUBLE_QUOTED if what == 0x22 else SINGLE_QUOTED
+            pos, mode, depth = _through_tag(buffer, pos, depth)
+            if mode == TAG or mode >= DONE:
+                return pos, mode, depth
         elif mode == CDATA:
             end = buffer.find(b"]]>", pos)
             if end < 0:
@@ -99,6 +87,22 @@ def advance(buffer: bytes | bytearray, pos: int, mode: int, depth: int) -> tuple
             if pos < 0:
                 return size, mode, depth
             pos, mode = pos + 1, TAG
+
+
+def _through_tag(buffer: bytes | bytearray, pos: int, depth: int) -> tuple[int, int, int]:
+    """From within a start tag to its end or to the next quote; still TAG when the data ends before."""
+    found = _IN_TAG.search(buffer, pos)
+    if not found:
+        return len(buffer), TAG, depth
+    pos = found.end()
+    what = buffer[pos - 1]
+    if what == 0x3C:  # <
+        return pos, MALFORMED, depth
+    if what != 0x3E:
+        return pos, DOUBLE_QUOTED if what == 0x22 else SINGLE_QUOTED, depth
+    if buffer[pos - 2] != 0x2F:
+        depth += 1
+    return pos, TEXT if depth > 0 else DONE, depth
 
 
 def _whole(data: bytes) -> bool:

@@ -160,7 +160,7 @@ class Authenticator:
 
     def _may_try(self, name: str, source: str) -> bool:
         now = self._clock()
-        return self._attempts.allow(source, now) and not self._throttle.wait_s(name, source, now)
+        return self._attempts.allow(source, now) and self._throttle.may_try(name, source, now)
 
     async def _record(self, names: tuple[str, ...]) -> LoginRecord | None:
         for name in names:

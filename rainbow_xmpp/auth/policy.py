@@ -71,11 +71,6 @@ class PasswordPolicy:
             yield "needs a character that is neither letter nor digit"
 
 
-def generate_password() -> str:
-    """A random password that the policy as shipped accepts."""
-    return PasswordPolicy().generate()
-
-
 def _is_special(character: str) -> bool:
     return unicodedata.category(character)[0] not in "LNM"
 

@@ -205,7 +205,8 @@ class RainbowServer(ChatServer):
             "storage": {"url": storage_url},
             "metrics": {"address": self.endpoint.host, "port": self.metrics_port},
             "websocket": {"origins": list(origins)},
-            "auth": {"sealing_key": {"file": str(folder / "sealing.key")}},
+            # The least that is allowed: most of what a login costs a test is its own hashing.
+            "auth": {"sealing_key": {"file": str(folder / "sealing.key")}, "scram_iterations": 4096},
         }
         self.config_file.write_text(_toml(_merged(_merged(config, own), settings or {})))
 

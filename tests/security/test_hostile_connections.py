@@ -28,14 +28,15 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 async def bystanders(strict_process: RainbowServer) -> AsyncIterator[Bystanders]:
     """They chat through all tests of this file; at the end the server holds no more than it did before."""
     holdings = Holdings(strict_process.pid)
-    async with AsyncExitStack() as stack:
-        pair = await Bystanders.arrive(Door(strict_process, "wss", stack, source=new_address()))
-        await pair.assert_well()
-        sockets, resident_kib = holdings.sockets, holdings.resident_kib
+    pair = Bystanders(strict_process, new_address())
+    pair.arrive()
+    sockets, resident_kib = holdings.sockets, holdings.resident_kib
+    try:
         yield pair
         await holdings.until_sockets(sockets)
         assert holdings.resident_kib < resident_kib + 40_000
-        await pair.stop()
+    finally:
+        pair.leave()
 
 
 @pytest_asyncio.fixture(loop_scope="module")

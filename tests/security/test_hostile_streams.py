@@ -150,14 +150,15 @@ UNKNOWN = [
 async def bystanders(server_process: ChatServer) -> AsyncIterator[Bystanders]:
     """They chat through all tests of this file; at the end the server holds no more than it did before."""
     holdings = Holdings(server_process.pid)
-    async with AsyncExitStack() as stack:
-        pair = await Bystanders.arrive(Door(server_process, "wss", stack))
-        await pair.assert_well()
-        sockets, resident_kib = holdings.sockets, holdings.resident_kib
+    pair = Bystanders(server_process)
+    pair.arrive()
+    sockets, resident_kib = holdings.sockets, holdings.resident_kib
+    try:
         yield pair
         await holdings.until_sockets(sockets)
         assert holdings.resident_kib < resident_kib + 30_000
-        await pair.stop()
+    finally:
+        pair.leave()
 
 
 @pytest_asyncio.fixture(loop_scope="module")

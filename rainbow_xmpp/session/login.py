@@ -170,8 +170,8 @@ class Login:
                     self.has_greeted = False
                     self._link.restart_stream()
                 case StartTls():
-                    self.has_greeted = False
                     self._link.start_tls()
+                    self.has_greeted = False
                 case Closed():
                     self._link.end()
                 case Authenticate(mechanism):

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import ssl
 import sys
 import time
 from datetime import UTC, datetime
@@ -33,7 +34,14 @@ from rainbow_xmpp.transport.link import LinkShared
 from rainbow_xmpp.transport.listeners import Listeners
 from rainbow_xmpp.transport.outbox import Outbox
 from rainbow_xmpp.transport.port import PortShared
-from rainbow_xmpp.transport.tls import load_or_explain, quick_tls_available, server_context
+from rainbow_xmpp.transport.tls import (
+    Certificate,
+    TlsFileError,
+    load_or_explain,
+    quick_tls_available,
+    replace_certificate,
+    server_context,
+)
 from rainbow_xmpp.xml import SCANNER
 
 log = logging.getLogger(__name__)
@@ -74,6 +82,7 @@ async def _serve(config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     server = await Server.start(config)
+    loop.add_signal_handler(signal.SIGHUP, server.renew_certificate)
     pid_file = _write_pid(config)
     process.tune_gc()
     try:
@@ -82,8 +91,16 @@ async def _serve(config: Config) -> None:
         log.info("stopping")
     finally:
         await server.stop()
-        if pid_file is not None:
+        if pid_file is not None and _is_ours(pid_file):
             pid_file.unlink(missing_ok=True)
+
+
+def _is_ours(pid_file: Path) -> bool:
+    """Another server of the same folder may have written its own id over ours."""
+    try:
+        return pid_file.read_text().strip() == str(os.getpid())
+    except OSError:
+        return False
 
 
 def _write_pid(config: Config) -> Path | None:
@@ -108,6 +125,8 @@ class Server:
         self._listeners = Listeners()
         self._http: HttpHandler | None = None
         self._is_stopping = False
+        self._context: ssl.SSLContext | None = None
+        self._bindings: dict[str, bytes] = {}
 
     @property
     def addresses(self) -> list[str]:
@@ -133,14 +152,31 @@ class Server:
             raise
         return server
 
+    def renew_certificate(self) -> None:
+        """SIGHUP: new connections get the certificate that is in the files now; all others go on.
+
+        Everything else in the configuration needs a restart.
+        """
+        assert self._context is not None, "SIGHUP is heard once the server listens"
+        tls = self._config.tls
+        try:
+            self._use(replace_certificate(self._context, tls.certificate, tls.key))
+        except TlsFileError as error:
+            log.error("the certificate was not renewed, the old one stays: %s", error)
+        else:
+            log.info("the certificate was renewed; other settings need a restart")
+
+    def _use(self, certificate: Certificate) -> None:
+        for concern in certificate.concerns(self._config.certificate_names, datetime.now(UTC)):
+            log.warning("clients will refuse the certificate: %s %s", self._config.tls.certificate, concern)
+        bound = certificate.endpoint_hash
+        self._bindings = {"tls-server-end-point": bound} if bound else {}
+
     async def _listen(self) -> None:
         config = self._config
-        certificate = load_or_explain(config.tls.certificate, config.tls.key)
-        for concern in certificate.concerns(config.certificate_names, datetime.now(UTC)):
-            log.warning("clients will refuse the certificate: %s %s", config.tls.certificate, concern)
-        bindings = {"tls-server-end-point": certificate.endpoint_hash} if certificate.endpoint_hash else {}
-        context = server_context(config.tls.certificate, config.tls.key)
-        links = self._links(bindings)
+        self._use(load_or_explain(config.tls.certificate, config.tls.key))
+        self._context = context = server_context(config.tls.certificate, config.tls.key)
+        links = self._links()
         self._http = await make_handler(
             make_app(self._site(), self.node.counters), counters=self.node.counters
         )
@@ -170,7 +206,7 @@ class Server:
         self._housekeeping.start()
         await self._listeners.open(config, port, context, Exposition(self.node.counters), quick=quick)
 
-    def _links(self, bindings: dict[str, bytes]) -> LinkShared:
+    def _links(self) -> LinkShared:
         limits = self._config.limits
         settings = StreamSettings(self._config.domain, STREAM_FEATURES + self.node.plugins.stream_features)
         entrance = Entrance(
@@ -192,7 +228,7 @@ class Server:
             gatekeeper=Gatekeeper(limits.connections_per_address, limits.half_open_per_address),
             deadlines=self._deadlines,
             ended=self.node.session_ended,
-            bindings=lambda: bindings,
+            bindings=lambda: self._bindings,
             stanza_bytes_before_login=limits.stanza_bytes_before_login,
             stanza_bytes=limits.stanza_bytes,
             output_bytes=limits.output_bytes,

@@ -1,4 +1,4 @@
-"""`db upgrade`: create the database or bring it up to date."""
+"""`db upgrade`: create the database or bring it up to date; `db reseal`: move to a new sealing key."""
 
 import asyncio
 from pathlib import Path
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rainbow_xmpp.auth.reseal import reseal_all
+from rainbow_xmpp.auth.seal import SealError
 from rainbow_xmpp.cli.console import Failed, note
 from rainbow_xmpp.cli.context import (
     Invocation,
@@ -14,9 +16,11 @@ from rainbow_xmpp.cli.context import (
     refusals_explained,
     shown_url,
 )
+from rainbow_xmpp.cli.passwords import sealer_of
 from rainbow_xmpp.config import Config
 
 if TYPE_CHECKING:
+    from rainbow_xmpp.store import Store
     from rainbow_xmpp.store.migrate import SchemaState
 
 
@@ -31,6 +35,26 @@ def upgrade(invocation: Invocation) -> None:
     """Create the database or bring it up to date: all of it, or nothing when a step fails."""
     for line in upgraded(invocation.config()):
         click.echo(line)
+
+
+@db.command()
+@pass_invocation
+def reseal(invocation: Invocation) -> None:
+    """Seal all credentials under auth.sealing_key, so that auth.old_sealing_keys can go.
+
+    May run beside the server, be stopped and started again.
+    """
+    config = invocation.config()
+    sealer = sealer_of(config)
+
+    async def work(store: "Store") -> int:
+        return await reseal_all(store.credentials, sealer)
+
+    try:
+        moved = invocation.with_store(config, work)
+    except SealError as error:
+        raise Failed(f"{error}; nobody lost anything, and what came before it is done") from None
+    click.echo(f"{moved} credentials were sealed anew; all are under the key {sealer.key_id} now")
 
 
 def upgraded(config: Config) -> list[str]:

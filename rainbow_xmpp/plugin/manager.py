@@ -9,7 +9,9 @@ import inspect
 import logging
 import pkgutil
 import sys
+import traceback
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -49,15 +51,33 @@ def find_plugins(paths: Iterable[str] = ()) -> dict[str, type[Plugin]]:
 def _modules(paths: Iterable[str]) -> Iterable[ModuleType]:
     package = importlib.import_module("rainbow_xmpp.plugins")
     for info in pkgutil.iter_modules(package.__path__):
-        yield importlib.import_module(f"{package.__name__}.{info.name}")
+        with _loading(f"{package.__name__}.{info.name}"):
+            module = importlib.import_module(f"{package.__name__}.{info.name}")
+        yield module
     for folder in map(Path, paths):
         if not folder.is_dir():
             raise PluginError(f"plugin_paths: {folder} is not a folder")
         for info in pkgutil.iter_modules([str(folder)]):
-            yield _import_from(folder, info.name)
+            with _loading(str(folder / info.name)):
+                module = _import_from(folder, info.name)
+            yield module
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        loaded = entry.load()
+        with _loading(entry.value):
+            loaded = entry.load()
         yield loaded if isinstance(loaded, ModuleType) else sys.modules[loaded.__module__]
+
+
+@contextmanager
+def _loading(what: str) -> Iterator[None]:
+    """A plugin that cannot be imported is named, with the place in it that is wrong."""
+    try:
+        yield
+    except PluginError:
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+        raise PluginError(f"plugin {what} cannot be loaded: {error!r}{place}") from error
 
 
 def _import_from(folder: Path, name: str) -> ModuleType:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rainbow_xmpp.plugin import JID, Passage, Plugin, Stage, View, hook
-from rainbow_xmpp.xml import Child, hint_of, names, scan
+from rainbow_xmpp.xml import Child, hint_of, names, scan_again
 
 OWNED: dict[tuple[str, str], str] = {
     ("stanza-id", names.STANZA_ID): "by",  # XEP-0359 §6
@@ -41,7 +41,7 @@ class ForgeryGuard(Plugin, name="forgery_guard"):
     def _without_forged(self, p: Passage) -> Passage:
         if p.session is None and p.kind != "presence":
             return p  # the server speaks; of presence it passes on what clients wrote
-        view = scan(p.data)
+        view = scan_again(p.data)
         forged = [child for child in view.children if self._is_forged(view, child)]
         return p._replace(data=view.without(*forged).data) if forged else p
 

@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 
 from rainbow_xmpp.plugin import JID, Element
-from rainbow_xmpp.xml import names, scan
+from rainbow_xmpp.xml import names, scan_again
 
 
 def with_delay(stanza: bytes, domain: str, at: float) -> bytes:
     """The stanza with the server's stamp of this Unix time (seconds), and with no other that claims to be ours."""
-    view = scan(stanza)
+    view = scan_again(stanza)
     forged = [
         child
         for child in view.children

@@ -12,7 +12,7 @@ from rainbow_xmpp.router.passage import Outcome, Passage
 from rainbow_xmpp.router.pipeline import ABSENT, Pipeline
 from rainbow_xmpp.session import Home, Session, SessionTable
 from rainbow_xmpp.stanza import presence, with_to
-from rainbow_xmpp.xml import View, names, scan, stamp
+from rainbow_xmpp.xml import View, scan_again, stamp
 
 if TYPE_CHECKING:
     from rainbow_xmpp.store.values import Account
@@ -135,7 +135,7 @@ class PresenceService:
         """The session is gone, however it went: tell everybody who saw it (§4.5.2)."""
         if session.presence is not None or session.directed:
             data = presence(from_=session.full, type_="unavailable")
-            self._unavailable(session, scan(data, names.CLIENT), data)
+            self._unavailable(session, scan_again(data), data)
         return self._tell(SessionEnded(session))
 
     # -- for our accounts ------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ class PresenceService:
             return
         for session in home.available():
             assert session.presence is not None
-            view = scan(session.presence, names.CLIENT)
+            view = scan_again(session.presence)
             self._send(session, view, with_to(session.presence, bare), "", bare)
 
     def hide_from(self, home: Home, bare: str) -> None:
@@ -182,7 +182,7 @@ class PresenceService:
             return
         for session in home.available():
             data = presence(from_=session.full, to=bare, type_="unavailable")
-            self._send(session, scan(data, names.CLIENT), data, "unavailable", bare)
+            self._send(session, scan_again(data), data, "unavailable", bare)
 
     # -- sending ---------------------------------------------------------------------------------------
 
@@ -207,7 +207,7 @@ class PresenceService:
         for session in shown.available():
             assert session.presence is not None
             p = Passage(
-                "presence", "", scan(session.presence, names.CLIENT), with_to(session.presence, viewer.full),
+                "presence", "", scan_again(session.presence), with_to(session.presence, viewer.full),
                 session.full, session.account, None, viewer.full, viewer.account, viewer.home, viewer,
             )  # fmt: skip
             self._pass_on(p)

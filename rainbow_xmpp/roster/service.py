@@ -23,7 +23,7 @@ from rainbow_xmpp.store.values import (
     RosterRemoval,
     Subscription,
 )
-from rainbow_xmpp.xml import Element, View, names, scan, serialise, stamp
+from rainbow_xmpp.xml import Element, View, names, scan_again, serialise, stamp
 
 QUERY = f"{{{names.ROSTER}}}query"
 ITEM = f"{{{names.ROSTER}}}item"
@@ -243,7 +243,7 @@ class RosterService:
     async def _say(self, account: Account, bare: str, to: str, kind: str) -> None:
         """A subscription stanza of the server's, on behalf of an account."""
         data = presence(from_=bare, to=to, type_=kind, stanza_id=ids.new_stream_id())
-        await self._route(account, None, scan(data), data, kind, to)
+        await self._route(account, None, scan_again(data), data, kind, to)
 
     async def _route(
         self, account: Account, session: Session | None, view: View, data: bytes, kind: str, to: str

@@ -9,7 +9,7 @@ from rainbow_xmpp.errors import Condition
 from rainbow_xmpp.session import Session
 from rainbow_xmpp.store.values import Account
 from rainbow_xmpp.testing.wire import MemoryWire
-from rainbow_xmpp.xml import Element, escape_attr, names, parse, serialise
+from rainbow_xmpp.xml import NO_LIMITS, Element, escape_attr, names, parse, serialise
 
 PATIENCE_S = 5.0
 """How long something expected may take before the test fails."""
@@ -53,7 +53,7 @@ class Client:
 
     async def receive(self) -> Element:
         """The next stanza. TimeoutError when none comes."""
-        return parse(await self.receive_bytes())
+        return parse(await self.receive_bytes(), limits=NO_LIMITS)
 
     async def rest_bytes(self) -> list[bytes]:
         """Every stanza that is still to be read, once the server has nothing left to do."""
@@ -63,7 +63,7 @@ class Client:
 
     async def rest(self) -> list[Element]:
         """Every stanza that is still to be read, once the server has nothing left to do."""
-        return [parse(stanza) for stanza in await self.rest_bytes()]
+        return [parse(stanza, limits=NO_LIMITS) for stanza in await self.rest_bytes()]
 
     async def ask(self, type_: str, payload: str, *, to: str = "") -> Element:
         """Send an IQ request ("get" or "set") and wait for its answer; other stanzas stay to be read."""
@@ -75,7 +75,7 @@ class Client:
         async with asyncio.timeout(PATIENCE_S):
             while True:
                 for position, data in enumerate(self.wire.unread[seen:], seen):
-                    stanza = parse(data)
+                    stanza = parse(data, limits=NO_LIMITS)
                     if stanza.tag == f"{{{names.CLIENT}}}iq" and stanza.get("id") == stanza_id:
                         del self.wire.unread[position]
                         return stanza

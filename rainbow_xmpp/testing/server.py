@@ -23,7 +23,7 @@ from rainbow_xmpp.testing.client import PATIENCE_S, Client
 from rainbow_xmpp.testing.clock import Clock
 from rainbow_xmpp.testing.database import fresh_database
 from rainbow_xmpp.testing.wire import MemoryWire
-from rainbow_xmpp.xml import scan
+from rainbow_xmpp.xml import scan_again
 
 P = TypeVar("P", bound=Plugin)
 
@@ -180,5 +180,5 @@ class TestServer:
 
 
 def _is_presence_of(data: bytes, full: str) -> bool:
-    view = scan(data)
+    view = scan_again(data)
     return view.name == "presence" and view.attrs.get("from") == full

@@ -13,6 +13,7 @@ from rainbow_xmpp.xml import names
 from rainbow_xmpp.xml.escaping import escape, escape_attr
 from rainbow_xmpp.xml.model import (
     DEFAULT_LIMITS,
+    NO_LIMITS,
     Child,
     StreamOpen,
     Token,
@@ -33,8 +34,18 @@ else:
         # Installed without a compiler.
         from rainbow_xmpp.xml.pure import SCANNER, Framer, View, scan, stamp
 
+
+def scan_again(data: bytes) -> View:
+    """A view of a stanza that was judged before, and that has been stamped or written by the server since.
+
+    No limit counts: what the server adds must not make a fault of a stanza that was just within them.
+    """
+    return scan(data, limits=NO_LIMITS)
+
+
 __all__ = [
     "DEFAULT_LIMITS",
+    "NO_LIMITS",
     "SCANNER",
     "Child",
     "Element",
@@ -51,6 +62,7 @@ __all__ = [
     "parse",
     "parse_stream_open",
     "scan",
+    "scan_again",
     "serialise",
     "stamp",
 ]

@@ -11,13 +11,8 @@ from xml.etree.ElementTree import Element
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.xml import names, tags
 from rainbow_xmpp.xml.judge import Judge, refuse
-from rainbow_xmpp.xml.model import DEFAULT_LIMITS, Child, XmlLimits
+from rainbow_xmpp.xml.model import DEFAULT_LIMITS, NO_LIMITS, Child, XmlLimits
 from rainbow_xmpp.xml.tree import serialise, tree_of
-
-# What the server itself adds to a stanza may go past what the peer was allowed.
-_OWN_LIMITS = replace(
-    DEFAULT_LIMITS, max_bytes=2 * DEFAULT_LIMITS.max_bytes, elements=2 * DEFAULT_LIMITS.elements
-)
 
 
 class ViewQuestions:
@@ -87,7 +82,7 @@ class ViewQuestions:
         return self._again(self.data[:end_tag] + added + self.data[end_tag:])
 
     def _again(self, data: bytes) -> Self:
-        view = type(self)._scan(data, "" if self.ns == "" else self.ns, {}, _OWN_LIMITS)
+        view = type(self)._scan(data, "" if self.ns == "" else self.ns, {}, NO_LIMITS)
         assert isinstance(view, type(self))
         return view
 

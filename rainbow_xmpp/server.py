@@ -20,7 +20,7 @@ from rainbow_xmpp.errors import PeerViolation, RainbowError, StreamCondition
 from rainbow_xmpp.http.app import HttpHandler, Readiness, Site, make_app, make_handler
 from rainbow_xmpp.node import Node
 from rainbow_xmpp.observe.log import set_up_log
-from rainbow_xmpp.observe.metrics import Exposition
+from rainbow_xmpp.observe.metrics import Exposition, FaultCounter
 from rainbow_xmpp.plugin.select import select_plugins
 from rainbow_xmpp.roster.service import STREAM_FEATURES
 from rainbow_xmpp.session.login import Entrance
@@ -82,6 +82,7 @@ async def _serve(config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     server = await Server.start(config)
+    logging.getLogger().addHandler(FaultCounter(server.node.counters))
     loop.add_signal_handler(signal.SIGHUP, server.renew_certificate)
     pid_file = _write_pid(config)
     process.tune_gc()
@@ -177,9 +178,7 @@ class Server:
         self._use(load_or_explain(config.tls.certificate, config.tls.key))
         self._context = context = server_context(config.tls.certificate, config.tls.key)
         links = self._links()
-        self._http = await make_handler(
-            make_app(self._site(), self.node.counters), counters=self.node.counters
-        )
+        self._http = await make_handler(make_app(self._site()), counters=self.node.counters)
         port = PortShared(
             links=links,
             http=self._http,

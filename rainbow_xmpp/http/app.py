@@ -13,7 +13,6 @@ from aiohttp import web
 from rainbow_xmpp.http.handler import HANDLER_TIMEOUT_S, MAX_BODY_BYTES, HttpHandler, make_handler
 from rainbow_xmpp.http.headers import origin_allowed
 from rainbow_xmpp.http.pages import Pages, assets, refusal_words
-from rainbow_xmpp.observe.metrics import Counters
 
 __all__ = ["HttpHandler", "Readiness", "Site", "make_app", "make_handler", "origin_allowed"]
 
@@ -63,12 +62,10 @@ class Site:
         return urlsplit(self.public_url).netloc
 
 
-def make_app(site: Site, counters: Counters | None = None) -> web.Application:
+def make_app(site: Site) -> web.Application:
     """The web application of the one port; more routes may be added until `make_handler` starts it."""
     pages = Pages(site)
-    app = web.Application(
-        middlewares=[_in_plain_words(pages, counters or Counters())], client_max_size=MAX_BODY_BYTES
-    )
+    app = web.Application(middlewares=[_in_plain_words(pages)], client_max_size=MAX_BODY_BYTES)
     get = app.router.add_get
     get("/", _fixed(pages.landing(), "text/html", {"Cache-Control": _FOR_TEN_MINUTES}))
     get("/healthz", _fixed("ok\n", "text/plain"))
@@ -135,7 +132,7 @@ def _jrd(site: Site) -> str:
     return json.dumps({"links": [{"rel": WEBSOCKET_RELATION, "href": site.websocket_url}]}) + "\n"
 
 
-def _in_plain_words(pages: Pages, counters: Counters) -> Callable[..., Awaitable[web.StreamResponse]]:
+def _in_plain_words(pages: Pages) -> Callable[..., Awaitable[web.StreamResponse]]:
     """The outermost middleware: a bound in time, and refusals that people can read."""
 
     @web.middleware
@@ -153,7 +150,6 @@ def _in_plain_words(pages: Pages, counters: Counters) -> Callable[..., Awaitable
             return _refusal(pages, request, 408, {"Connection": "close"})
         except Exception:
             # One of the two places where everything is caught: the fault of one request stops no other.
-            counters.faults += 1
             log.exception("an HTTP request failed")
             return _refusal(pages, request, 500, {})
 

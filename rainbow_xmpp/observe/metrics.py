@@ -4,6 +4,7 @@ Every label has a fixed set of values, known here. Nothing a peer sends ever bec
 store that keeps one series for each name an attacker invents runs out of memory.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -94,6 +95,18 @@ FAMILIES: Sequence[Family] = (
     _one("rainbow_connections", "Open connections of every kind.", "connections", gauge=True),
     _one("rainbow_sessions", "Sessions with a bound resource.", "sessions", gauge=True),
 )
+
+
+class FaultCounter(logging.Handler):
+    """A log handler that counts what is logged with a traceback: whatever is caught anywhere is counted here."""
+
+    def __init__(self, counters: Counters) -> None:
+        super().__init__(logging.ERROR)
+        self._counters = counters
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info:
+            self._counters.faults += 1
 
 
 class MetricSource(Protocol):

@@ -229,23 +229,24 @@ async def test_a_handshake_that_the_port_refused_is_told_why(headers: str, statu
     assert answer.headers.get("sec-websocket-version") == ("13" if "Version: 8" in headers else None)
 
 
-def app_with(path: str, handler: http_app.Handler, counters: Counters | None = None) -> web.Application:
-    app = make_app(site(), counters)
+def app_with(path: str, handler: http_app.Handler) -> web.Application:
+    app = make_app(site())
     app.router.add_route("*", path, handler)
     return app
 
 
-async def test_a_fault_is_owned_up_to_counted_and_not_shown() -> None:
+async def test_a_fault_is_owned_up_to_logged_and_not_shown(caplog: pytest.LogCaptureFixture) -> None:
     async def faulty(_: web.Request) -> web.Response:
         raise RuntimeError("the secret inside")
 
     counters = Counters()
-    async with serving(app_with("/faulty", faulty, counters), counters) as port:
+    async with serving(app_with("/faulty", faulty), counters) as port:
         page, sentence = await ask(port, "/faulty", accept=BROWSER), await ask(port, "/faulty")
     assert page.status == sentence.status == 500
     assert b"secret" not in page.body + sentence.body
     assert "The fault is ours" in page.text
-    assert (counters.faults, counters.http_requests) == (2, 2)
+    assert sum(record.exc_info is not None for record in caplog.records) == 2
+    assert counters.http_requests == 2
 
 
 async def test_a_program_interfaces_own_words_are_left_alone() -> None:

@@ -1,5 +1,6 @@
 """Counters and their form for Prometheus."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields
@@ -8,7 +9,7 @@ import pytest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from rainbow_xmpp.observe.metrics import FAMILIES, OUTCOMES, Counters, Exposition
+from rainbow_xmpp.observe.metrics import FAMILIES, OUTCOMES, Counters, Exposition, FaultCounter
 
 
 def samples(exposition: Exposition) -> dict[tuple[str, str], float]:
@@ -75,6 +76,19 @@ def test_two_nodes_in_one_process_do_not_mix() -> None:
     expositions = Exposition(first), Exposition(second)
     first.faults = 1
     assert [samples(one)["rainbow_faults_total", ""] for one in expositions] == [1, 0]
+
+
+def test_what_is_logged_with_a_traceback_is_a_fault() -> None:
+    counters = Counters()
+    log = logging.Logger("rainbow_xmpp.somewhere")
+    log.addHandler(FaultCounter(counters))
+    log.error("the database does not answer")
+    assert counters.faults == 0
+    try:
+        raise LookupError
+    except LookupError:
+        log.exception("a stanza could not be handled")
+    assert counters.faults == 1
 
 
 def test_memory_and_cpu_are_shown_but_no_version() -> None:

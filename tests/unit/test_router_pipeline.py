@@ -166,7 +166,7 @@ class Archive(Plugin, name="archive"):
     async def _write(self) -> None:
         await self.may_go_on.wait()
         if not self.recorded:
-            raise OSError("disk full")
+            raise RuntimeError("the archive is broken")
 
 
 async def test_a_stanza_that_waits_keeps_the_next_ones_of_its_sender_behind_it():

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 
 from rainbow_xmpp.auth.authenticator import Attempts, Authenticator, Guards
 from rainbow_xmpp.auth.pool import HashPool
@@ -29,7 +30,7 @@ from rainbow_xmpp.session.background import Background
 from rainbow_xmpp.session.directory import AccountDirectory
 from rainbow_xmpp.session.watch import ChangeWatch
 from rainbow_xmpp.store import Store
-from rainbow_xmpp.xml import names
+from rainbow_xmpp.xml import DEFAULT_LIMITS, XmlLimits, names
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,13 @@ class Node:
         self.roster.register(self.iqs)
         self.iqs.add("session", "set", f"{{{names.SESSION}}}session", _session, (Target.SELF, Target.SERVER))
         self.inbound = Inbound(
-            config.domain, self.sessions, self.pipeline, iq_service, self.presence, self.counters
+            config.domain,
+            self.sessions,
+            self.pipeline,
+            iq_service,
+            self.presence,
+            self.counters,
+            _xml_limits(config.limits.stanza_bytes),
         )
         self.watch = ChangeWatch(
             store.changes,
@@ -117,25 +124,16 @@ class Node:
     def session_ended(self, session: Session) -> None:
         """A bound session is over: its place in the table, and its contacts' view of it.
 
-        What it said last comes before its end, even where that waits for the database.
+        A stanza of its that waits for the database is finished; it finds the session gone.
         """
         self.counters.sessions -= 1
         pending = session.close()
-        was_there = self.sessions.remove(session) or session.presence is not None
-        if pending is not None:
-            self.background.spawn(self._end_after(pending, session) if was_there else pending)
-        elif was_there:
+        if self.sessions.remove(session) or session.presence is not None:
             ended = self.presence.ended(session)
             if ended is not None:
                 self.background.spawn(ended)
-
-    async def _end_after(self, pending: Awaitable[None], session: Session) -> None:
-        try:
-            await pending
-        finally:
-            ended = self.presence.ended(session)
-            if ended is not None:
-                await ended
+        if pending is not None:
+            self.background.spawn(pending)
 
     async def stop(self, settle_s: float) -> None:
         """Finish what runs beside, at most this long, stop the plugins, close the database."""
@@ -143,6 +141,13 @@ class Node:
         await self.plugins.stop()
         self.pool.close()
         await self.store.close()
+
+
+def _xml_limits(stanza_bytes: int) -> XmlLimits:
+    """The usual ones, which are quickest, unless more bytes are allowed; less is the transport's to refuse."""
+    if stanza_bytes <= DEFAULT_LIMITS.max_bytes:
+        return DEFAULT_LIMITS
+    return replace(DEFAULT_LIMITS, max_bytes=stanza_bytes)
 
 
 def _authenticator(config: Config, store: Store, sealer: Sealer, pool: HashPool) -> Authenticator:

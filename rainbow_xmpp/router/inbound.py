@@ -13,7 +13,7 @@ from rainbow_xmpp.router.passage import Passage
 from rainbow_xmpp.router.pipeline import ABSENT, Pipeline, normal_address
 from rainbow_xmpp.session import Session, SessionTable, Wire
 from rainbow_xmpp.stanza import error_reply
-from rainbow_xmpp.xml import View, names, scan, stamp
+from rainbow_xmpp.xml import DEFAULT_LIMITS, View, XmlLimits, names, scan, stamp
 
 _MESSAGE_TYPES = frozenset(("chat", "error", "groupchat", "headline", "normal"))
 
@@ -42,18 +42,21 @@ class Inbound:
         iqs: IqService,
         presence: ForPresence,
         counters: Counters,
+        limits: XmlLimits = DEFAULT_LIMITS,
     ) -> None:
+        """`limits` hold for stanzas; the transport may have lower ones."""
         self._domain = domain
         self._by_full = sessions.by_full
         self._pipeline = pipeline
         self._iqs = iqs
         self._presence = presence
         self._counters = counters
+        self._limits = limits
 
     def handle(self, session: Session, data: bytes) -> Awaitable[None] | None:
         """One element from a bound session. Raises PeerViolation; everything else becomes a reply."""
         wire = session.wire
-        view = scan(data, wire.stanza_ns, wire.prefixes)
+        view = scan(data, wire.stanza_ns, wire.prefixes, self._limits)
         if view.ns != names.CLIENT:
             _no_stanza(wire, view)
             return None

@@ -5,6 +5,7 @@ Otherwise whoever sends one could get past a plugin, end a contact's stream or b
 
 import pytest
 
+from rainbow_xmpp.config import Limits
 from rainbow_xmpp.errors import PeerViolation
 from rainbow_xmpp.plugins.forgery_guard import ForgeryGuard
 from rainbow_xmpp.plugins.offline import Offline
@@ -110,3 +111,19 @@ async def test_the_greatest_presence_harms_nobody_who_sees_it(shape: str) -> Non
         ann.send(f"<presence type='subscribed' to='{cem.bare}'/>")
         assert any(b"id='p'" in data for data in await cem.rest_bytes())
         assert ann.wire.is_open
+
+
+async def test_a_server_that_allows_more_takes_more() -> None:
+    limits = Limits(stanza_bytes=1_000_000, output_bytes=4_000_000)
+    async with TestServer(plugins=[ForgeryGuard, Offline], limits=limits) as server:
+        ann, bob = await server.login("ann@acme"), await server.login("bob@acme")
+        body = "x" * 900_000
+        ann.send(f"<message to='{bob.jid}'><body>{body}</body></message>")
+        (message,) = await bob.rest()
+        assert message.findtext("{jabber:client}body") == body
+        await bob.leave()
+        ann.send(f"<message to='{bob.bare}' type='chat'><body>{body}</body></message>")
+        await server.settle()
+        bob = await server.login("bob@acme", available=False)
+        bob.send("<presence/>")
+        assert body in [stanza.findtext("{jabber:client}body") for stanza in await bob.rest()]

@@ -72,7 +72,9 @@ class TcpLink(Link, Reading):
                 return
 
     def eof_received(self) -> None:
-        self.is_closing = True
+        self.is_closing = True  # the transport closes itself, once what was sent is read
+        self._session_over()
+        self.abort_later()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost()

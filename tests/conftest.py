@@ -1,6 +1,7 @@
 """Fixtures that every kind of test may use: the server as a real process."""
 
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
@@ -18,6 +19,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="rainbow",
         help="The server that `server` starts; prosody (Debian's package) proves the tests themselves.",
     )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says what was left out, a line for each reason, however many tests it concerns."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
+    for reason, tests in reasons.most_common():
+        terminalreporter.write_line(f"{tests} skipped: {reason}")
 
 
 @pytest.fixture(scope="session")

@@ -69,7 +69,7 @@ def chromium_program() -> Path:
     """Debian's Chromium."""
     if found := shutil.which("chromium"):
         return Path(found)
-    raise SetupFailed("Chromium is missing: install the packages of tests/debian-packages.txt")
+    raise SetupFailed("Chromium is not installed: apt-get install chromium")
 
 
 def main() -> None:

@@ -26,6 +26,10 @@ def converse_page(page_listener: socket.socket, page_origin: str) -> Iterator[st
 @pytest.fixture
 async def browser(server: ChatServer, tmp_path: Path) -> AsyncIterator[Client]:
     """Converse, not logged in yet."""
+    try:
+        setup_clients.chromium_program()
+    except setup_clients.SetupFailed as missing:
+        pytest.skip(str(missing))
     async with running(CONVERSE, server.endpoint, tmp_path) as client:
         yield client
 

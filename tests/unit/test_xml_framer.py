@@ -1,7 +1,7 @@
 """Cutting a TCP stream into tokens, with each engine."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import ModuleType
 
 import pytest
@@ -200,6 +200,11 @@ def test_the_start_tag_of_a_stream_is_limited_too(xml: ModuleType) -> None:
     assert refused(xml.Framer(100), b"<stream:stream a='" + b"x" * 100) == StreamCondition.POLICY_VIOLATION
 
 
+def best(cpu_of: Callable[[int], float], count: int) -> float:
+    """The least of seven takes, in seconds."""
+    return min(cpu_of(count) for _ in range(7))
+
+
 def test_the_limit_can_be_raised_after_login(xml: ModuleType) -> None:
     framer = opened(xml, max_bytes=150)
     framer.max_bytes = 1000  # type: ignore[attr-defined]
@@ -214,28 +219,26 @@ def test_a_long_element_in_small_pieces_takes_linear_time(xml: ModuleType, head:
 
     def cpu_of(size: int) -> float:
         framer = opened(xml, max_bytes=10_000_000)
-        begun = time.process_time()
+        begun = time.thread_time()
         assert pulled(framer, [head]) == []
         for _ in range(size):
             framer.push(b"]x]]x>"[:5])  # type: ignore[attr-defined]
             assert framer.pull() is None  # type: ignore[attr-defined]
-        return time.process_time() - begun
+        return time.thread_time() - begun
 
-    cpu_of(1_000)
-    # Eight times as much: 8 when linear, 64 when quadratic.
-    assert cpu_of(16_000) < 24 * min(cpu_of(2_000), cpu_of(2_000)) + 0.05
+    # Eight times as much: 8 when linear, 64 when quadratic. The best of several: others use the machine too.
+    assert best(cpu_of, 16_000) < 40 * best(cpu_of, 2_000)
 
 
 def test_a_flood_of_small_elements_takes_linear_time(xml: ModuleType) -> None:
     def cpu_of(count: int) -> float:
         framer = opened(xml)
-        begun = time.process_time()
+        begun = time.thread_time()
         assert len(pulled(framer, [b"<a>x</a>" * count])) == count
-        return time.process_time() - begun
+        return time.thread_time() - begun
 
-    cpu_of(1_000)
-    # Eight times as much: 8 when linear, 64 when quadratic.
-    assert cpu_of(16_000) < 24 * min(cpu_of(2_000), cpu_of(2_000)) + 0.05
+    # Eight times as much: 8 when linear, 64 when quadratic. The best of several: others use the machine too.
+    assert best(cpu_of, 16_000) < 40 * best(cpu_of, 2_000)
 
 
 def test_bytes_may_come_in_any_kind_of_buffer(xml: ModuleType) -> None:

@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from tests.doors import door, over, server_store, source, strict, strict_door, strict_process, tcp, wss
 from tests.interop.prosody import ProsodyServer
 from tests.process import ChatServer, RainbowServer
+
+# Here and not beside the tests that use them: each conftest would have a strict server of its own.
+__all__ = ["door", "over", "server_store", "source", "strict", "strict_door", "strict_process", "tcp", "wss"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -11,7 +11,7 @@ from rainbow_xmpp.store.values import Account
 from rainbow_xmpp.testing.wire import MemoryWire
 from rainbow_xmpp.xml import NO_LIMITS, Element, escape_attr, names, parse, serialise
 
-PATIENCE_S = 5.0
+PATIENCE_S = 15.0
 """How long something expected may take before the test fails."""
 
 

@@ -1,6 +1,7 @@
 """The configuration: TOML files and the environment in, frozen dataclasses out, every problem at once."""
 
 from rainbow_xmpp.config.convert import Table, section
+from rainbow_xmpp.config.declare import Reload, key
 from rainbow_xmpp.config.load import Draft, load, read
 from rainbow_xmpp.config.problem import ConfigProblems, Origin, Problem, did_you_mean
 from rainbow_xmpp.config.schema import (
@@ -17,7 +18,6 @@ from rainbow_xmpp.config.schema import (
     Storage,
     Tls,
     Websocket,
-    key,
 )
 from rainbow_xmpp.config.secret import Secret
 
@@ -36,6 +36,7 @@ __all__ = [
     "Password",
     "PluginTable",
     "Problem",
+    "Reload",
     "Secret",
     "Storage",
     "Table",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from rainbow_xmpp.config.declare import bounds_problems
 from rainbow_xmpp.config.problem import Origin, Problem, did_you_mean
 from rainbow_xmpp.config.secret import Secret
 
@@ -50,10 +51,31 @@ def section(
     """An instance of the dataclass `cls` from a table, and all that is wrong with the table.
 
     The instance is None when a value is missing or of a wrong type. Keys in `skip` keep their defaults.
-    If `cls` has a method `problems()` yielding (key, text), these are reported with file and line.
+    Bounds are judged as the keys declare them (`declare.key`). What a method `problems()` of `cls` yields as
+    (key, text) is reported with file and line too, unless the key's bounds have been complained about.
     """
     known = {name: kind for name, kind in field_types(cls).items() if name not in skip}
     problems = [_unknown(table, key, known) for key in table.values if key not in known and key not in skip]
+    arguments, failed = _arguments(known, table, _required(cls), problems)
+    unbound = [
+        (field.name, text)
+        for field in declared_fields(cls)
+        if field.name in arguments
+        for text in bounds_problems(field, arguments[field.name])
+    ]
+    problems.extend(table.problem(key, text) for key, text in unbound)
+    if not failed.isdisjoint(_required(cls)):
+        return None, problems
+    made = cls(**arguments)
+    judged = failed | {key for key, _ in unbound}
+    problems.extend(table.problem(key, text) for key, text in _complaints(made) if key not in judged)
+    return (None if failed else made), problems
+
+
+def _arguments(
+    known: Mapping[str, Any], table: Table, required: frozenset[str], problems: list[Problem]
+) -> tuple[dict[str, object], set[str]]:
+    """The values a table gives, of the wanted types, and the names of those it cannot give."""
     arguments: dict[str, object] = {}
     failed: set[str] = set()
     for name, kind in known.items():
@@ -63,14 +85,10 @@ def section(
             except _WrongType as wrong:
                 problems.append(table.problem(name, str(wrong)))
                 failed.add(name)
-        elif name in _required(cls):
+        elif name in required:
             problems.append(table.problem(name, "is missing"))
             failed.add(name)
-    if not failed.isdisjoint(_required(cls)):
-        return None, problems
-    made = cls(**arguments)
-    problems.extend(table.problem(key, text) for key, text in _complaints(made) if key not in failed)
-    return (None if failed else made), problems
+    return arguments, failed
 
 
 def is_section(kind: object) -> bool:
@@ -81,7 +99,12 @@ def is_section(kind: object) -> bool:
 def field_types(cls: type[Any]) -> Mapping[str, Any]:
     """Names and types of a dataclass's fields, in order."""
     hints = typing.get_type_hints(cls)
-    return types.MappingProxyType({field.name: hints[field.name] for field in dataclasses.fields(cls)})
+    return types.MappingProxyType({field.name: hints[field.name] for field in declared_fields(cls)})
+
+
+def declared_fields(cls: type[Any]) -> "tuple[dataclasses.Field[Any], ...]":
+    """A dataclass's fields, in order, each with what `declare.key` says about it in its metadata."""
+    return dataclasses.fields(cls)
 
 
 class _WrongType(Exception):
@@ -143,7 +166,7 @@ def _unknown(table: Table, key: str, known: Mapping[str, Any]) -> Problem:
 def _required(cls: type[Any]) -> frozenset[str]:
     missing = dataclasses.MISSING
     return frozenset(
-        f.name for f in dataclasses.fields(cls) if f.default is missing and f.default_factory is missing
+        f.name for f in declared_fields(cls) if f.default is missing and f.default_factory is missing
     )
 
 

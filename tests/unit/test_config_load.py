@@ -55,7 +55,7 @@ def test_every_problem_is_reported_at_once_with_its_line(conf: Path) -> None:
         ' give a host name in lower case, such as "chat.example.com"',
         'rainbow.toml:3: listen.prot is not a known key; did you mean "port"?',
         'rainbow.toml:4: listen.port is "8443"; give a whole number',
-        "rainbow.toml:5: listen.redirect_port is 99999; 1 to 65535 are allowed, 0 = off",
+        "rainbow.toml:5: listen.redirect_port is 99999; 0 to 65535 are allowed",
         'rainbow.toml:6: lisen is not a known section; did you mean "listen"?',
         'rainbow.toml:10: auth.mechanisms has "SCRAM-SHA-257", which is not known;'
         ' did you mean "SCRAM-SHA-256"?',

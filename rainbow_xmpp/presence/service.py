@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from rainbow_xmpp.errors import Condition, StanzaError
 from rainbow_xmpp.plugin.events import BecameAvailable, Event, SessionEnded
 from rainbow_xmpp.router.passage import Outcome, Passage
-from rainbow_xmpp.router.pipeline import ABSENT, Pipeline
+from rainbow_xmpp.router.pipeline import Absent, Pipeline
 from rainbow_xmpp.session import Home, Session, SessionTable
 from rainbow_xmpp.stanza import presence, with_to
 from rainbow_xmpp.xml import View, scan_again, stamp
@@ -158,7 +158,7 @@ class PresenceService:
 
     def _answer_probe(self, p: Passage, may_see: bool) -> Outcome:
         if not may_see or p.session is None:
-            raise ABSENT
+            raise Absent()
         if p.home is not None and p.home.available():
             self._show(p.home, p.session)
         else:

@@ -10,7 +10,7 @@ from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.router.faults import excuse
 from rainbow_xmpp.router.iq import IqService, Target, check_iq
 from rainbow_xmpp.router.passage import Passage
-from rainbow_xmpp.router.pipeline import ABSENT, Pipeline, normal_address
+from rainbow_xmpp.router.pipeline import Absent, Pipeline, normal_address
 from rainbow_xmpp.session import Session, SessionTable, Wire
 from rainbow_xmpp.stanza import error_reply
 from rainbow_xmpp.xml import DEFAULT_LIMITS, View, XmlLimits, names, scan, stamp
@@ -118,7 +118,7 @@ class Inbound:
         else:
             to = normal_address(to)
             if to == self._domain or to.startswith(self._domain + "/"):
-                raise ABSENT
+                raise Absent()
             p = Passage(
                 view.name, type_, view, data, session.full, session.account, session, to, None, None, None
             )
@@ -184,7 +184,7 @@ class Inbound:
 
     def _reply(self, session: Session, view: View, error: StanzaError) -> None:
         data = error_reply(view, error, from_=view.attrs.get("to") or session.bare, to=session.full)
-        if data is not None and not (view.name == "presence" and error is ABSENT):
+        if data is not None and not (view.name == "presence" and isinstance(error, Absent)):
             session.wire.send(data)
 
 

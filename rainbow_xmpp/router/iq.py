@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rainbow_xmpp.errors import Condition, LocalMisuse, StanzaError
 from rainbow_xmpp.router.faults import excuse
 from rainbow_xmpp.router.passage import Outcome, Passage
-from rainbow_xmpp.router.pipeline import ABSENT
+from rainbow_xmpp.router.pipeline import Absent
 from rainbow_xmpp.session import Session
 from rainbow_xmpp.stanza import error_reply, iq_result
 from rainbow_xmpp.xml import Element, View, serialise
@@ -112,7 +112,7 @@ class IqRegistry:
         child = request.view.children[0]
         known = self._handlers.get((request.target, request.view.attrs["type"], child.ns, child.name))
         if known is None:
-            raise ABSENT
+            raise Absent()
         answer = known[1](request)
         if inspect.isawaitable(answer):
             return self._answer_later(request, answer)
@@ -164,7 +164,7 @@ class IqService:
         if p.type not in ("get", "set"):
             return Outcome.IGNORED
         if p.recipient is None or p.session is None or "/" in p.to:
-            raise ABSENT
+            raise Absent()
         return self._registry.answer(IqRequest(p.session, Target.CONTACT, p.view, p.recipient))
 
     def _refuse(self, request: IqRequest, error: Exception) -> None:

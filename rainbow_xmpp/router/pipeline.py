@@ -27,8 +27,15 @@ log = logging.getLogger(__name__)
 
 DELIVERED = Outcome.DELIVERED
 
-ABSENT = StanzaError(Condition.SERVICE_UNAVAILABLE)
-"""The answer for an address that nobody has, and for one that the sender must not know to exist."""
+
+class Absent(StanzaError):
+    """The answer for an address that nobody has, and for one that the sender must not know to exist.
+
+    Made anew each time: an exception that is raised again and again keeps the frames of all those times.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(Condition.SERVICE_UNAVAILABLE)
 
 
 class Directory(Protocol):
@@ -112,7 +119,7 @@ class Pipeline:
         if to.domain != self._domain:
             raise StanzaError(Condition.REMOTE_SERVER_NOT_FOUND, detail="not an address of this server")
         if not to.local:
-            raise ABSENT
+            raise Absent()
         home = self._sessions.homes.get(p.to if to.is_bare else str(to.bare))
         if home is not None:
             return p._replace(recipient=home.account, home=home)
@@ -135,14 +142,14 @@ class Pipeline:
     def may_pass(self, p: Passage) -> None:
         """The gate: raise StanzaError when these two may not speak, or when there is nobody to speak to."""
         if p.recipient is None:
-            raise ABSENT
+            raise Absent()
         for gate in self._gates:
             gate(p)
 
     def _onward(self, p: Passage) -> Awaitable[None] | None:
         try:
             if p.recipient is None:
-                raise ABSENT
+                raise Absent()
             for gate in self._gates:
                 gate(p)
         except Exception as error:
@@ -207,19 +214,19 @@ class Pipeline:
         if verdict is delivery.Verdict.IGNORE:
             return Outcome.IGNORED
         if verdict is delivery.Verdict.REFUSE:
-            raise ABSENT
+            raise Absent()
         for place in self._placers:
             taken = place(p)
             if taken is True:
                 return Outcome.STORED
             if taken is not False:
                 return self._placed_later(taken)
-        raise ABSENT
+        raise Absent()
 
     async def _placed_later(self, placing: Awaitable[bool]) -> Outcome:
         if await placing:
             return Outcome.STORED
-        raise ABSENT
+        raise Absent()
 
     # -- the end of the way --------------------------------------------------------------------------
 
@@ -234,7 +241,7 @@ class Pipeline:
         """A refusal looks like absence: probes hear "unsubscribed" (RFC 6121 §4.3.2), other presence is ignored,
         the rest hears "service-unavailable" without a word (RFC 6121 §8.5.1)."""
         if p.kind != "presence":
-            self.reply(p, ABSENT)
+            self.reply(p, Absent())
         elif p.type == "probe" and p.session is not None:
             p.session.wire.send(presence(from_=p.to, to=p.sender_jid, type_="unsubscribed"))
         self._observe(p, Outcome.REFUSED)
@@ -242,7 +249,7 @@ class Pipeline:
     def _failed(self, p: Passage, error: Exception) -> None:
         if isinstance(error, PeerViolation):
             raise error
-        if error is ABSENT:
+        if isinstance(error, Absent):
             self._refuse(p)
         elif isinstance(error, StanzaError):
             self.reply(p, error)
@@ -259,7 +266,7 @@ class Pipeline:
 
 
 def _nobody_answers(passage: Passage) -> Outcome:
-    raise ABSENT
+    raise Absent()
 
 
 def normal_address(text: str) -> str:

@@ -1,6 +1,7 @@
 """What a failing, slow or refusing handler does to a stanza, and to nobody else's."""
 
 import asyncio
+import tracemalloc
 
 import pytest
 
@@ -433,3 +434,20 @@ async def test_what_a_client_asks_next_waits_until_its_coming_was_handled():
         ann.send("<presence/>")
         await ann.leave()
         assert events.seen == ["came True", "came False", "gone"]
+
+
+async def test_refusals_leave_nothing_behind():
+    """What one refusal needed, such as the stanza, is not kept for the next ones."""
+    async with TestServer() as server:
+        ann = await server.login("ann@acme")
+        tracemalloc.start()
+        try:
+            for _ in range(2):  # the first fills the caches
+                before = tracemalloc.get_traced_memory()[0]
+                for _ in range(300):
+                    say(ann, "nobody@rainbow.test", "x" * 1000)
+                await ann.rest()
+                grown = tracemalloc.get_traced_memory()[0] - before
+        finally:
+            tracemalloc.stop()
+        assert grown < 200_000

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 
 from rainbow_xmpp.auth.authenticator import Attempts, Authenticator, Guards
 from rainbow_xmpp.auth.pool import HashPool
@@ -28,9 +27,10 @@ from rainbow_xmpp.router.pipeline import Pipeline
 from rainbow_xmpp.session import Session, SessionTable
 from rainbow_xmpp.session.background import Background
 from rainbow_xmpp.session.directory import AccountDirectory
+from rainbow_xmpp.session.limits import xml_limits
 from rainbow_xmpp.session.watch import ChangeWatch
 from rainbow_xmpp.store import Store
-from rainbow_xmpp.xml import DEFAULT_LIMITS, XmlLimits, names
+from rainbow_xmpp.xml import names
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Node:
             iq_service,
             self.presence,
             self.counters,
-            _xml_limits(config.limits.stanza_bytes),
+            xml_limits(config.limits.xml, config.limits.stanza_bytes),
         )
         self.watch = ChangeWatch(
             store.changes,
@@ -141,13 +141,6 @@ class Node:
         await self.plugins.stop()
         self.pool.close()
         await self.store.close()
-
-
-def _xml_limits(stanza_bytes: int) -> XmlLimits:
-    """The usual ones, which are quickest, unless more bytes are allowed; less is the transport's to refuse."""
-    if stanza_bytes <= DEFAULT_LIMITS.max_bytes:
-        return DEFAULT_LIMITS
-    return replace(DEFAULT_LIMITS, max_bytes=stanza_bytes)
 
 
 def _authenticator(config: Config, store: Store, sealer: Sealer, pool: HashPool) -> Authenticator:

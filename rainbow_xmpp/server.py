@@ -23,8 +23,8 @@ from rainbow_xmpp.observe.log import set_up_log
 from rainbow_xmpp.observe.metrics import Exposition, FaultCounter
 from rainbow_xmpp.plugin.select import select_plugins
 from rainbow_xmpp.roster.service import STREAM_FEATURES
+from rainbow_xmpp.session.limits import Pace
 from rainbow_xmpp.session.login import Entrance
-from rainbow_xmpp.session.session import Pace
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.stream import StreamSettings
 from rainbow_xmpp.transport.deadlines import Deadlines
@@ -184,7 +184,6 @@ class Server:
             http=self._http,
             origins=config.websocket.origins,
             public_host=config.public_url.removeprefix("https://"),
-            handshake_timeout_s=config.limits.handshake_timeout_s,
         )
         quick, reason = quick_tls_available()
         if not quick:
@@ -218,19 +217,17 @@ class Server:
             counters=self.node.counters,
             spawn=self.node.background.spawn,
             resources_per_account=limits.resources_per_account,
-            pace=Pace(limits.stanzas_per_second, limits.stanza_burst),
+            pace=Pace.of(limits),
         )
         return LinkShared(
             entrance=entrance,
             outbox=Outbox(),
             counters=self.node.counters,
-            gatekeeper=Gatekeeper(limits.connections_per_address, limits.half_open_per_address),
+            gatekeeper=Gatekeeper(),
             deadlines=self._deadlines,
             ended=self.node.session_ended,
             bindings=lambda: self._bindings,
-            stanza_bytes_before_login=limits.stanza_bytes_before_login,
-            stanza_bytes=limits.stanza_bytes,
-            output_bytes=limits.output_bytes,
+            limits=limits,
         )
 
     def _site(self) -> Site:

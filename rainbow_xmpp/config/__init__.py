@@ -2,12 +2,12 @@
 
 from rainbow_xmpp.config.convert import Table, section
 from rainbow_xmpp.config.declare import Reload, key
+from rainbow_xmpp.config.limits import Limits, Xml
 from rainbow_xmpp.config.load import Draft, load, read
 from rainbow_xmpp.config.problem import ConfigProblems, Origin, Problem, did_you_mean
 from rainbow_xmpp.config.schema import (
     Auth,
     Config,
-    Limits,
     Listen,
     Log,
     LogFormat,
@@ -42,6 +42,7 @@ __all__ = [
     "Table",
     "Tls",
     "Websocket",
+    "Xml",
     "did_you_mean",
     "key",
     "load",

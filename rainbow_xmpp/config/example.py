@@ -41,6 +41,7 @@ BENCH: Settings = {
     "limits.login_failures_per_address_per_minute": 0,
     "limits.login_failures_per_account_per_minute": 0,
     "limits.stanzas_per_second": 0,
+    "limits.bytes_per_second": 0,
 }
 """What `conf/examples/bench.toml` sets: no limits that a load generator on one address would meet."""
 

@@ -13,18 +13,14 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from rainbow_xmpp.config.declare import key
+from rainbow_xmpp.config.limits import Limits
 from rainbow_xmpp.config.problem import Origin, did_you_mean
 from rainbow_xmpp.config.secret import Secret
 
 Complaints = Iterator[tuple[str, str]]
 
 MECHANISMS = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-1", "PLAIN")
-LEAST_STANZA_BYTES = 10_000
-"""RFC 6120 §13.12: a server must accept stanzas of at least this size."""
-
 MOST_PORT = 65_535
-MANY = 1_000_000_000
-"""More than anything that is counted here."""
 
 _LABEL = re.compile(r"[^\W_](?:[\w-]*[^\W_])?")
 
@@ -209,76 +205,6 @@ class Auth:
             yield "mechanisms", "is empty, so nobody could log in"
         if not self.sealing_key:
             yield "sealing_key", 'is not set; name its file: sealing_key = { file = "dev/sealing.key" }'
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """[limits]: what one client, address or account may use. Where it says so, 0 = off."""
-
-    connections_per_address: int = key(
-        200,
-        "Open connections from one address. Raise it when many people share one (office, proxy). 0 = off.",
-        ge=0,
-        le=MANY,
-    )
-    half_open_per_address: int = key(
-        50, "Of these, connections that have not logged in yet. 0 = off.", ge=0, le=MANY
-    )
-    logins_per_address_per_minute: int = key(300, "Login attempts from one address. 0 = off.", ge=0, le=MANY)
-    login_failures_per_address_per_minute: int = key(
-        30, "Failed logins from one address. 0 = off.", ge=0, le=MANY
-    )
-    login_failures_per_account_per_minute: int = key(
-        10,
-        "Failed logins for one account from one address; the account is never locked for others. 0 = off.",
-        ge=0,
-        le=MANY,
-    )
-    handshake_timeout_s: int = key(
-        10, "Seconds a new connection has to finish the TLS handshake and its first request.", ge=1, le=300
-    )
-    login_timeout_s: int = key(30, "Seconds a client has to log in.", ge=1, le=600)
-    idle_ping_s: int = key(
-        180, "Seconds of silence after which a client is asked whether it is still there.", ge=5, le=86_400
-    )
-    ping_timeout_s: int = key(
-        60, "Seconds a client has to answer that before the connection is closed.", ge=1, le=3600
-    )
-    stanza_bytes_before_login: int = key(
-        10_240,
-        "Greatest size of one XML element before login, in bytes.",
-        ge=LEAST_STANZA_BYTES,
-        le=16_777_216,
-    )
-    stanza_bytes: int = key(
-        262_144, "Greatest size of one stanza, in bytes.", ge=LEAST_STANZA_BYTES, le=16_777_216
-    )
-    output_bytes: int = key(
-        4_194_304,
-        "Bytes that may wait for a client that reads too slowly; beyond, its connection is closed.",
-        ge=65_536,
-        le=1_073_741_824,
-    )
-    stanzas_per_second: int = key(
-        100,
-        "Stanzas one session may send each second for long; beyond, its connection is read more slowly. "
-        "0 = off.",
-        ge=0,
-        le=MANY,
-    )
-    stanza_burst: int = key(
-        1000, "Stanzas one session may send at once before that limit counts.", ge=1, le=1_000_000
-    )
-    roster_items: int = key(2000, "Contacts in one person's roster.", ge=1, le=1_000_000)
-    resources_per_account: int = key(
-        20, "Connections (devices, browser tabs) of one account at the same time.", ge=1, le=1000
-    )
-
-    def problems(self) -> Complaints:
-        if self.stanza_bytes_before_login > self.stanza_bytes:
-            yield "stanza_bytes_before_login", f"is more than stanza_bytes ({self.stanza_bytes})"
-        if self.output_bytes < 2 * self.stanza_bytes:
-            yield "output_bytes", f"is less than two stanzas of {self.stanza_bytes} bytes (stanza_bytes)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

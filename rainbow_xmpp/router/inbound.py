@@ -51,12 +51,13 @@ class Inbound:
         self._iqs = iqs
         self._presence = presence
         self._counters = counters
-        self._limits = limits
+        self.limits = limits
+        """For stanzas from now on; a reload puts others here."""
 
     def handle(self, session: Session, data: bytes) -> Awaitable[None] | None:
         """One element from a bound session. Raises PeerViolation; everything else becomes a reply."""
         wire = session.wire
-        view = scan(data, wire.stanza_ns, wire.prefixes, self._limits)
+        view = scan(data, wire.stanza_ns, wire.prefixes, self.limits)
         if view.ns != names.CLIENT:
             _no_stanza(wire, view)
             return None

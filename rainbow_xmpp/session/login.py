@@ -12,7 +12,8 @@ from rainbow_xmpp.auth.authenticator import Authenticator, Refused
 from rainbow_xmpp.errors import Condition, PeerViolation, StanzaError, StreamCondition
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.observe.metrics import Counters
-from rainbow_xmpp.session.session import Handler, Pace, Session, Wire
+from rainbow_xmpp.session.limits import Pace
+from rainbow_xmpp.session.session import Handler, Session, Wire
 from rainbow_xmpp.session.table import SessionTable
 from rainbow_xmpp.store.outage import is_outage
 from rainbow_xmpp.store.values import Account
@@ -70,9 +71,9 @@ class Changes(Protocol):
         """The account may still log in, with the password that it had."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entrance:
-    """What all logins of a server share."""
+    """What all logins of a server share; a reload changes what new logins find here."""
 
     settings: StreamSettings
     mechanisms: tuple[str, ...]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.jid import JID
+from rainbow_xmpp.session.limits import UNHURRIED, Pace
 
 if TYPE_CHECKING:
     from rainbow_xmpp.session.table import Home
@@ -20,10 +20,10 @@ log = logging.getLogger(__name__)
 
 LANE_STANZAS = 64
 """So many stanzas of one session may wait behind one that waits for the database; then its socket is not read."""
-
-
 REST_S = 0.1
 """A session that sends too fast is not read for at least so long."""
+MOST_REST_S = 5.0
+"""And looks so often whether the limits have been changed meanwhile."""
 
 
 class Wire(Protocol):
@@ -62,16 +62,6 @@ class Wire(Protocol):
 Handler = Callable[["Session", bytes], Awaitable[None] | None]
 
 
-class Pace(NamedTuple):
-    """How many stanzas one session may send: `burst` at once, `per_second` for long. 0 a second = no limit."""
-
-    per_second: int
-    burst: int
-
-
-UNHURRIED = Pace(0, sys.maxsize)
-
-
 class Session:
     """One bound resource.
 
@@ -80,11 +70,12 @@ class Session:
     """
 
     __slots__ = (
-        "_allowance",
+        "_bytes_left",
         "_handle",
         "_lane",
         "_pace",
         "_refilled_at",
+        "_stanzas_left",
         "_task",
         "account",
         "bare",
@@ -122,9 +113,8 @@ class Session:
         self.is_interested = False
         """Asked for the roster, so roster pushes go here (RFC 6121 §2.1.6)."""
         self.last_heard = 0
-        self._pace = pace
-        self._allowance = pace.burst if pace.per_second else sys.maxsize
         self._refilled_at = 0.0
+        self.use_pace(pace)
         self._handle = handle
         self._lane: deque[bytes] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -144,8 +134,9 @@ class Session:
             if len(lane) == LANE_STANZAS:
                 self.wire.pause()
             return
-        self._allowance -= 1
-        if self._allowance < 0 and self._must_rest():
+        self._stanzas_left -= 1
+        self._bytes_left -= len(data)
+        if (self._stanzas_left < 0 or self._bytes_left < 0) and self._rest_s():
             self.wire.pause()
             self.wait_for(self._handle_rested(data))
             return
@@ -157,20 +148,33 @@ class Session:
         if pending is not None:
             self.wait_for(pending)
 
-    def _must_rest(self) -> bool:
-        """Earn what the time since the last refill is worth; True when that is not one stanza."""
+    def use_pace(self, pace: Pace) -> None:
+        """From now on so much may be sent; what is there for one burst is there anew."""
+        self._pace = pace
+        self._stanzas_left = pace.stanzas_at_once
+        self._bytes_left = pace.bytes_at_once
+
+    def _rest_s(self) -> float:
+        """Earn what the time since the last look is worth; the seconds in which the rest of a debt is earned.
+
+        Looked at only when something has run out, so an idle time counts for at most one burst more.
+        """
         now = asyncio.get_running_loop().time()
-        earned = int(min((now - self._refilled_at) * self._pace.per_second, self._pace.burst))
-        if earned < 1:
-            return True
-        self._refilled_at = now
-        self._allowance = earned - 1
-        return False
+        seconds, self._refilled_at = now - self._refilled_at, now
+        pace = self._pace
+        self._stanzas_left = min(self._stanzas_left + seconds * pace.stanzas_per_second, pace.stanzas_at_once)
+        self._bytes_left = min(self._bytes_left + seconds * pace.bytes_per_second, pace.bytes_at_once)
+        rest_s = 0.0
+        if self._stanzas_left < 0:
+            rest_s = -self._stanzas_left / pace.stanzas_per_second
+        if self._bytes_left < 0:
+            rest_s = max(rest_s, -self._bytes_left / pace.bytes_per_second)
+        return rest_s
 
     async def _handle_rested(self, data: bytes) -> None:
         """Handle a stanza that came too soon, when it is time."""
-        while self._must_rest():  # noqa: ASYNC110  # time is what it waits for
-            await asyncio.sleep(max(1 / self._pace.per_second, REST_S))
+        while rest_s := self._rest_s():  # noqa: ASYNC110  # time is what it waits for
+            await asyncio.sleep(min(max(rest_s, REST_S), MOST_REST_S))
         pending = self._handle(self, data)
         if pending is not None:
             await pending
@@ -189,8 +193,9 @@ class Session:
                 data = lane.popleft()
                 if len(lane) == LANE_STANZAS // 2:
                     self.wire.resume()
-                self._allowance -= 1
-                if self._allowance < 0:
+                self._stanzas_left -= 1
+                self._bytes_left -= len(data)
+                if self._stanzas_left < 0 or self._bytes_left < 0:
                     await self._handle_rested(data)
                     continue
                 more = self._handle(self, data)

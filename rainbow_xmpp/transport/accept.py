@@ -41,7 +41,7 @@ class _Handshakes:
     def __init__(self, context: ssl.SSLContext, *, quick: bool, timeout_s: float) -> None:
         self._context = context
         self._quick = quick
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._slow: set[asyncio.Task[None]] = set()
 
     def begin(
@@ -57,9 +57,7 @@ class _Handshakes:
             return
         done: asyncio.Future[None] = loop.create_future()
         try:
-            secure_socket(
-                loop, sock, factory(), self._context, handshake_timeout_s=self._timeout_s, done=done
-            )
+            secure_socket(loop, sock, factory(), self._context, handshake_timeout_s=self.timeout_s, done=done)
         except Exception as fault:  # around one connection: everyone else is served on
             # An OSError (ssl.SSLError is one) comes from a peer whose first bytes are here already, and wrong.
             if not isinstance(fault, OSError):
@@ -74,7 +72,7 @@ class _Handshakes:
     ) -> None:
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                factory, sock, ssl=self._context, ssl_handshake_timeout=self._timeout_s
+                factory, sock, ssl=self._context, ssl_handshake_timeout=self.timeout_s
             )
         except (OSError, TimeoutError):
             failed()
@@ -111,6 +109,10 @@ class TlsAcceptor:
         self._listener = listening_socket(address, port, reuse_port=reuse_port)
         self._listener.setblocking(False)
         self._loop.add_reader(self._listener, self._ready)
+
+    def set_handshake_timeout(self, timeout_s: float) -> None:
+        """For handshakes that begin from now on."""
+        self._handshakes.timeout_s = timeout_s
 
     @property
     def port(self) -> int:
@@ -165,6 +167,10 @@ class TlsUpgrade:
 
     def __init__(self, context: ssl.SSLContext, *, quick: bool, handshake_timeout_s: float) -> None:
         self._handshakes = _Handshakes(context, quick=quick, timeout_s=handshake_timeout_s)
+
+    def set_handshake_timeout(self, timeout_s: float) -> None:
+        """For handshakes that begin from now on."""
+        self._handshakes.timeout_s = timeout_s
 
     def begin(self, transport: asyncio.Transport, protocol: asyncio.BaseProtocol) -> None:
         """TLS from here on; to be called at once after the client was told to proceed.

@@ -19,7 +19,8 @@ class Deadlines:
     """
 
     def __init__(self, login_timeout_s: int) -> None:
-        self._timeout = login_timeout_s
+        self.login_timeout_s = login_timeout_s
+        """For connections that come from now on."""
         self._waiting: dict[Link, int] = {}
         self._leaving: dict[Link, int] = {}
         self.tick = 0
@@ -38,7 +39,7 @@ class Deadlines:
         return list(self._leaving)
 
     def add(self, link: Link) -> None:
-        self._waiting[link] = self.tick + self._timeout
+        self._waiting[link] = self.tick + self.login_timeout_s
 
     def discard(self, link: Link) -> None:
         self._waiting.pop(link, None)

@@ -38,7 +38,7 @@ class TcpLink(Link, Reading):
         self._transport: Any = None
         self._upgrade = upgrade
         self.stanza_ns = names.CLIENT
-        self._framer = Framer(shared.stanza_bytes_before_login)
+        self._framer = Framer(shared.limits.stanza_bytes_before_login)
         self._begin(shared, source, is_secure=upgrade is None)
 
     # -- asyncio's side --------------------------------------------------------------------------------
@@ -109,7 +109,8 @@ class TcpLink(Link, Reading):
                     if session is not None:
                         session.receive(token.data)
                     elif login is not None:
-                        login.received(scan(token.data, self.stanza_ns, self.prefixes))
+                        limits = self._shared.xml_before_login
+                        login.received(scan(token.data, self.stanza_ns, self.prefixes, limits))
                 elif token.kind is TokenKind.OPEN:
                     self._open(token.data)
                 else:
@@ -120,7 +121,7 @@ class TcpLink(Link, Reading):
             self._guarded(raise_again, error)
 
     def _open(self, data: bytes) -> None:
-        header = parse_stream_open(data)
+        header = parse_stream_open(data, self._shared.xml_before_login)
         prefixes = {p: ns for p, ns in header.prefixes.items() if ns != names.STREAM}
         self.prefixes = prefixes or NO_PREFIXES
         self.stanza_ns = header.default_ns

@@ -6,14 +6,18 @@ from __future__ import annotations
 class Gatekeeper:
     """Open connections by source, and how many of them have not logged in. 0 = no limit."""
 
-    def __init__(self, connections_per_address: int, half_open_per_address: int) -> None:
-        self._limit = connections_per_address
-        self._half_open_limit = half_open_per_address
+    def __init__(self, connections_per_address: int = 0, half_open_per_address: int = 0) -> None:
+        self.limit(connections_per_address, half_open_per_address)
         self._open: dict[str, int] = {}
         self._half_open: dict[str, int] = {}
 
     def __len__(self) -> int:
         return sum(self._open.values())
+
+    def limit(self, connections_per_address: int, half_open_per_address: int) -> None:
+        """So many may come in from now on; whoever is in stays."""
+        self._limit = connections_per_address
+        self._half_open_limit = half_open_per_address
 
     def admit(self, source: str) -> bool:
         """Count a new connection in, or refuse it. What is admitted must be told to `left`."""

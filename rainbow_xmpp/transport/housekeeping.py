@@ -36,11 +36,15 @@ class Housekeeping:
         self._poll_changes = poll_changes
         self._tidy = tidy
         self._check_store = check_store
+        self._tasks: list[asyncio.Task[None]] = []
+        self.store_is_well = True
+        self.use(limits)
+
+    def use(self, limits: Limits) -> None:
+        """These are looked at from the next sweep on."""
         self._idle_s = limits.idle_ping_s
         self._answer_s = limits.ping_timeout_s
         self._sweep_every_s = max(1, min(limits.idle_ping_s // _SWEEPS_PER_IDLE, _MOST_BETWEEN_SWEEPS_S))
-        self._tasks: list[asyncio.Task[None]] = []
-        self.store_is_well = True
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()

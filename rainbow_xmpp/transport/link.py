@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rainbow_xmpp.config import Limits
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.observe.metrics import Counters
+from rainbow_xmpp.session.limits import Pace, xml_limits
 from rainbow_xmpp.session.login import Entrance, Login
 from rainbow_xmpp.session.session import Session
 from rainbow_xmpp.stream import Framing, Open
+from rainbow_xmpp.xml import XmlLimits
 
 if TYPE_CHECKING:
     from rainbow_xmpp.transport.deadlines import Deadlines
@@ -31,9 +34,9 @@ LINK_SLOTS = ("_is_choked", "_login", "_out", "_session", "_shared", "is_closing
 NO_PREFIXES: dict[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LinkShared:
-    """What all links of a server share."""
+    """What all links of a server share; a reload puts other limits here."""
 
     entrance: Entrance
     outbox: Outbox
@@ -45,9 +48,21 @@ class LinkShared:
     """A bound session's connection is gone."""
     bindings: Callable[[], Mapping[str, bytes]]
     """Channels that can be bound on TLS connections (XEP-0440)."""
-    stanza_bytes_before_login: int
-    stanza_bytes: int
-    output_bytes: int
+    limits: Limits
+    xml_before_login: XmlLimits = field(init=False)
+    """How much markup there may be before a resource is bound, in the stream header too."""
+
+    def __post_init__(self) -> None:
+        self.use(self.limits)
+
+    def use(self, limits: Limits) -> None:
+        """These count from now on: for what comes next on every connection, and for new ones altogether."""
+        self.limits = limits
+        self.xml_before_login = xml_limits(limits.xml_before_login, limits.stanza_bytes_before_login)
+        self.gatekeeper.limit(limits.connections_per_address, limits.half_open_per_address)
+        self.deadlines.login_timeout_s = limits.login_timeout_s
+        self.entrance.resources_per_account = limits.resources_per_account
+        self.entrance.pace = Pace.of(limits)
 
     def entered(self, source: str) -> bool:
         """Count a new connection in, or refuse it."""
@@ -141,7 +156,7 @@ class Link:
         self._session = session
         self._login = None
         session.last_heard = self._shared.deadlines.tick
-        self.set_limit(self._shared.stanza_bytes)
+        self.set_limit(self._shared.limits.stanza_bytes)
         self._shared.deadlines.discard(self)
         self._shared.gatekeeper.logged_in(self.source)
 
@@ -239,7 +254,7 @@ class Link:
 
     def _check_output(self, waiting_bytes: int) -> None:
         """A peer that does not read is cut off at its output budget."""
-        if waiting_bytes > self._shared.output_bytes and not self.is_closing:
+        if waiting_bytes > self._shared.limits.output_bytes and not self.is_closing:
             log.info("a peer that does not read was cut off")
             self._shared.counters.stream_errors += 1
             self.is_closing = True

@@ -36,6 +36,7 @@ class Listeners:
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
         self._metrics: MetricsListener | None = None
+        self._handshakes: list[TlsAcceptor | TlsUpgrade] = []
 
     async def open(
         self,
@@ -60,6 +61,7 @@ class Listeners:
             )
             acceptor.listen(listen.address, listen.port)
             self._listeners.append(acceptor)
+            self._handshakes.append(acceptor)
         if listen.redirect_port:
             with _explained("listen.redirect_port", listen.redirect_port):
                 redirect = redirect_factory(config.public_url)
@@ -67,6 +69,7 @@ class Listeners:
                 self._listeners.append(await loop.create_server(redirect, sock=sock))
         if listen.starttls_port:
             upgrade = TlsUpgrade(context, quick=quick, handshake_timeout_s=timeout_s)
+            self._handshakes.append(upgrade)
             with _explained("listen.starttls_port", listen.starttls_port):
                 sock = listening_socket(listen.address, listen.starttls_port)
                 self._listeners.append(
@@ -77,6 +80,11 @@ class Listeners:
                 self._metrics = await listen_for_scrapes(
                     exposition, config.metrics.address, config.metrics.port
                 )
+
+    def set_handshake_timeout(self, timeout_s: float) -> None:
+        """For handshakes that begin from now on."""
+        for handshakes in self._handshakes:
+            handshakes.set_handshake_timeout(timeout_s)
 
     async def close(self) -> None:
         """Accept nothing more; connections go on."""

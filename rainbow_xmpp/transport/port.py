@@ -30,9 +30,9 @@ _HTTP_METHODS = b"GPHDOCTU"
 """First bytes of GET, POST, PUT, PATCH, HEAD, DELETE, OPTIONS, CONNECT, TRACE; anything else is nobody's."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PortShared:
-    """What all connections of the port share."""
+    """What all connections of the port share; a reload puts other origins here."""
 
     links: LinkShared
     http: Callable[[], asyncio.Protocol]
@@ -40,7 +40,6 @@ class PortShared:
     origins: Sequence[str]
     """Web origins that may open the WebSocket, beside our own."""
     public_host: str
-    handshake_timeout_s: int
 
 
 class Mux(Reading):
@@ -63,7 +62,9 @@ class Mux(Reading):
         peer = transport.get_extra_info("peername")
         source = source_of(peer[0] if peer else "")
         self._source = source  # counted in before its handshake
-        self._timer = asyncio.get_running_loop().call_later(self._shared.handshake_timeout_s, self._too_slow)
+        self._timer = asyncio.get_running_loop().call_later(
+            self._shared.links.limits.handshake_timeout_s, self._too_slow
+        )
         tls = transport.get_extra_info("ssl_object")
         match tls.selected_alpn_protocol() if tls is not None else None:
             case str(chosen) if chosen == ALPN_XMPP:
@@ -141,8 +142,9 @@ class Mux(Reading):
     def _to_websocket(self) -> None:
         held = self._chosen()
         links = self._shared.links
+        limits = links.limits
         protocol = WebSocketProtocol(
-            WebSocketLink(links, self._source), self._shared.handshake_timeout_s, links.stanza_bytes
+            WebSocketLink(links, self._source), limits.handshake_timeout_s, limits.stanza_bytes
         )
         self._transport.set_protocol(protocol)
         protocol.connection_made(self._transport)

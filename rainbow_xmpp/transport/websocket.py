@@ -81,7 +81,7 @@ class WebSocketLink(Link, WSListener):
         self._ws: Any = None  # picows' transport, once the upgrade is done
         self._early: deque[bytes] | None = None
         self._parts: bytearray | None = None
-        self._limit = shared.stanza_bytes_before_login
+        self._limit = shared.limits.stanza_bytes_before_login
         self._begin(shared, source)
 
     # -- picows' side ----------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ class WebSocketLink(Link, WSListener):
 
     def _negotiate(self, data: bytes, login: Login | None) -> None:
         """`<open/>` and `<close/>` at any time, and all else before a resource is bound (RFC 7395 §3.3)."""
-        view = scan(data)
+        view = scan(data, limits=self._shared.xml_before_login)
         if view.ns == names.FRAMING and view.name == "open":
             self._peer_opened(Open(view.name, view.ns, view.attrs))
         elif view.ns == names.FRAMING and view.name == "close":

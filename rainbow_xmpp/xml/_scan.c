@@ -8,7 +8,8 @@
 
 typedef struct {
     PyObject *core_type, *view_type, *child_type, *judge, *escape_attr, *default_limits, *no_text;
-    limits_t limits;
+    PyObject *other_limits; /* the last that were not the default ones, or NULL */
+    limits_t limits, other;
 } state_t;
 
 /* One top-level element. The spans are as in `rainbow_xmpp.xml.model.Marks`. */
@@ -280,6 +281,21 @@ static int read_limits(PyObject *object, limits_t *limits)
     return 0;
 }
 
+/* What a limits object says. It does not change, so the last one, which a configuration gave, is read once. */
+static const limits_t *limits_of(state_t *state, PyObject *object)
+{
+    if (object == state->default_limits)
+        return &state->limits;
+    if (object != state->other_limits) {
+        limits_t read;
+        if (read_limits(object, &read) < 0)
+            return NULL;
+        state->other = read;
+        Py_XSETREF(state->other_limits, Py_NewRef(object));
+    }
+    return &state->other;
+}
+
 /* Put positional and keyword arguments into `values` by their names; -1 when one is unknown or given twice. */
 static int sort_arguments(PyObject *const *args, Py_ssize_t count, PyObject *kwnames, const char *const *names,
                           PyObject **values, Py_ssize_t size)
@@ -350,12 +366,12 @@ static PyObject *scan_scan(PyObject *module, PyObject *const *args, Py_ssize_t c
         PyErr_SetString(PyExc_TypeError, "data must be bytes, inherited_ns must be str");
         return NULL;
     }
-    limits_t limits = state->limits;
-    if (values[3] != state->default_limits && read_limits(values[3], &limits) < 0)
+    const limits_t *limits = limits_of(state, values[3]);
+    if (!limits)
         return NULL;
     tag_t top;
     uint64_t hints = 0;
-    if (scan_element(BYTES(values[0]), PyBytes_GET_SIZE(values[0]), &limits, &top, hint_child, &hints))
+    if (scan_element(BYTES(values[0]), PyBytes_GET_SIZE(values[0]), limits, &top, hint_child, &hints))
         return plain_view(state, values[0], values[1], &top, hints);
     return PyObject_Vectorcall(state->judge, values, 4, NULL);
 }
@@ -582,6 +598,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->judge);
     Py_VISIT(state->escape_attr);
     Py_VISIT(state->default_limits);
+    Py_VISIT(state->other_limits);
     return 0;
 }
 
@@ -594,6 +611,7 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->judge);
     Py_CLEAR(state->escape_attr);
     Py_CLEAR(state->default_limits);
+    Py_CLEAR(state->other_limits);
     Py_CLEAR(state->no_text);
     return 0;
 }

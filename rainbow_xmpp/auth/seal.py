@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import secrets
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 from cryptography.exceptions import InvalidTag
@@ -42,7 +42,7 @@ class Sealer:
             raise InvalidSealingKey(f"a sealing key has {KEY_BYTES} bytes")
         self.key_id = key_id(current)
         self._ciphers = {key_id(key): AESGCM(key) for key in (*old, current)}
-        self._current = current
+        self._keys = {key_id(key): key for key in (*old, current)}
 
     @classmethod
     def from_text(cls, current: str, old: Sequence[str] = ()) -> Self:
@@ -86,7 +86,15 @@ class Sealer:
 
     def secret_for(self, purpose: str) -> bytes:
         """32 bytes for another purpose, the same on every node and after every restart with this key."""
-        return hmac.digest(self._current, f"rainbow-xmpp {purpose}".encode(), "sha256")
+        return self.secrets_for(purpose)[self.key_id]
+
+    def secrets_for(self, purpose: str) -> Mapping[str, bytes]:
+        """The same under every known key, by key id: what a secret was used for outlives the key.
+
+        HKDF's second step (RFC 5869 §2.3) for one block; its first is for keys that are not random (§3.3).
+        """
+        label = f"rainbow-xmpp {purpose}".encode()
+        return {id: hmac.digest(key, label, "sha256") for id, key in self._keys.items()}
 
 
 def new_key() -> str:

@@ -28,6 +28,7 @@ _COMMANDS = {
     "db": ("rainbow_xmpp.cli.db:db", "Create the database or bring it up to date."),
     "company": ("rainbow_xmpp.cli.company:company", "Add and list companies."),
     "user": ("rainbow_xmpp.cli.user:user", "Add, list, import and remove people; set passwords."),
+    "audit": ("rainbow_xmpp.cli.audit:audit", "Show and verify who did what."),
     "probe": ("rainbow_xmpp.cli.probe:probe", "Log in as a client would and say how long it took."),
 }
 

@@ -6,6 +6,7 @@ import click
 
 from rainbow_xmpp.cli.console import Failed, json_option, print_json, print_rows
 from rainbow_xmpp.cli.context import Invocation, pass_invocation
+from rainbow_xmpp.config import Config
 
 if TYPE_CHECKING:
     from rainbow_xmpp.store import Store
@@ -36,7 +37,8 @@ def add(invocation: Invocation, name: str, region: str | None, visibility: str, 
     """Add a company."""
     if not name.strip():
         raise click.BadParameter("a company needs a name", param_hint="NAME")
-    made = invocation.with_store(invocation.config(), lambda store: _add(store, name, region, visibility))
+    config = invocation.config()
+    made = invocation.with_store(config, lambda store: add_company(store, config, name, region, visibility))
     if as_json:
         print_json(_row(made))
     else:
@@ -64,14 +66,21 @@ async def company_named(store: "Store", name: str) -> "Company":
     return found
 
 
-async def _add(store: "Store", name: str, region: str | None, visibility: str) -> "Company":
+async def add_company(
+    store: "Store", config: Config, name: str, region: str | None = None, visibility: str = "private"
+) -> "Company":
+    """Make a company. That there is one with this name ends the command."""
+    from rainbow_xmpp.cli.recording import record
+    from rainbow_xmpp.observe.audit import Kind
     from rainbow_xmpp.store.errors import AlreadyExists
     from rainbow_xmpp.store.values import DEFAULT_REGION, Visibility
 
     try:
-        return await store.companies.add(name, region or DEFAULT_REGION, Visibility(visibility))
+        made = await store.companies.add(name, region or DEFAULT_REGION, Visibility(visibility))
     except AlreadyExists:
         raise Failed(f'There is already a company "{name}"; company list shows them all.') from None
+    await record(store, config, Kind.COMPANY_ADDED, company_id=made.id, target=made.id, visibility=visibility)
+    return made
 
 
 def _row(company: "Company") -> dict[str, object]:

@@ -18,6 +18,7 @@ from rainbow_xmpp.cli.context import (
 )
 from rainbow_xmpp.cli.passwords import sealer_of
 from rainbow_xmpp.config import Config
+from rainbow_xmpp.observe.audit import Kind
 
 if TYPE_CHECKING:
     from rainbow_xmpp.store import Store
@@ -48,7 +49,11 @@ def reseal(invocation: Invocation) -> None:
     sealer = sealer_of(config)
 
     async def work(store: "Store") -> int:
-        return await reseal_all(store.credentials, sealer)
+        from rainbow_xmpp.cli.recording import record
+
+        moved = await reseal_all(store.credentials, sealer)
+        await record(store, config, Kind.CREDENTIALS_RESEALED, credentials=moved, key=sealer.key_id)
+        return moved
 
     try:
         moved = invocation.with_store(config, work)
@@ -111,4 +116,19 @@ async def _upgrade(config: Config) -> "tuple[SchemaState, SchemaState]":
         before = await store.schema_state(folders)
     finally:
         await store.close()
-    return before, await run_migrations(config.storage.url, folders)
+    after = await run_migrations(config.storage.url, folders)
+    if steps := after.current - before.current:
+        await record_upgrade(config, len(steps))
+    return before, after
+
+
+async def record_upgrade(config: Config, steps: int) -> None:
+    """Into the audit log, which the upgrade may just have made."""
+    from rainbow_xmpp.cli.recording import record
+    from rainbow_xmpp.store import Store
+
+    store = await Store.open(config.storage.url, require_schema=False)
+    try:
+        await record(store, config, Kind.DATABASE_UPGRADED, migrations=steps)
+    finally:
+        await store.close()

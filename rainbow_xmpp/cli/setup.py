@@ -86,6 +86,8 @@ def _make_certificate(draft: Draft) -> list[str]:
 
 async def _prepare_database(invocation: Invocation, config: Config) -> list[NewPerson]:
     """Bring an SQLite database up to date and, when nobody is in it, add people."""
+    from rainbow_xmpp.cli.recording import record
+    from rainbow_xmpp.observe.audit import Kind
     from rainbow_xmpp.store import Store
     from rainbow_xmpp.store import upgrade as run_migrations
 
@@ -94,7 +96,8 @@ async def _prepare_database(invocation: Invocation, config: Config) -> list[NewP
     try:
         state = await store.schema_state(folders)
         if config.storage.sqlite_path is not None and not state.up_to_date:
-            await run_migrations(config.storage.url, folders)
+            after = await run_migrations(config.storage.url, folders)
+            await record(store, config, Kind.DATABASE_UPGRADED, migrations=len(after.current - state.current))
             made = "brought up to date" if state.current else "created"
             click.echo(f"{config.storage.sqlite_path}: {made}")
         else:
@@ -163,10 +166,11 @@ async def _add(
     password: str | None = None,
 ) -> NewPerson:
     from rainbow_xmpp.auth.policy import PasswordPolicy
+    from rainbow_xmpp.cli.company import add_company
     from rainbow_xmpp.cli.user import add_person
 
     if await store.companies.by_name(company) is None:
-        await store.companies.add(company)
+        await add_company(store, config, company)
     random = "" if password else PasswordPolicy(config.auth.password).generate()
     account = await add_person(store, config, email, company, localpart, "user", password or random)
     return NewPerson(email, f"{account.localpart}@{config.domain}", account.company.name, random)

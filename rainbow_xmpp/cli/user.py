@@ -125,7 +125,7 @@ def remove(invocation: Invocation, who: str, yes: bool) -> None:
         if not can_ask():
             raise click.UsageError("there is no terminal to ask on: say --yes to remove")
         click.confirm(f"Remove {who} of {account.company.name} with everything that is theirs?", abort=True)
-    invocation.with_store(config, lambda store: store.accounts.remove(account.company.id, account.id))
+    invocation.with_store(config, lambda store: _remove(store, config, account))
     click.echo(f"Removed {who} of {account.company.name}.")
 
 
@@ -161,7 +161,9 @@ async def add_person(
 ) -> "Account":
     """Make an account with this password. What stands in the way ends the command."""
     from rainbow_xmpp.cli.passwords import sealed
+    from rainbow_xmpp.cli.recording import record
     from rainbow_xmpp.ids import new_id, new_localpart
+    from rainbow_xmpp.observe.audit import Kind
     from rainbow_xmpp.store.errors import AlreadyExists
     from rainbow_xmpp.store.values import NewAccount, Role
 
@@ -169,7 +171,7 @@ async def add_person(
     name = (await company_named(store, company)).name
     key_id, blob = sealed(config, id, password)
     try:
-        return await store.accounts.add(
+        account = await store.accounts.add(
             NewAccount(
                 id=id,
                 company=name,
@@ -183,6 +185,8 @@ async def add_person(
     except AlreadyExists as taken:
         what = "e-mail address" if taken.field == "email" else "localpart"
         raise Failed(f'The {what} "{taken.value}" belongs to another account.') from None
+    await record(store, config, Kind.USER_ADDED, company_id=account.company.id, target=account.id, role=role)
+    return account
 
 
 async def person_called(store: "Store", who: str) -> "Account":
@@ -200,11 +204,22 @@ async def _members(store: "Store", company: str | None) -> "list[Member]":
 
 async def _set_password(store: "Store", config: Config, who: str, password: str) -> "Account":
     from rainbow_xmpp.cli.passwords import sealed
+    from rainbow_xmpp.cli.recording import record
+    from rainbow_xmpp.observe.audit import Kind
 
     account = await person_called(store, who)
     key_id, blob = sealed(config, account.id, password)
     await store.credentials.put(account, blob, key_id)
+    await record(store, config, Kind.PASSWORD_CHANGED, company_id=account.company.id, target=account.id)
     return account
+
+
+async def _remove(store: "Store", config: Config, account: "Account") -> None:
+    from rainbow_xmpp.cli.recording import record
+    from rainbow_xmpp.observe.audit import Kind
+
+    await store.accounts.remove(account.company.id, account.id)
+    await record(store, config, Kind.USER_REMOVED, company_id=account.company.id, target=account.id)
 
 
 def _person(account: "Account", emails: tuple[str, ...], domain: str) -> dict[str, object]:

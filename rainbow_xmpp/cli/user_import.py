@@ -9,6 +9,7 @@ import csv
 import io
 import os
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,11 +20,13 @@ from typing import Protocol
 from rainbow_xmpp.auth.policy import PasswordPolicy
 from rainbow_xmpp.cli.console import Failed
 from rainbow_xmpp.cli.passwords import derived, sealer_of, weakness
+from rainbow_xmpp.cli.recording import audit_log
 from rainbow_xmpp.config import Config
 from rainbow_xmpp.ids import new_localpart
+from rainbow_xmpp.observe.audit import Kind, cli_actor
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.store.errors import ImportRefused
-from rainbow_xmpp.store.values import Conflict, ConflictField, NewAccount
+from rainbow_xmpp.store.values import Account, Conflict, ConflictField, NewAccount
 
 HEADER = ("email", "company", "localpart", "password")
 
@@ -72,10 +75,23 @@ async def import_people(store: Store, config: Config, file: Path) -> ImportRepor
     if errors:
         return ImportReport(0, tuple(sorted(errors)))
     try:
-        await store.accounts.add_many([each async for each in _with_credentials(config, rows, accounts)])
+        added = await store.accounts.add_many(
+            [each async for each in _with_credentials(config, rows, accounts)]
+        )
     except ImportRefused as refused:  # somebody else added people meanwhile
         return ImportReport(0, tuple(_row_errors(rows, refused.conflicts)))
+    await _record(store, config, added)
     return ImportReport(len(accounts))
+
+
+async def _record(store: Store, config: Config, added: Sequence[Account]) -> None:
+    """One record for each company; who came stands in the accounts."""
+    people = Counter(account.company.id for account in added)
+    log = audit_log(store, config)
+    for company_id, count in people.items():
+        await log.record(
+            Kind.USERS_IMPORTED, company_id=company_id, actor=cli_actor(), target=company_id, people=count
+        )
 
 
 def read_rows(file: Path) -> tuple[list[Row], list[RowError]]:

@@ -215,6 +215,20 @@ class Log:
     format: LogFormat = key(LogFormat.HUMAN, "human for reading, json for machines (one object a line).")  # noqa: RUF009
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """[audit]: the record of who changed what (rainbow-xmpp audit show)."""
+
+    logins: bool = key(False, "Record every login that succeeds, too.", reload="live")
+    keep_days: int = key(
+        0,
+        "Days after which records are dropped; the rest stays verifiable. 0 = never.",
+        ge=0,
+        le=36_500,
+        reload="live",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class PluginTable:
     """`[plugins.<name>]` as written; the plugin itself knows what its keys mean and checks them.
@@ -249,6 +263,7 @@ class Config:
     auth: Auth = field(default=Auth())
     limits: Limits = field(default=Limits())
     log: Log = field(default=Log())
+    audit: Audit = field(default=Audit())
     plugins: Mapping[str, PluginTable] = field(default_factory=dict)
 
     def problems(self) -> Complaints:

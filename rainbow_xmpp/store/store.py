@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rainbow_xmpp.store import migrate
 from rainbow_xmpp.store.accounts import Accounts
+from rainbow_xmpp.store.audit import AuditRecords
 from rainbow_xmpp.store.changes import Changes
 from rainbow_xmpp.store.companies import Companies
 from rainbow_xmpp.store.credentials import Credentials
@@ -29,6 +30,7 @@ class Store:
         self.credentials = Credentials(database, now)
         self.rosters = Rosters(database, now)
         self.changes = Changes(database)
+        self.audit = AuditRecords(database)
         self.now = now
 
     @classmethod

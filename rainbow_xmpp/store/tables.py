@@ -121,3 +121,31 @@ changes = sa.Table(
     sa.Column("at", sa.BigInteger(), nullable=False, index=True),
     sqlite_autoincrement=True,  # an id is never given twice, not even after old rows were forgotten
 )
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", sa.BigInteger(), primary_key=True, autoincrement=False),  # without gaps: a gap is damage
+    sa.Column("at", sa.BigInteger(), nullable=False, index=True),  # Unix time in milliseconds
+    sa.Column("kind", sa.String(64), nullable=False),
+    sa.Column("company_id", sa.String(24), nullable=False, index=True),
+    sa.Column("actor", sa.String(100), nullable=False),
+    sa.Column("target", sa.String(100), nullable=False),
+    sa.Column("reason", sa.String(500), nullable=False),
+    sa.Column("facts", sa.Text(), nullable=False),  # a JSON object, written in one way only
+    sa.Column("node", sa.String(64), nullable=False),
+    sa.Column("previous", sa.String(64), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False),
+    sa.Column("key_id", sa.String(8), nullable=False),
+    sa.Column("signature", sa.String(64), nullable=False),
+)
+
+audit_marks = sa.Table(
+    "audit_marks",
+    metadata,
+    sa.Column("name", sa.String(8), primary_key=True),
+    sa.Column("id", sa.BigInteger(), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False),
+    sa.Column("key_id", sa.String(8), nullable=False),
+    sa.Column("signature", sa.String(64), nullable=False),
+)

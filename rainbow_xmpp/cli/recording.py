@@ -1,0 +1,27 @@
+"""What commands change is recorded in the audit log, in the name of whoever calls them."""
+
+from rainbow_xmpp.cli.passwords import sealer_of
+from rainbow_xmpp.config import Config
+from rainbow_xmpp.observe.audit import AuditLog, Fact, Kind, chain_keys, cli_actor
+from rainbow_xmpp.store import Store
+
+
+def audit_log(store: Store, config: Config) -> AuditLog:
+    """The audit log of this database, with the configured keys."""
+    return AuditLog(store.audit, chain_keys(sealer_of(config)))
+
+
+async def record(
+    store: Store,
+    config: Config,
+    kind: Kind,
+    *,
+    company_id: str = "",
+    target: str = "",
+    reason: str = "",
+    **facts: Fact,
+) -> None:
+    """Record that this command did something."""
+    await audit_log(store, config).record(
+        kind, company_id=company_id, actor=cli_actor(), target=target, reason=reason, **facts
+    )

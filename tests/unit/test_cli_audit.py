@@ -1,0 +1,141 @@
+"""`rainbow-xmpp audit`: what commands leave behind, shown and verified."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+from tests.cli import CommandLine, empty_installation, line
+
+__all__ = ["empty_installation", "line"]
+
+
+def add_alice(line: CommandLine) -> None:
+    line.ok("user", "add", "alice@acme.example", "--company", "Acme", "--localpart", "alice", "--generate")
+
+
+def shown(line: CommandLine, *options: str) -> list[dict[str, object]]:
+    found = json.loads(line.ok("audit", "show", "--json", *options))
+    assert isinstance(found, list)
+    return found
+
+
+def sql(line: CommandLine, statement: str) -> None:
+    with sqlite3.connect(line.folder / "data" / "rainbow.db") as database:
+        database.execute(statement)
+    database.close()
+
+
+def test_every_administrative_command_leaves_a_record(line: CommandLine, tmp_path: Path) -> None:
+    add_alice(line)
+    line.ok("user", "passwd", "alice", "--generate")
+    line.ok("user", "remove", "alice", "--yes")
+    people = tmp_path / "people.csv"
+    people.write_text("email,company,localpart,password\nbob@acme.example,Acme,bob,Str0ng-pass-w0rd\n")
+    line.ok("user", "import", str(people))
+    line.ok("db", "reseal")
+    kinds = [record["kind"] for record in shown(line)]
+    assert kinds == [
+        "db.upgraded",
+        "company.added",
+        "company.added",
+        "user.added",
+        "user.password_changed",
+        "user.removed",
+        "user.imported",
+        "db.resealed",
+    ]
+    assert all(str(record["actor"]).startswith("cli:") for record in shown(line))
+
+
+def test_records_hold_no_addresses_and_no_passwords(line: CommandLine) -> None:
+    password = line.ok(
+        "user", "add", "alice@acme.example", "--company", "Acme", "--localpart", "alicia", "--generate"
+    )
+    exported = line.ok("audit", "export")
+    for secret in ("alice@", "alicia", password.strip()):
+        assert secret not in exported
+
+
+def test_show_is_filtered_by_company_person_kind_and_time(line: CommandLine) -> None:
+    add_alice(line)
+    line.ok(
+        "user", "add", "carol@globex.example", "--company", "Globex", "--localpart", "carol", "--generate"
+    )
+    assert [r["kind"] for r in shown(line, "--company", "Acme")] == ["company.added", "user.added"]
+    assert [r["kind"] for r in shown(line, "--target", "carol@globex.example")] == ["user.added"]
+    assert len(shown(line, "--kind", "user.")) == 2
+    assert len(shown(line, "--kind", "user.added", "--last", "1")) == 1
+    assert shown(line, "--until", "2020-01-01") == []
+    assert len(shown(line, "--since", "1h")) == 5
+    assert shown(line, "--actor", "system") == []
+    assert "is no time" in line.refused("audit", "show", "--since", "yesterday", exit_code=2)
+
+
+def test_show_prints_one_line_for_each_record(line: CommandLine) -> None:
+    lines = line.ok("audit", "show", "--company", "globex").splitlines()
+    assert lines[0].split("\t") == ["time", "kind", "company", "actor", "target", "facts"]
+    assert lines[1].split("\t")[1:3] == ["company.added", "Globex"]
+    assert lines[1].endswith("visibility=closed")
+
+
+def test_export_and_the_hashes_in_it_can_be_checked_by_others(line: CommandLine) -> None:
+    import hashlib
+
+    previous = "0" * 64
+    for number, text in enumerate(line.ok("audit", "export").splitlines(), 1):
+        r = json.loads(text)
+        facts = json.dumps(r["facts"], sort_keys=True, separators=(",", ":"))
+        who = [r["kind"], r["company_id"], r["actor"], r["target"], r["reason"]]
+        fields = [previous, number, r["at"], *who, facts, r["node"]]
+        previous = r["hash"]
+        assert hashlib.sha256(json.dumps(fields, separators=(",", ":")).encode()).hexdigest() == previous
+
+
+def test_an_untouched_log_verifies_and_prints_its_head(line: CommandLine) -> None:
+    result = line.run("audit", "verify")
+    assert result.exit_code == 0
+    assert "3 records, unbroken." in result.stderr
+    assert result.stdout == line.ok("audit", "head")
+    assert json.loads(line.ok("audit", "verify", "--json"))["ok"] is True
+
+
+def test_verify_names_the_first_damage(line: CommandLine) -> None:
+    sql(line, "UPDATE audit SET actor = 'system' WHERE id = 2")
+    assert (
+        line.refused("audit", "verify")
+        == "The audit log is damaged: record 2 was changed after it was written.\n"
+    )
+    result = line.run("audit", "verify", "--json")
+    assert result.exit_code == 1
+    verdict = json.loads(result.stdout)
+    assert (verdict["ok"], verdict["broken_at"], verdict["damage"]) == (False, 2, "changed")
+
+
+def test_a_noted_head_shows_a_log_that_was_set_back_to_an_older_copy(line: CommandLine) -> None:
+    older = (line.folder / "data" / "rainbow.db").read_bytes()
+    before = line.ok("audit", "head").strip()
+    add_alice(line)
+    noted = line.ok("audit", "head").strip()
+    line.ok("audit", "verify", "--head", before)
+    line.ok("audit", "verify", "--head", noted)
+    (line.folder / "data" / "rainbow.db").write_bytes(older)
+    line.ok("audit", "verify")  # by itself it is sound
+    assert "record 4 was written, but the log ends with record 3" in line.refused(
+        "audit", "verify", "--head", noted
+    )
+    line.ok("company", "add", "Other")
+    assert "record 4 is not the one that was noted" in line.refused("audit", "verify", "--head", noted)
+
+
+def test_what_is_no_head_is_refused(line: CommandLine) -> None:
+    assert "NUMBER:HASH" in line.refused("audit", "verify", "--head", "7", exit_code=2)
+
+
+def test_records_of_a_key_that_is_gone_are_told(line: CommandLine) -> None:
+    from rainbow_xmpp.auth.seal import new_key
+
+    (line.folder / "dev" / "sealing.key").write_text(new_key())
+    add_alice(line)
+    result = line.run("audit", "verify")
+    assert result.exit_code == 0
+    assert "4 records, unbroken. 3 were signed under a sealing key" in result.stderr

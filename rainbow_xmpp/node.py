@@ -18,12 +18,16 @@ from rainbow_xmpp.config import Config
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.plugin.base import Plugin, PluginOptions
 from rainbow_xmpp.plugin.manager import PluginManager
+from rainbow_xmpp.plugin.registries import Registries
 from rainbow_xmpp.plugin.services import Services
 from rainbow_xmpp.presence import PresenceService
 from rainbow_xmpp.roster.service import RosterService
+from rainbow_xmpp.router.events import Events
 from rainbow_xmpp.router.inbound import Inbound
 from rainbow_xmpp.router.iq import IqRegistry, IqRequest, IqService, Target
+from rainbow_xmpp.router.listeners import PresenceListeners, ServerMessages
 from rainbow_xmpp.router.pipeline import Pipeline
+from rainbow_xmpp.router.questions import Questions
 from rainbow_xmpp.session import Session, SessionTable
 from rainbow_xmpp.session.background import Background
 from rainbow_xmpp.session.directory import AccountDirectory
@@ -51,8 +55,13 @@ class Node:
         self.authenticator = _authenticator(config, store, self._sealer, self.pool)
         self.directory = AccountDirectory(store.accounts)
         self.pipeline = Pipeline(config.domain, self.sessions, self.directory)
-        self.plugins = PluginManager(self.pipeline)
         self.iqs = IqRegistry()
+        self.events = Events()
+        self.questions = Questions(config.domain)
+        presence_listeners, server_messages = PresenceListeners(), ServerMessages()
+        self.plugins = PluginManager(
+            Registries(self.pipeline, self.iqs, self.events, presence_listeners, server_messages)
+        )
         self.roster = RosterService(
             store.rosters,
             self.sessions,
@@ -61,9 +70,9 @@ class Node:
             max_items=config.limits.roster_items,
         )
         self.presence = PresenceService(
-            self.sessions, self.pipeline, self.roster, self.plugins.tell, self.background.spawn
+            self.sessions, self.pipeline, self.roster, self.events.tell, self.background.spawn
         )
-        iq_service = IqService(self.iqs)
+        iq_service = IqService(self.iqs, self.questions)
         self.pipeline.account_iq = iq_service.for_account
         self.pipeline.subscription = self.presence.for_account
         self.roster.register(self.iqs)
@@ -75,6 +84,8 @@ class Node:
             iq_service,
             self.presence,
             self.counters,
+            presence_listeners,
+            server_messages,
             xml_limits(config.limits.xml, config.limits.stanza_bytes),
         )
         self.watch = ChangeWatch(
@@ -83,7 +94,7 @@ class Node:
             self.directory,
             self.sessions,
             self.authenticator,
-            self.plugins.tell,
+            self.events.tell,
         )
 
     async def start(self, chosen: Mapping[type[Plugin], PluginOptions]) -> None:
@@ -115,10 +126,10 @@ class Node:
             may_pass=self.pipeline.may_pass,
             counters=self.counters,
             now=self.store.now,
-            iqs=self.iqs,
-            features=lambda: self.plugins.features,
-            account_features=lambda: self.plugins.account_features,
             spawn=self.background.spawn,
+            plugins=self.plugins,
+            questions=self.questions,
+            is_subscribed=self.roster.may_see,
         )
 
     def session_ended(self, session: Session) -> None:
@@ -127,6 +138,7 @@ class Node:
         A stanza of its that waits for the database is finished; it finds the session gone.
         """
         self.counters.sessions -= 1
+        self.questions.ended(session)
         pending = session.close()
         if self.sessions.remove(session) or session.presence is not None:
             ended = self.presence.ended(session)

@@ -178,7 +178,9 @@ class Server:
         self._use(load_or_explain(config.tls.certificate, config.tls.key))
         self._context = context = server_context(config.tls.certificate, config.tls.key)
         links = self._links()
-        self._http = await make_handler(make_app(self._site()), counters=self.node.counters)
+        self._http = await make_handler(
+            make_app(self._site(), self.node.plugins.registries.routes), counters=self.node.counters
+        )
         port = PortShared(
             links=links,
             http=self._http,
@@ -206,7 +208,7 @@ class Server:
 
     def _links(self) -> LinkShared:
         limits = self._config.limits
-        settings = StreamSettings(self._config.domain, STREAM_FEATURES + self.node.plugins.stream_features)
+        settings = StreamSettings(self._config.domain, STREAM_FEATURES + self.node.plugins.stream_features())
         entrance = Entrance(
             settings=settings,
             mechanisms=self._config.auth.mechanisms,

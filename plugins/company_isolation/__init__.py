@@ -6,7 +6,7 @@ from rainbow_xmpp.plugin import Condition, Passage, Plugin, Stage, StanzaError, 
 from rainbow_xmpp.plugins.company_isolation.reach import may_reach
 
 
-class CompanyIsolation(Plugin, name="company_isolation"):
+class CompanyIsolation(Plugin, name="company_isolation", for_all=True):
     """The gate between companies. It is asked about every stanza, on whatever way it came."""
 
     @hook(Stage.GATE)

@@ -2,69 +2,91 @@
 
 from __future__ import annotations
 
-from rainbow_xmpp.plugin import Condition, IqRequest, Plugin, StanzaError, on_iq
-from rainbow_xmpp.plugins.disco.answers import (
-    ACCOUNT,
-    INFO,
-    ITEMS,
-    NO_ITEMS,
-    SERVER,
-    info,
-)
+from collections.abc import AsyncIterator, Iterable
+from inspect import isawaitable
 
-FEATURES = (INFO, ITEMS)
+from rainbow_xmpp.plugin import (
+    Condition,
+    Context,
+    DiscoInfo,
+    DiscoItem,
+    DiscoItems,
+    DiscoMark,
+    Identity,
+    Plugin,
+    StanzaError,
+    Target,
+    on_iq,
+)
+from rainbow_xmpp.xml import names
+
+FEATURES = (names.DISCO_INFO, names.DISCO_ITEMS)
 CORE_FEATURES = frozenset(("jabber:iq:roster",))
 """What the server does without any plugin; stream features are announced elsewhere."""
+
+DiscoPart = DiscoInfo | Iterable[DiscoItem]
+
+SERVER = Identity("server", "im", "Rainbow XMPP")
+ACCOUNT = Identity("account", "registered")
 
 
 class Disco(
     Plugin,
     name="disco",
-    implements={"XEP-0030": "2.5.0"},
+    implements={"XEP-0030": "2.5.0", "XEP-0128": "1.0.1"},
     features=FEATURES,
     account_features=FEATURES,
 ):
-    """Answers for the server and for accounts; clients answer for themselves."""
+    """Answers for the server and for accounts; clients answer for themselves.
 
-    @on_iq("get", f"{{{INFO}}}query", to="server")
-    def server_info(self, request: IqRequest) -> bytes:
-        _refuse_nodes(request)
-        return info(SERVER, self.services.features() | CORE_FEATURES)
+    Other plugins add to the answers with `@disco_info` and `@disco_items`.
+    """
 
-    @on_iq("get", f"{{{INFO}}}query", to="self")
-    def own_info(self, request: IqRequest) -> bytes:
-        _refuse_nodes(request)
-        return info(ACCOUNT, self.services.account_features())
+    @on_iq("get", DiscoInfo, to=("server", "account"))
+    async def info(self, ctx: Context, asked: DiscoInfo) -> DiscoInfo:
+        await self._refuse_strangers(ctx)
+        added = [part async for part in self._parts(ctx, "info", asked.node) if isinstance(part, DiscoInfo)]
+        if asked.node and not added:
+            raise StanzaError(Condition.ITEM_NOT_FOUND)  # §3.2
+        return _joined(added if asked.node else [self._own(ctx), *added], asked.node)
 
-    @on_iq("get", f"{{{INFO}}}query", to="contact")
-    async def contact_info(self, request: IqRequest) -> bytes:
-        await self._refuse_strangers(request)
-        _refuse_nodes(request)
-        return info(ACCOUNT, self.services.account_features())
+    @on_iq("get", DiscoItems, to=("server", "account"))
+    async def items(self, ctx: Context, asked: DiscoItems) -> DiscoItems:
+        await self._refuse_strangers(ctx)
+        added = [p async for p in self._parts(ctx, "items", asked.node) if not isinstance(p, DiscoInfo)]
+        if asked.node and not added:
+            raise StanzaError(Condition.ITEM_NOT_FOUND)
+        return DiscoItems(asked.node, tuple(item for part in added for item in part))
 
-    @on_iq("get", f"{{{ITEMS}}}query", to=("server", "self"))
-    def items(self, request: IqRequest) -> bytes:
-        _refuse_nodes(request)
-        return NO_ITEMS
+    def _own(self, ctx: Context) -> DiscoInfo:
+        """What the thing itself is, by what all plugins declare for the people of the asker's company."""
+        if ctx.is_to_server:
+            return DiscoInfo.of([SERVER], self.services.features(ctx.sender) | CORE_FEATURES)
+        return DiscoInfo.of([ACCOUNT], self.services.account_features(ctx.target))
 
-    @on_iq("get", f"{{{ITEMS}}}query", to="contact")
-    async def contact_items(self, request: IqRequest) -> bytes:
-        await self._refuse_strangers(request)
-        _refuse_nodes(request)
-        return NO_ITEMS
+    async def _parts(self, ctx: Context, what: str, node: str) -> AsyncIterator[DiscoPart]:
+        """What other plugins say about this node; for somebody of the asker's company."""
+        target = Target.SERVER if ctx.is_to_server else Target.CONTACT
+        for mark, handler in self.services.declared(DiscoMark, ctx.sender):
+            fits = mark.node is None if node and mark.node != node else mark.node == node
+            if (mark.what, mark.target) != (what, target) or not fits:
+                continue
+            part = handler(ctx, node)
+            if isawaitable(part):
+                part = await part
+            if part is not None:
+                yield part
 
-    async def _refuse_strangers(self, request: IqRequest) -> None:
+    async def _refuse_strangers(self, ctx: Context) -> None:
         """§9: an account shows itself to those who may see its presence; colleagues are trusted."""
-        owner = request.owner
-        if request.account.company.id == owner.company.id:
+        if ctx.is_to_server or ctx.sender.company.id == ctx.target.company.id:
             return
-        roster = await self.services.store.rosters.load(owner.company.id, owner.id)
-        asker = request.session.bare
-        if not any(item.contact == asker and item.subscription in ("from", "both") for item in roster.items):
+        if not await ctx.sees_presence_of_target():
             raise StanzaError(Condition.SERVICE_UNAVAILABLE)
 
 
-def _refuse_nodes(request: IqRequest) -> None:
-    """§3.2: no node is known here."""
-    if request.payload.get("node"):
-        raise StanzaError(Condition.ITEM_NOT_FOUND)
+def _joined(parts: list[DiscoInfo], node: str) -> DiscoInfo:
+    """Several answers as one; what is said twice stands once."""
+    identities = dict.fromkeys(identity for part in parts for identity in part.identities)
+    features = (name for part in parts for name in part.names)
+    return DiscoInfo.of(identities, features, (form for part in parts for form in part.extra), node=node)

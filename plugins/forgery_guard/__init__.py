@@ -19,7 +19,7 @@ _HINTS = hint_of(*_NAMES)
 _BEHIND_OWN = len("<message xmlns")
 
 
-class ForgeryGuard(Plugin, name="forgery_guard"):
+class ForgeryGuard(Plugin, name="forgery_guard", for_all=True):
     """Receivers may believe every stanza-id, delay, carbon and archive result that claims to be of this server.
 
     Plugins that add such elements themselves do so `after="forgery_guard"`.

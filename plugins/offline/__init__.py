@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Awaitable
 from weakref import WeakValueDictionary
 
 from rainbow_xmpp.plugin import (
@@ -17,6 +14,7 @@ from rainbow_xmpp.plugin import (
     Services,
     Session,
     Stage,
+    every,
     hook,
     on,
     option,
@@ -25,9 +23,6 @@ from rainbow_xmpp.plugins.offline.delay import with_delay
 from rainbow_xmpp.plugins.offline.store import OfflineMessages
 from rainbow_xmpp.plugins.offline.worth import is_worth_keeping
 
-log = logging.getLogger(__name__)
-
-HOUR_S = 3600
 DAY_S = 86_400
 PAGE = 10
 """Messages handed over between two looks at the session: even the largest fit into its output budget."""
@@ -41,19 +36,18 @@ class Offline(
 ):
     """Keeps what nobody is there to take. A message is forgotten only after a session was given it."""
 
-    @dataclass(frozen=True, slots=True, kw_only=True)
     class Options(PluginOptions):
         messages_per_account: int = option(
-            100, "Messages kept for one person; the sender of one more is told that nobody is there."
+            100,
+            "Messages kept for one person; the sender of one more is told that nobody is there.",
+            ge=1,
+            le=100_000,
+            reload="live",
         )
 
-        keep_days: int = option(90, "Days after which a message that nobody came for is dropped.")
-
-        def problems(self) -> Iterator[tuple[str, str]]:
-            if not 1 <= self.messages_per_account <= 100_000:
-                yield "messages_per_account", f"is {self.messages_per_account}; 1 to 100000 are allowed"
-            if not 1 <= self.keep_days <= 3650:
-                yield "keep_days", f"is {self.keep_days}; 1 to 3650 are allowed"
+        keep_days: int = option(
+            90, "Days after which a message that nobody came for is dropped.", ge=1, le=3650, reload="live"
+        )
 
     options: Options
 
@@ -62,26 +56,13 @@ class Offline(
         self._messages = OfflineMessages(services.store)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def start(self) -> None:
-        self._expiring = asyncio.create_task(self._expire_regularly(), name="offline")
-
     async def stop(self) -> None:
-        self._expiring.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._expiring
         await self._messages.close()
 
-    async def expire(self) -> int:
-        """Drop what nobody came for; returns how many messages that were."""
-        return await self._messages.expire(int(self.services.now()) - self.options.keep_days * DAY_S)
-
-    async def _expire_regularly(self) -> None:
-        while True:
-            await asyncio.sleep(HOUR_S)
-            try:
-                await self.expire()
-            except Exception:
-                log.exception("old offline messages could not be dropped; tried again in an hour")
+    @every(hours=1)
+    async def expire(self) -> None:
+        """Drop what nobody came for."""
+        await self._messages.expire(int(self.services.now()) - self.options.keep_days * DAY_S)
 
     @hook(Stage.PLACE)
     def keep(self, p: Passage) -> Awaitable[bool] | bool:

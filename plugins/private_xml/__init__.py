@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 from rainbow_xmpp.plugin import (
     Condition,
+    Context,
     Element,
-    IqRequest,
     Plugin,
     PluginOptions,
     Services,
@@ -25,16 +22,13 @@ QUERY = f"{{{names.PRIVATE}}}query"
 class PrivateXml(Plugin, name="private_xml", implements={"XEP-0049": "1.2"}, features=(names.PRIVATE,)):
     """Keeps one element for each name and account."""
 
-    @dataclass(frozen=True, slots=True, kw_only=True)
     class Options(PluginOptions):
-        max_bytes: int = option(65_536, "Greatest size of one stored element, in bytes.")
-        max_elements: int = option(50, "Elements with different names that one person may store.")
-
-        def problems(self) -> Iterator[tuple[str, str]]:
-            if not 1024 <= self.max_bytes <= 1_048_576:
-                yield "max_bytes", f"is {self.max_bytes}; 1024 to 1048576 are allowed"
-            if not 1 <= self.max_elements <= 10_000:
-                yield "max_elements", f"is {self.max_elements}; 1 to 10000 are allowed"
+        max_bytes: int = option(
+            65_536, "Greatest size of one stored element, in bytes.", ge=1024, le=1_048_576, reload="live"
+        )
+        max_elements: int = option(
+            50, "Elements with different names that one person may store.", ge=1, le=10_000, reload="live"
+        )
 
     options: Options
 
@@ -43,32 +37,32 @@ class PrivateXml(Plugin, name="private_xml", implements={"XEP-0049": "1.2"}, fea
         self._kept = Store(services.store)
 
     @on_iq("get", QUERY, to="self")
-    async def read(self, request: IqRequest) -> bytes:
+    async def read(self, ctx: Context, query: Element) -> bytes:
         """What was stored under the name that is asked for, or the empty element."""
-        asked = _only_child(request.payload)
-        owner = request.owner
+        asked = _only_child(query)
+        owner = ctx.target
         found = await self._kept.get(owner.company.id, owner.id, asked.tag)
         return _START + (found or serialise(Element(asked.tag))) + _END
 
     @on_iq("set", QUERY, to="self")
-    async def write(self, request: IqRequest) -> None:
-        element = _only_child(request.payload)
+    async def write(self, ctx: Context, query: Element) -> None:
+        element = _only_child(query)
         data = serialise(element)
         if len(data) > self.options.max_bytes:
             raise StanzaError(
                 Condition.POLICY_VIOLATION, f"at most {self.options.max_bytes} bytes are stored"
             )
-        owner, most = request.owner, self.options.max_elements
+        owner, most = ctx.target, self.options.max_elements
         if not await self._kept.put(owner.company.id, owner.id, element.tag, data, most=most):
             raise StanzaError(Condition.RESOURCE_CONSTRAINT, f"at most {most} elements are stored")
 
     @on_iq("get", QUERY, to="contact")
-    def refuse_reading(self, request: IqRequest) -> None:
+    def refuse_reading(self, ctx: Context, query: Element) -> None:
         """§2.3: private is private."""
         raise StanzaError(Condition.FORBIDDEN)
 
     @on_iq("set", QUERY, to="contact")
-    def refuse_writing(self, request: IqRequest) -> None:
+    def refuse_writing(self, ctx: Context, query: Element) -> None:
         """§2.3."""
         raise StanzaError(Condition.FORBIDDEN)
 

@@ -7,7 +7,7 @@ from rainbow_xmpp.plugin import Outcome, Passage, Plugin, Stage, hook
 _DELIVERED = Outcome.DELIVERED  # looking up a member of an enumeration costs more than the counting
 
 
-class StanzaMetrics(Plugin, name="stanza_metrics"):
+class StanzaMetrics(Plugin, name="stanza_metrics", for_all=True):
     """Adds to `services.counters` at the end of every stanza's way."""
 
     @hook(Stage.OBSERVE)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from rainbow_xmpp.plugin import Passage, Plugin, PluginOptions, Services, Stage, hook, option
@@ -21,13 +19,10 @@ DAY_S = 86_400
 class Usage(Plugin, name="usage"):
     """Counts in memory and writes the sums at intervals; a crash loses at most one interval."""
 
-    @dataclass(frozen=True, slots=True, kw_only=True)
     class Options(PluginOptions):
-        write_every_s: int = option(10, "Seconds between two writes of the sums.")
-
-        def problems(self) -> Iterator[tuple[str, str]]:
-            if not 1 <= self.write_every_s <= 3600:
-                yield "write_every_s", f"is {self.write_every_s}; 1 to 3600 are allowed"
+        write_every_s: int = option(
+            10, "Seconds between two writes of the sums.", ge=1, le=3600, reload="live"
+        )
 
     options: Options
 
@@ -46,7 +41,7 @@ class Usage(Plugin, name="usage"):
         if self._writing is not None:
             await self._writing
 
-    @hook(Stage.RECORD)
+    @hook(Stage.RECORD, needed=False)
     def count(self, p: Passage) -> None:
         """One message that passed the gate, for its sender's company."""
         if p.kind == "message":

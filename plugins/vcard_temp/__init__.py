@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 from rainbow_xmpp.plugin import (
     Condition,
+    Context,
     Element,
-    IqRequest,
     Plugin,
     PluginOptions,
     Services,
@@ -32,13 +29,14 @@ class VCardTemp(
 ):
     """Keeps one vCard for each account, as the bytes its owner sent."""
 
-    @dataclass(frozen=True, slots=True, kw_only=True)
     class Options(PluginOptions):
-        max_bytes: int = option(65_536, "Greatest size of one vCard with its picture, in bytes.")
-
-        def problems(self) -> Iterator[tuple[str, str]]:
-            if not 1024 <= self.max_bytes <= 1_048_576:
-                yield "max_bytes", f"is {self.max_bytes}; 1024 to 1048576 are allowed"
+        max_bytes: int = option(
+            65_536,
+            "Greatest size of one vCard with its picture, in bytes.",
+            ge=1024,
+            le=1_048_576,
+            reload="live",
+        )
 
     options: Options
 
@@ -47,27 +45,27 @@ class VCardTemp(
         self._vcards = VCards(services.store)
 
     @on_iq("get", VCARD, to="self")
-    async def own(self, request: IqRequest) -> bytes:
+    async def own(self, ctx: Context, vcard: Element) -> bytes:
         """§3.1: one's own, or an empty one."""
-        return await self._vcards.get(request.owner.company.id, request.owner.id) or EMPTY
+        return await self._vcards.get(ctx.target.company.id, ctx.target.id) or EMPTY
 
     @on_iq("get", VCARD, to="contact")
-    async def of_contact(self, request: IqRequest) -> bytes:
+    async def of_contact(self, ctx: Context, vcard: Element) -> bytes:
         """§3.3: somebody's; having none is the same as not being there."""
-        vcard = await self._vcards.get(request.owner.company.id, request.owner.id)
-        if vcard is None:
+        found = await self._vcards.get(ctx.target.company.id, ctx.target.id)
+        if found is None:
             raise StanzaError(Condition.SERVICE_UNAVAILABLE)
-        return vcard
+        return found
 
     @on_iq("set", VCARD, to="self")
-    async def change(self, request: IqRequest) -> None:
+    async def change(self, ctx: Context, vcard: Element) -> None:
         """§3.2."""
-        vcard, most = serialise(request.payload), self.options.max_bytes
-        if len(vcard) > most:
+        data, most = serialise(vcard), self.options.max_bytes
+        if len(data) > most:
             raise StanzaError(Condition.POLICY_VIOLATION, f"a vCard has at most {most} bytes")
-        await self._vcards.put(request.owner.company.id, request.owner.id, vcard)
+        await self._vcards.put(ctx.target.company.id, ctx.target.id, data)
 
     @on_iq("set", VCARD, to="contact")
-    def refuse(self, request: IqRequest) -> None:
+    def refuse(self, ctx: Context, vcard: Element) -> None:
         """§3.2: nobody changes somebody else's."""
         raise StanzaError(Condition.FORBIDDEN)

@@ -3,13 +3,15 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 from urllib.parse import urlsplit
 from xml.sax.saxutils import quoteattr
 
 from aiohttp import web
 
+from rainbow_xmpp.errors import LocalMisuse
 from rainbow_xmpp.http.handler import HANDLER_TIMEOUT_S, MAX_BODY_BYTES, HttpHandler, make_handler
 from rainbow_xmpp.http.headers import origin_allowed
 from rainbow_xmpp.http.pages import Pages, assets, refusal_words
@@ -62,8 +64,21 @@ class Site:
         return urlsplit(self.public_url).netloc
 
 
-def make_app(site: Site) -> web.Application:
-    """The web application of the one port; more routes may be added until `make_handler` starts it."""
+class PluginRoute(Protocol):
+    """A path that a plugin answers."""
+
+    @property
+    def owner(self) -> str: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def handler(self) -> Handler: ...
+
+
+def make_app(site: Site, routes: Iterable[PluginRoute] = ()) -> web.Application:
+    """The web application of the one port: the server's own pages and what plugins answer. Raises LocalMisuse."""
     pages = Pages(site)
     app = web.Application(middlewares=[_in_plain_words(pages)], client_max_size=MAX_BODY_BYTES)
     get = app.router.add_get
@@ -80,6 +95,11 @@ def make_app(site: Site) -> web.Application:
         get(asset.path, serve)
         if asset.name == "favicon.svg":
             get("/favicon.ico", serve)
+    for route in routes:
+        try:
+            app.router.add_route(route.method, route.path, route.handler)
+        except (ValueError, RuntimeError) as error:
+            raise LocalMisuse(f"plugin {route.owner}: {route.method} {route.path}: {error}") from None
     return app
 
 

@@ -1,4 +1,4 @@
-"""What plugin authors import: `Plugin`, the decorators, the stages, the values handed to handlers.
+"""What plugin authors import: `Plugin`, the decorators, typed payloads, the values handed to handlers.
 
 A plugin declares what it needs and is given it; it never sees the server. Stopping undoes all it registered.
 """
@@ -6,14 +6,37 @@ A plugin declares what it needs and is given it; it never sees the server. Stopp
 from rainbow_xmpp.config import key as option
 from rainbow_xmpp.errors import Condition, StanzaError
 from rainbow_xmpp.jid import JID
-from rainbow_xmpp.plugin.base import Plugin, PluginOptions, hook, on, on_iq
-from rainbow_xmpp.plugin.events import AccountRemoved, BecameAvailable, Event, SessionEnded
+from rainbow_xmpp.plugin.base import Plugin, PluginOptions
+from rainbow_xmpp.plugin.context import Context
+from rainbow_xmpp.plugin.marks import (
+    CommandMark,
+    DiscoMark,
+    command,
+    disco_info,
+    disco_items,
+    every,
+    hook,
+    on,
+    on_iq,
+    on_message,
+    on_presence,
+    route,
+)
 from rainbow_xmpp.plugin.services import Services
-from rainbow_xmpp.router.iq import IqRequest, Target
+from rainbow_xmpp.router.events import (
+    AccountRemoved,
+    BecameAvailable,
+    BecameUnavailable,
+    Event,
+    SessionEnded,
+)
+from rainbow_xmpp.router.iq import Target
 from rainbow_xmpp.router.passage import Outcome, Passage
 from rainbow_xmpp.router.stages import Stage
 from rainbow_xmpp.session import Session
-from rainbow_xmpp.store.values import Account, Company, Visibility
+from rainbow_xmpp.stanza.disco import DiscoInfo, DiscoItem, DiscoItems, Identity
+from rainbow_xmpp.stanza.payload import Payload, attr, child, child_text, children, text
+from rainbow_xmpp.store.values import Account, Company, Role, Visibility
 from rainbow_xmpp.xml import Element, View
 
 __all__ = [
@@ -21,15 +44,24 @@ __all__ = [
     "Account",
     "AccountRemoved",
     "BecameAvailable",
+    "BecameUnavailable",
+    "CommandMark",
     "Company",
     "Condition",
+    "Context",
+    "DiscoInfo",
+    "DiscoItem",
+    "DiscoItems",
+    "DiscoMark",
     "Element",
     "Event",
-    "IqRequest",
+    "Identity",
     "Outcome",
     "Passage",
+    "Payload",
     "Plugin",
     "PluginOptions",
+    "Role",
     "Services",
     "Session",
     "SessionEnded",
@@ -38,8 +70,20 @@ __all__ = [
     "Target",
     "View",
     "Visibility",
+    "attr",
+    "child",
+    "child_text",
+    "children",
+    "command",
+    "disco_info",
+    "disco_items",
+    "every",
     "hook",
     "on",
     "on_iq",
+    "on_message",
+    "on_presence",
     "option",
+    "route",
+    "text",
 ]

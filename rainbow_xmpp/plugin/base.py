@@ -1,62 +1,56 @@
-"""`Plugin` and the decorators that declare what its methods are for."""
+"""`Plugin` and its options: what a plugin says of itself."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
+from rainbow_xmpp.config import key
 from rainbow_xmpp.errors import LocalMisuse
-from rainbow_xmpp.plugin.events import Event
+from rainbow_xmpp.plugin.marks import MARKS, Mark
 from rainbow_xmpp.plugin.services import Services
-from rainbow_xmpp.router.iq import Target
-from rainbow_xmpp.router.stages import Stage
 
-F = TypeVar("F", bound=Callable[..., Any])
-_MARKS = "_rainbow_marks"
+if TYPE_CHECKING:
+    from rainbow_xmpp.store.values import Account
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(key,))
+@dataclass(frozen=True, kw_only=True)
 class PluginOptions:
     """`[plugins.<name>]` of a plugin without options of its own.
 
-    A plugin with options derives from this: a frozen dataclass of keys with types and defaults (`config.key` adds
-    the documentation), and `problems()` for what types cannot say.
+    A plugin with options derives from this and declares each with `option(default, "what it means", ge=…, le=…)`;
+    `problems()` is for what types and bounds cannot say.
     """
 
-    enabled: bool = True
+    enabled: bool = key(True, "Whether the plugin runs.")
+    companies: tuple[str, ...] = key(
+        (),
+        "The companies (names or ids) whose people it serves; empty = all.",
+        reload="live",
+    )
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        dataclass(frozen=True, kw_only=True)(cls)
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Yield (key, what is wrong with it)."""
         yield from ()
 
-
-@dataclass(frozen=True, slots=True)
-class HookMark:
-    stage: Stage
-    before: frozenset[str]
-    after: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class IqMark:
-    type: str
-    name: str
-    targets: tuple[Target, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class EventMark:
-    event: type[Event]
-
-
-Mark = HookMark | IqMark | EventMark
+    def serves(self, account: Account) -> bool:
+        """The account's company is among those that are served."""
+        company = account.company
+        return not self.companies or company.name in self.companies or company.id in self.companies
 
 
 class Plugin:
     """One feature. Derive with a name: `class Ping(Plugin, name="ping", implements={"XEP-0199": "2.0"})`.
 
-    Methods marked with `@hook`, `@on_iq` and `@on` are registered before `start` and taken out after `stop`.
+    Methods marked with the decorators of `rainbow_xmpp.plugin` are registered before `start` and taken out before
+    `stop`.
     """
 
     name: ClassVar[str] = ""
@@ -66,8 +60,10 @@ class Plugin:
     """Service discovery features of the server."""
     account_features: ClassVar[frozenset[str]] = frozenset()
     """Service discovery features of every account."""
-    stream_features: ClassVar[bytes] = b""
-    """What is announced in the stream features beside resource binding."""
+    audit: ClassVar[Mapping[str, str]] = {}
+    """The audit events it records, such as "nudge.refused", and what each means."""
+    is_for_all: ClassVar[bool] = False
+    """It serves every company, whatever is configured: nobody can be left outside a guard."""
     Options: ClassVar[type[PluginOptions]] = PluginOptions
 
     def __init_subclass__(
@@ -77,15 +73,21 @@ class Plugin:
         implements: Mapping[str, str] | None = None,
         features: tuple[str, ...] = (),
         account_features: tuple[str, ...] = (),
+        audit: Mapping[str, str] | None = None,
+        for_all: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init_subclass__(**kwargs)
         if not name.isidentifier() or not name.islower():
             raise LocalMisuse(f"a plugin's name is a lower-case identifier, not {name!r}")
+        if not (isinstance(cls.Options, type) and issubclass(cls.Options, PluginOptions)):
+            raise LocalMisuse(f"plugin {name}: Options must derive from PluginOptions")
         cls.name = name
         cls.implements = dict(implements or {})
         cls.features = frozenset(features)
         cls.account_features = frozenset(account_features)
+        cls.audit = dict(audit or {})
+        cls.is_for_all = for_all
 
     def __init__(self, services: Services, options: PluginOptions) -> None:
         self.services = services
@@ -97,47 +99,31 @@ class Plugin:
     async def stop(self) -> None:
         """Called when nothing of this plugin is registered any more. Free what `start` took."""
 
+    def reconfigured(self, before: PluginOptions) -> None:
+        """Called after `options` got new values of live options; `before` are the old ones."""
+
+    def stream_features(self) -> bytes:
+        """What is announced in the stream features beside resource binding; asked when the server starts."""
+        return b""
+
     def marks(self) -> Iterator[tuple[Mark, Callable[..., Any]]]:
         """The declared handlers, bound to this plugin."""
         for attribute in dir(type(self)):
             function = getattr(type(self), attribute)
-            for mark in getattr(function, _MARKS, ()):
+            for mark in getattr(function, MARKS, ()):
                 yield mark, getattr(self, attribute)
 
 
-def _marked(mark: Mark) -> Callable[[F], F]:
-    def decorate(function: F) -> F:
-        setattr(function, _MARKS, (*getattr(function, _MARKS, ()), mark))
-        return function
-
-    return decorate
-
-
-def hook(
-    stage: Stage, *, before: str | tuple[str, ...] = (), after: str | tuple[str, ...] = ()
-) -> Callable[[F], F]:
-    """This method is a handler of a stage; `before` and `after` name plugins (see `Stage` for its shape)."""
-    return _marked(HookMark(stage, _names(before), _names(after)))
-
-
-def on_iq(type_: str, name: str, *, to: str | tuple[str, ...]) -> Callable[[F], F]:
-    """This method answers IQ requests with the payload `{namespace}name`.
-
-    `to` is "server", "self" (the sender's own account), "contact" (somebody else's bare JID), or several of them.
-    """
-    targets = (to,) if isinstance(to, str) else to
-    try:
-        return _marked(IqMark(type_, name, tuple(Target(target) for target in targets)))
-    except ValueError:
-        raise LocalMisuse(f"on_iq(to=…) takes 'server', 'self' and 'contact', not {to!r}") from None
-
-
-def on(event: type[Event]) -> Callable[[F], F]:
-    """This method is called with each such event; it may be `async def`."""
-    if not (isinstance(event, type) and issubclass(event, Event)):
-        raise LocalMisuse(f"on() takes an event class, not {event!r}")
-    return _marked(EventMark(event))
-
-
-def _names(names: str | tuple[str, ...]) -> frozenset[str]:
-    return frozenset((names,) if isinstance(names, str) else names)
+def live_changes(before: PluginOptions, after: PluginOptions) -> tuple[dict[str, Any], list[str]]:
+    """What may change while the plugin runs, as new values by name, and the names of what needs a restart."""
+    live: dict[str, Any] = {}
+    restart: list[str] = []
+    for field in dataclasses.fields(after):
+        new = getattr(after, field.name)
+        if new == getattr(before, field.name):
+            continue
+        if field.metadata.get("reload") == "live":
+            live[field.name] = new
+        else:
+            restart.append(field.name)
+    return live, restart

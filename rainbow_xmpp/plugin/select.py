@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from rainbow_xmpp.config import Config, ConfigProblems, PluginTable, Problem, Table, did_you_mean, section
 from rainbow_xmpp.plugin.base import Plugin, PluginOptions
-from rainbow_xmpp.plugin.manager import find_plugins
+from rainbow_xmpp.plugin.discovery import find_plugins
 
 
 def select_plugins(config: Config) -> Mapping[type[Plugin], PluginOptions]:

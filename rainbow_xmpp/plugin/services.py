@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from rainbow_xmpp.jid import JID
 from rainbow_xmpp.observe.metrics import Counters
-from rainbow_xmpp.router.iq import IqRegistry
+from rainbow_xmpp.plugin.speech import Speech
 from rainbow_xmpp.router.passage import Passage
-from rainbow_xmpp.session import SessionTable
+from rainbow_xmpp.router.questions import Questions
+from rainbow_xmpp.session import Session, SessionTable
+from rainbow_xmpp.stanza.payload import Payload
+from rainbow_xmpp.xml import Element, serialise
 
 if TYPE_CHECKING:
     from rainbow_xmpp.store import Store
+    from rainbow_xmpp.store.values import Account
+
+M = TypeVar("M")
+
+
+class Declared(Protocol):
+    """What the running plugins declare, all taken together."""
+
+    def features(self, account: Account | None) -> frozenset[str]: ...
+    def account_features(self, account: Account | None) -> frozenset[str]: ...
+    def declared(self, mark: type[M], account: Account | None) -> Iterator[tuple[M, Callable[..., Any]]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +47,84 @@ class Services:
     counters: Counters
     now: Callable[[], float]
     """Unix time in seconds."""
-    iqs: IqRegistry
-    features: Callable[[], frozenset[str]]
-    """The service discovery features of all plugins."""
-    account_features: Callable[[], frozenset[str]]
-    """What accounts can do, by all plugins (disco#info of a bare JID)."""
     spawn: Callable[[Awaitable[None]], None]
     """Run something beside everything else; it is ended when the server stops."""
+    plugins: Declared
+    questions: Questions
+    is_subscribed: Callable[[Account, str], Awaitable[bool]]
+    """Whether a bare JID is a subscriber of an account's presence."""
+
+    # -- who is who ------------------------------------------------------------------------------------
+
+    def bare_jid(self, account: Account) -> str:
+        """The account's address."""
+        return f"{account.localpart}@{self.domain}"
+
+    async def account_of(self, jid: str | JID) -> Account | None:
+        """The account with this address, disabled ones too; None when nobody here has it."""
+        parsed = jid if isinstance(jid, JID) else JID.parse(jid)
+        if parsed.domain != self.domain or not parsed.local:
+            return None
+        return await self.store.accounts.by_localpart(parsed.local)
+
+    def sessions_of(self, account: Account) -> list[Session]:
+        """The account's sessions on this node."""
+        home = self.sessions.homes.get(self.bare_jid(account))
+        return [] if home is None else list(home.sessions)
+
+    async def sees_presence(self, viewer: Account, owner: Account) -> bool:
+        """The viewer is a subscriber of the owner's presence."""
+        return await self.is_subscribed(owner, self.bare_jid(viewer))
+
+    # -- speaking --------------------------------------------------------------------------------------
+
+    async def ask(
+        self, session: Session, payload: Payload | Element, *, type: str = "get", timeout_s: float = 30.0
+    ) -> Element | None:
+        """Ask a client something (an IQ request from the server); its answer's payload.
+
+        Raises StanzaError: what the client says, remote-server-timeout when it says nothing.
+        """
+        element = payload.to_xml() if isinstance(payload, Payload) else payload
+        return await self.questions.ask(session, type, serialise(element), timeout_s=timeout_s)
+
+    async def send_message(
+        self,
+        *content: Payload | Element,
+        sender: Account,
+        to: str | JID,
+        from_: str = "",
+        type: str = "normal",
+        body: str = "",
+    ) -> None:
+        """A message of an account's, through every stage, the gate first. Nobody is told of a refusal."""
+        message = Speech(from_ or self.bare_jid(sender), str(to), type, body, content)
+        await self._send(message.passage(sender))
+
+    async def notify(
+        self, account: Account, *content: Payload | Element, type: str = "normal", body: str = ""
+    ) -> None:
+        """A message from the server to one of its accounts, through every stage: kept when nobody is online."""
+        message = Speech(self.domain, self.bare_jid(account), type, body, content)
+        await self._send(message.passage(account))
+
+    async def _send(self, passage: Passage) -> None:
+        pending = self.route(passage)
+        if pending is not None:
+            await pending
+
+    # -- what plugins declare --------------------------------------------------------------------------
+
+    def features(self, account: Account | None = None) -> frozenset[str]:
+        """Service discovery features of the server: all, or those that serve this account."""
+        return self.plugins.features(account)
+
+    def account_features(self, account: Account | None = None) -> frozenset[str]:
+        """What accounts can do (disco#info of a bare JID): all, or what serves this one."""
+        return self.plugins.account_features(account)
+
+    def declared(
+        self, mark: type[M], account: Account | None = None
+    ) -> Iterator[tuple[M, Callable[..., Any]]]:
+        """What plugins declare with this kind of mark, and the method: for those that serve this account."""
+        return self.plugins.declared(mark, account)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from rainbow_xmpp.errors import Condition, StanzaError
-from rainbow_xmpp.plugin.events import BecameAvailable, Event, SessionEnded
+from rainbow_xmpp.router.events import BecameAvailable, BecameUnavailable, Event, SessionEnded
 from rainbow_xmpp.router.passage import Outcome, Passage
 from rainbow_xmpp.router.pipeline import Absent, Pipeline
 from rainbow_xmpp.session import Home, Session, SessionTable
@@ -64,8 +64,7 @@ class PresenceService:
         """Presence without `to`: for all who subscribed, and the account's other sessions (§4.2, §4.4, §4.5)."""
         data = stamp(view, from_=session.full)
         if view.attrs.get("type") == "unavailable":
-            self._unavailable(session, view, data)
-            return None
+            return self._unavailable(session, view, data)
         priority = _priority(view)
         if session.home.is_loaded:
             return self._available(session, view, data, priority)
@@ -103,14 +102,16 @@ class PresenceService:
         for request in home.requests:
             session.wire.send(request)
 
-    def _unavailable(self, session: Session, view: View, data: bytes) -> None:
-        if session.presence is not None:
+    def _unavailable(self, session: Session, view: View, data: bytes) -> Awaitable[None] | None:
+        was_available = session.presence is not None
+        if was_available:
             session.presence = None
             self._to_subscribers(session, view, data, "unavailable")
         directed, session.directed = session.directed, None
         for to in directed or ():
             if to not in session.home.subscribers:
                 self._send(session, view, with_to(data, to), "unavailable", to)
+        return self._tell(BecameUnavailable(session, data)) if was_available else None
 
     def directed(self, session: Session, view: View, to: str) -> Awaitable[None] | None:
         """Presence with `to` (§4.6)."""
@@ -135,7 +136,7 @@ class PresenceService:
         """The session is gone, however it went: tell everybody who saw it (§4.5.2)."""
         if session.presence is not None or session.directed:
             data = presence(from_=session.full, type_="unavailable")
-            self._unavailable(session, scan_again(data), data)
+            self._beside(self._unavailable(session, scan_again(data), data))
         return self._tell(SessionEnded(session))
 
     # -- for our accounts ------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from rainbow_xmpp.errors import Condition, PeerViolation, StanzaError, StreamCon
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.router.faults import excuse
 from rainbow_xmpp.router.iq import IqService, Target, check_iq
+from rainbow_xmpp.router.listeners import PresenceListeners, ServerMessages
 from rainbow_xmpp.router.passage import Passage
 from rainbow_xmpp.router.pipeline import Absent, Pipeline, normal_address
 from rainbow_xmpp.session import Session, SessionTable, Wire
@@ -42,6 +43,8 @@ class Inbound:
         iqs: IqService,
         presence: ForPresence,
         counters: Counters,
+        listeners: PresenceListeners,
+        server_messages: ServerMessages,
         limits: XmlLimits = DEFAULT_LIMITS,
     ) -> None:
         """`limits` hold for stanzas; the transport may have lower ones."""
@@ -51,6 +54,8 @@ class Inbound:
         self._iqs = iqs
         self._presence = presence
         self._counters = counters
+        self._listeners = listeners
+        self._server_messages = server_messages
         self.limits = limits
         """For stanzas from now on; a reload puts others here."""
 
@@ -119,15 +124,26 @@ class Inbound:
         else:
             to = normal_address(to)
             if to == self._domain or to.startswith(self._domain + "/"):
-                raise Absent()
+                return self._to_server(session, view)
             p = Passage(
                 view.name, type_, view, data, session.full, session.account, session, to, None, None, None
             )
         return self._pipeline.route(p)
 
+    def _to_server(self, session: Session, view: View) -> Awaitable[None] | None:
+        """A message, or an IQ to a resource, for the server itself (RFC 6120 §10.5.1)."""
+        if view.name != "message":
+            raise Absent()
+        taken = self._server_messages.take(session, view)
+        if taken is False:
+            raise Absent()
+        return None if taken is True else self._answered(session, view, taken)
+
     def _presence_stanza(self, session: Session, view: View) -> Awaitable[None] | None:
         type_ = view.attrs.get("type", "")
         to = view.attrs.get("to")
+        for listen in self._listeners.all:
+            listen(session, view)
         if to is None:
             if type_ in ("", "unavailable"):
                 return self._answered(session, view, self._presence.broadcast(session, view))

@@ -12,6 +12,7 @@ from rainbow_xmpp.errors import Condition, LocalMisuse, StanzaError
 from rainbow_xmpp.router.faults import excuse
 from rainbow_xmpp.router.passage import Outcome, Passage
 from rainbow_xmpp.router.pipeline import Absent
+from rainbow_xmpp.router.questions import Questions
 from rainbow_xmpp.session import Session
 from rainbow_xmpp.stanza import error_reply, iq_result
 from rainbow_xmpp.xml import Element, View, serialise
@@ -107,6 +108,10 @@ class IqRegistry:
 
         return undo
 
+    def owners(self) -> set[str]:
+        """Who answers any request."""
+        return {owner for owner, _ in self._handlers.values()}
+
     def answer(self, request: IqRequest) -> Awaitable[Outcome] | Outcome:
         """Answer, or raise StanzaError."""
         child = request.view.children[0]
@@ -138,13 +143,15 @@ def check_iq(view: View) -> None:
 class IqService:
     """Answers requests to the server and to accounts; replies to everything that needs one."""
 
-    def __init__(self, registry: IqRegistry) -> None:
+    def __init__(self, registry: IqRegistry, questions: Questions) -> None:
         self._registry = registry
+        self._questions = questions
 
     def ask(self, session: Session, target: Target, view: View) -> Awaitable[None] | None:
         """A request to the server or to the sender's own account."""
         if view.attrs["type"] not in ("get", "set"):
-            return None  # the answer to a request of ours, such as a roster push
+            self._questions.answered(session, view)
+            return None
         request = IqRequest(session, target, view, session.account)
         try:
             answering = self._registry.answer(request)

@@ -10,7 +10,7 @@ sending session's lane waits for.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Protocol
 
 from rainbow_xmpp.errors import Condition, PeerViolation, StanzaError
@@ -18,7 +18,18 @@ from rainbow_xmpp.jid import JID
 from rainbow_xmpp.router import delivery
 from rainbow_xmpp.router.faults import excuse
 from rainbow_xmpp.router.passage import Outcome, Passage
-from rainbow_xmpp.router.stages import Admit, Gate, Hook, Observe, Place, Record, Rewrite, Stage, in_order
+from rainbow_xmpp.router.stages import (
+    Admit,
+    Gate,
+    Hook,
+    Observe,
+    Place,
+    Record,
+    Rewrite,
+    Stage,
+    expendable,
+    in_order,
+)
 from rainbow_xmpp.session import SessionTable
 from rainbow_xmpp.stanza import error_reply, presence
 from rainbow_xmpp.store.values import Account
@@ -76,9 +87,17 @@ class Pipeline:
 
     # -- hooks ---------------------------------------------------------------------------------------
 
-    def set_hooks(self, hooks: Iterable[Hook]) -> None:
-        """Replace all handlers of all stages."""
-        self._hooks = list(hooks)
+    def add_hook(self, hook: Hook) -> Callable[[], None]:
+        """Ask this handler too; returns what takes it out again."""
+        self._set_hooks([*self._hooks, hook])
+        return lambda: self._set_hooks([kept for kept in self._hooks if kept is not hook])
+
+    def owners(self) -> set[str]:
+        """The plugins that have a handler in any stage."""
+        return {hook.owner for hook in self._hooks}
+
+    def _set_hooks(self, hooks: list[Hook]) -> None:
+        self._hooks = hooks
         self._admit = self._of(Stage.ADMIT)
         self._gates = self._of(Stage.GATE)
         self._rewriters = self._of(Stage.REWRITE)
@@ -91,7 +110,10 @@ class Pipeline:
         return {s: [h.owner for h in in_order(h for h in self._hooks if h.stage is s)] for s in Stage}
 
     def _of(self, stage: Stage) -> tuple[Any, ...]:
-        return tuple(hook.handler for hook in in_order(h for h in self._hooks if h.stage is stage))
+        return tuple(
+            hook.handler if hook.is_needed else expendable(hook)
+            for hook in in_order(h for h in self._hooks if h.stage is stage)
+        )
 
     # -- the way -------------------------------------------------------------------------------------
 
@@ -204,7 +226,10 @@ class Pipeline:
         is_message = kind == "message"
         receivers = delivery.message_receivers(p) if is_message else delivery.presence_receivers(p)
         for session in receivers:
-            session.wire.send(p.data)
+            try:
+                session.wire.send(p.data)
+            except Exception:  # one connection that is broken costs the others nothing
+                log.exception("a stanza could not be handed to one of its receivers")
         if receivers:
             return DELIVERED
         return self._nobody_online(p) if is_message else Outcome.IGNORED
@@ -215,17 +240,22 @@ class Pipeline:
             return Outcome.IGNORED
         if verdict is delivery.Verdict.REFUSE:
             raise Absent()
-        for place in self._placers:
+        placers = iter(self._placers)
+        for place in placers:
             taken = place(p)
             if taken is True:
                 return Outcome.STORED
             if taken is not False:
-                return self._placed_later(taken)
+                return self._placed_later(p, taken, placers)
         raise Absent()
 
-    async def _placed_later(self, placing: Awaitable[bool]) -> Outcome:
+    async def _placed_later(self, p: Passage, placing: Awaitable[bool], others: Iterator[Place]) -> Outcome:
         if await placing:
             return Outcome.STORED
+        for place in others:
+            taken = place(p)
+            if taken is True or (taken is not False and await taken):
+                return Outcome.STORED
         raise Absent()
 
     # -- the end of the way --------------------------------------------------------------------------

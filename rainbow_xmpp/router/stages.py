@@ -11,13 +11,19 @@ means belongs to the stage; a handler of the wrong shape is refused when its plu
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rainbow_xmpp.errors import LocalMisuse
 from rainbow_xmpp.router.passage import Outcome, Passage
+
+if TYPE_CHECKING:
+    from rainbow_xmpp.store.values import Account
+
+log = logging.getLogger(__name__)
 
 
 class Stage(Enum):
@@ -67,9 +73,8 @@ class Hook:
     owner: str
     before: frozenset[str] = frozenset()
     after: frozenset[str] = frozenset()
-
-    def __post_init__(self) -> None:
-        check_signature(self.stage, self.handler, self.owner)
+    is_needed: bool = True
+    """Of `record`: what cannot be kept is not delivered either."""
 
 
 def check_signature(stage: Stage, handler: Callable[..., Any], owner: str) -> None:
@@ -88,6 +93,56 @@ def check_signature(stage: Stage, handler: Callable[..., Any], owner: str) -> No
         f"plugin {owner}: {getattr(handler, '__qualname__', handler)} does not fit the stage {stage.value!r}; "
         f"expected: {kind} handler({', '.join(('self', *wanted))})"
     )
+
+
+def bound_to_company(hook: Hook, serves: Callable[[Account], bool]) -> Hook:
+    """The same handler, asked only about people it serves.
+
+    Who must be among them: of `admit` the sender, of `place` the recipient, of all other stages one of the two.
+    """
+    handler, otherwise = hook.handler, _UNASKED.get(hook.stage, _nothing)
+
+    def concerns(p: Passage) -> bool:
+        by_sender = hook.stage is not Stage.PLACE and serves(p.sender)
+        if by_sender or hook.stage is Stage.ADMIT or p.recipient is None:
+            return by_sender
+        return serves(p.recipient)
+
+    def asked(p: Passage, *rest: Any) -> Any:
+        return handler(p, *rest) if concerns(p) else otherwise(p)
+
+    return replace(hook, handler=asked)
+
+
+def _nothing(p: Passage) -> None:
+    return None
+
+
+_UNASKED: Mapping[Stage, Callable[[Passage], Any]] = {
+    Stage.REWRITE: lambda p: p,
+    Stage.PLACE: lambda p: False,
+}
+"""What a handler that is not asked would have answered."""
+
+
+def expendable(hook: Hook) -> Record:
+    """A recorder whose failure is logged and forgotten."""
+
+    def record(p: Passage) -> Awaitable[None] | None:
+        try:
+            pending: Awaitable[None] | None = hook.handler(p)
+        except Exception:
+            log.exception("plugin %s could not record a stanza", hook.owner)
+            return None
+        return None if pending is None else later(pending)
+
+    async def later(pending: Awaitable[None]) -> None:
+        try:
+            await pending
+        except Exception:
+            log.exception("plugin %s could not record a stanza", hook.owner)
+
+    return record
 
 
 def in_order(hooks: Iterable[Hook]) -> list[Hook]:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from rainbow_xmpp.auth.authenticator import Authenticator
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
-from rainbow_xmpp.plugin.events import AccountRemoved, Event
+from rainbow_xmpp.router.events import AccountRemoved, Event
 from rainbow_xmpp.session.directory import AccountDirectory
 from rainbow_xmpp.session.table import SessionTable
 from rainbow_xmpp.store.values import Account, Change, ChangeKind

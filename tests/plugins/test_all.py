@@ -6,7 +6,7 @@ import pytest
 
 import rainbow_xmpp.plugins
 from rainbow_xmpp.plugin import Plugin
-from rainbow_xmpp.plugin.manager import find_plugins
+from rainbow_xmpp.plugin.discovery import find_plugins
 from rainbow_xmpp.testing import TestServer
 
 SHIPPED = find_plugins()
@@ -40,7 +40,7 @@ async def test_a_plugin_starts_alone_and_leaves_nothing_behind(plugin: type[Plug
         assert registered(server) != before
         await server.node.plugins.stop()
         assert registered(server) == before
-        assert not server.node.plugins.features | server.node.plugins.account_features
+        assert not server.node.plugins.features() | server.node.plugins.account_features()
 
 
 async def test_all_of_them_run_together():

@@ -231,5 +231,5 @@ async def test_what_nobody_came_for_is_dropped_after_the_configured_days():
         server.clock.advance(3 * 86_400)
         say(ann, bob.bare, "second")
         await server.settle()
-        assert await server.plugin(Offline).expire() == 1
+        await server.plugin(Offline).expire()
         assert await bodies(await server.login("bob@acme")) == ["second"]

@@ -32,5 +32,5 @@ async def test_nobody_answers_for_a_colleague():
 
 async def test_it_is_announced():
     async with TestServer([Ping]) as server:
-        assert "urn:xmpp:ping" in server.node.plugins.features
-        assert "urn:xmpp:ping" in server.node.plugins.account_features
+        assert "urn:xmpp:ping" in server.node.plugins.features()
+        assert "urn:xmpp:ping" in server.node.plugins.account_features()

@@ -1,7 +1,5 @@
 """What a key declares about itself is what values are held against, in the core's sections and in plugins' options."""
 
-from dataclasses import dataclass
-
 import pytest
 
 from rainbow_xmpp.config import Origin, Table, key, section
@@ -9,7 +7,6 @@ from rainbow_xmpp.errors import LocalMisuse
 from rainbow_xmpp.plugin import PluginOptions, option
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Options(PluginOptions):
     digits: int = option(8, "Digits of a PIN.", ge=6, le=12, reload="live")
     share: float = option(0.5, "A share.", ge=0, le=1)

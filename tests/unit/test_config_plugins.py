@@ -12,13 +12,11 @@ NUDGE = '''
 """A plugin from elsewhere."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from rainbow_xmpp.config import Secret, key
 from rainbow_xmpp.plugin import Plugin, PluginOptions
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class NudgeOptions(PluginOptions):
     per_minute: int = key(5, "Nudges a user may send per minute.")
     token: Secret = key(Secret(), "What others must know.")

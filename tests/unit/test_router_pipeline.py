@@ -265,24 +265,24 @@ async def test_an_observer_that_fails_is_ignored():
 
 class Answers(Plugin, name="answers"):
     @on_iq("get", "{urn:example:a}nothing", to=("server", "self", "contact"))
-    def nothing(self, request):
+    def nothing(self, ctx, payload):
         return None
 
     @on_iq("get", "{urn:example:a}bytes", to="server")
-    def as_bytes(self, request):
+    def as_bytes(self, ctx, payload):
         return b"<bytes xmlns='urn:example:a'/>"
 
     @on_iq("get", "{urn:example:a}later", to=("server", "contact"))
-    async def later(self, request):
+    async def later(self, ctx, payload):
         await asyncio.sleep(0)
-        return request.payload
+        return payload
 
     @on_iq("set", "{urn:example:a}refused", to=("server", "contact"))
-    async def refused(self, request):
+    async def refused(self, ctx, payload):
         raise StanzaError(Condition.NOT_ALLOWED, "not today")
 
     @on_iq("set", "{urn:example:a}bug", to=("server", "contact"))
-    def bug(self, request):
+    def bug(self, ctx, payload):
         raise RuntimeError("a bug")
 
 
@@ -331,7 +331,7 @@ class WrongIq(Plugin, name="wrong_iq"):
 
 class WrongName(Plugin, name="wrong_name"):
     @on_iq("get", "no namespace", to="server")
-    def answer(self, request): ...
+    def answer(self, ctx, payload): ...
 
 
 class WrongEvent(Plugin, name="wrong_event"):
@@ -341,7 +341,7 @@ class WrongEvent(Plugin, name="wrong_event"):
 
 class SameAnswer(Plugin, name="same_answer"):
     @on_iq("get", "{urn:example:a}nothing", to="self")
-    def nothing(self, request): ...
+    def nothing(self, ctx, payload): ...
 
 
 class CannotStart(Plugin, name="cannot_start"):

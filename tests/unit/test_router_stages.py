@@ -3,7 +3,7 @@
 import pytest
 
 from rainbow_xmpp.errors import LocalMisuse
-from rainbow_xmpp.router.stages import Hook, Stage, in_order
+from rainbow_xmpp.router.stages import Hook, Stage, check_signature, in_order
 
 
 def gate(owner: str, **where: str) -> Hook:
@@ -64,7 +64,7 @@ async def async_handler(passage) -> None:
 )
 def test_a_handler_that_does_not_fit_is_refused_with_what_was_expected(stage, handler, expected):
     with pytest.raises(LocalMisuse) as caught:
-        Hook(stage, handler, "mine")
+        check_signature(stage, handler, "mine")
     assert f"stage {stage.value!r}" in str(caught.value)
     assert expected in str(caught.value)
     assert str(caught.value).startswith("plugin mine: ")
@@ -72,4 +72,4 @@ def test_a_handler_that_does_not_fit_is_refused_with_what_was_expected(stage, ha
 
 @pytest.mark.parametrize("stage", [Stage.RECORD, Stage.PLACE])
 def test_stages_that_may_wait_take_coroutines(stage):
-    assert Hook(stage, async_handler, "mine").handler is async_handler
+    check_signature(stage, async_handler, "mine")

@@ -1,0 +1,143 @@
+"""Where plugins are hooked in: every registry takes an owner and gives back what undoes the entry."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
+
+from aiohttp import web
+
+from rainbow_xmpp.errors import LocalMisuse
+from rainbow_xmpp.plugin.marks import Mark
+from rainbow_xmpp.router.events import Events
+from rainbow_xmpp.router.iq import IqRegistry
+from rainbow_xmpp.router.listeners import PresenceListeners, ServerMessages
+from rainbow_xmpp.router.pipeline import Pipeline
+
+log = logging.getLogger(__name__)
+
+M = TypeVar("M")
+Undo = Callable[[], None]
+
+
+class Jobs:
+    """What plugins do at intervals: one task for each job, which survives a failed run."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[asyncio.Task[None], str] = {}
+
+    def add(self, owner: str, every_s: Callable[[], float], job: Callable[[], Awaitable[None]]) -> Undo:
+        """Run this whenever so many seconds have passed; the first time after a part of them."""
+        task = asyncio.get_running_loop().create_task(_repeat(owner, every_s, job), name=f"job of {owner}")
+        self._tasks[task] = owner
+
+        def undo() -> None:
+            self._tasks.pop(task, None)
+            task.cancel()
+
+        return undo
+
+    def owners(self) -> set[str]:
+        return set(self._tasks.values())
+
+
+async def _repeat(owner: str, every_s: Callable[[], float], job: Callable[[], Awaitable[None]]) -> None:
+    # Servers that start together shall not all work at the same moment.
+    await asyncio.sleep(every_s() * random.uniform(0.1, 1.0))
+    while True:
+        try:
+            await job()
+        except Exception:
+            log.exception("a job of plugin %s failed; it is tried again at its next time", owner)
+        await asyncio.sleep(every_s())
+
+
+RouteHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Route(NamedTuple):
+    """A path of the HTTPS side that a plugin answers."""
+
+    owner: str
+    method: str
+    path: str
+    handler: RouteHandler
+
+
+class Routes:
+    """The paths of all plugins; read when the server begins to listen."""
+
+    def __init__(self) -> None:
+        self._routes: dict[tuple[str, str], Route] = {}
+
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self._routes.values())
+
+    def add(self, owner: str, method: str, path: str, handler: RouteHandler) -> Undo:
+        key = (method, path)
+        if key in self._routes:
+            raise LocalMisuse(
+                f"plugin {owner}: {method} {path} is answered by {self._routes[key].owner} already"
+            )
+        self._routes[key] = Route(owner, method, path, handler)
+        return lambda: _drop(self._routes, key)
+
+    def owners(self) -> set[str]:
+        return {route.owner for route in self}
+
+
+class Contributions:
+    """Marks that the core makes nothing of: one plugin declares them for another, such as ad-hoc commands."""
+
+    def __init__(self) -> None:
+        self._entries: list[tuple[str, Mark, Callable[..., Any]]] = []
+
+    def add(self, owner: str, mark: Mark, handler: Callable[..., Any]) -> Undo:
+        entry = (owner, mark, handler)
+        self._entries.append(entry)
+        return lambda: self._entries.remove(entry)
+
+    def of(self, kind: type[M]) -> Iterator[tuple[str, M, Callable[..., Any]]]:
+        """Owner, mark and handler of each entry of this kind."""
+        for owner, mark, handler in self._entries:
+            if isinstance(mark, kind):
+                yield owner, mark, handler
+
+    def owners(self) -> set[str]:
+        return {owner for owner, _, _ in self._entries}
+
+
+@dataclass(frozen=True, slots=True)
+class Registries:
+    """All of them."""
+
+    pipeline: Pipeline
+    iqs: IqRegistry
+    events: Events
+    presence: PresenceListeners
+    server_messages: ServerMessages
+    jobs: Jobs = field(default_factory=Jobs)
+    routes: Routes = field(default_factory=Routes)
+    contributions: Contributions = field(default_factory=Contributions)
+
+    def holds(self, owner: str) -> list[str]:
+        """Where something of this owner is registered."""
+        everywhere = {
+            "stages": self.pipeline.owners(),
+            "requests": self.iqs.owners(),
+            "events": self.events.owners(),
+            "presence": self.presence.owners(),
+            "messages to the server": self.server_messages.owners(),
+            "jobs": self.jobs.owners(),
+            "routes": self.routes.owners(),
+            "contributions": self.contributions.owners(),
+        }
+        return [name for name, owners in everywhere.items() if owner in owners]
+
+
+def _drop(entries: dict[Any, Any], key: object) -> None:
+    entries.pop(key, None)

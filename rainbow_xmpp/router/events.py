@@ -1,0 +1,94 @@
+"""Things that happen beside the pipeline and that a plugin may listen to with `@on(EventClass)`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from rainbow_xmpp.session import Session
+
+log = logging.getLogger(__name__)
+
+
+class Event:
+    """The base of all events."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BecameAvailable(Event):
+    """A session can take messages for the bare JID from now on: first presence, or priority back from below zero.
+
+    The session's lane waits for the handlers, so what they send comes before anything the client asks next.
+    """
+
+    session: Session
+    is_initial: bool
+    """Its first presence, or the first after an unavailable one."""
+
+
+@dataclass(frozen=True, slots=True)
+class BecameUnavailable(Event):
+    """A session that was available said that it is no more, or ended. `presence` is what its contacts are sent."""
+
+    session: Session
+    presence: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded(Event):
+    """A session is gone; it is no longer in the table, and its contacts have been told."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRemoved(Event):
+    """An account was deleted or disabled; its sessions have ended. Drop what is remembered about it."""
+
+    company_id: str
+    account_id: str
+
+
+Listener = Callable[[Event], Awaitable[None] | None]
+
+
+class Events:
+    """Who listens to what."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[type[Event], list[tuple[str, Listener]]] = {}
+
+    def add(self, owner: str, event: type[Event], listener: Listener) -> Callable[[], None]:
+        """Call this with every such event; returns what undoes it."""
+        entry = (owner, listener)
+        listeners = self._listeners.setdefault(event, [])
+        listeners.append(entry)
+        return lambda: listeners.remove(entry)
+
+    def owners(self) -> set[str]:
+        """Who listens to anything."""
+        return {owner for listeners in self._listeners.values() for owner, _ in listeners}
+
+    def tell(self, event: Event) -> Awaitable[None] | None:
+        """Call every listener; what is returned, if anything, must be awaited. Failures are logged."""
+        waiting: list[tuple[str, Awaitable[None]]] = []
+        for owner, listener in self._listeners.get(type(event), ()):
+            try:
+                pending = listener(event)
+            except Exception:
+                log.exception("plugin %s failed on %s", owner, type(event).__name__)
+                continue
+            if pending is not None:
+                waiting.append((owner, pending))
+        return _all(waiting, type(event).__name__) if waiting else None
+
+
+async def _all(waiting: list[tuple[str, Awaitable[None]]], what: str) -> None:
+    for owner, pending in waiting:
+        try:
+            await pending
+        except Exception:
+            log.exception("plugin %s failed on %s", owner, what)

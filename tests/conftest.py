@@ -1,5 +1,6 @@
 """Fixtures that every kind of test may use: the server as a real process."""
 
+import shutil
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -69,6 +70,19 @@ def server(server_process: ChatServer) -> Iterator[ChatServer]:
     since = server_process.log_file.stat().st_size
     yield server_process
     server_process.assert_no_fault(since)
+
+
+@pytest.fixture(scope="session")
+def prosody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProsodyServer]:
+    """Debian's Prosody beside our own server, where it is installed."""
+    if shutil.which("prosody") is None:
+        pytest.skip("Debian's prosody is not installed")
+    server = ProsodyServer(tmp_path_factory.mktemp("prosody"))
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture

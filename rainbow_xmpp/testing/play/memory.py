@@ -1,0 +1,78 @@
+"""Plays on a `TestServer`: no sockets, a scene takes milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from rainbow_xmpp.plugin import Plugin
+from rainbow_xmpp.plugin.manager import find_plugins
+from rainbow_xmpp.testing.client import Client
+from rainbow_xmpp.testing.play.script import Device, Member, Scene
+from rainbow_xmpp.testing.server import TestServer
+from rainbow_xmpp.xml import NO_LIMITS, Element, parse
+
+
+class MemorySeat:
+    """A resource of a `TestServer`; see `Seat`."""
+
+    def __init__(self, server: TestServer, client: Client) -> None:
+        self._server = server
+        self._client = client
+
+    @property
+    def jid(self) -> str:
+        return self._client.jid
+
+    async def send(self, stanza: str) -> None:
+        self._client.send(stanza)
+
+    async def settle(self) -> None:
+        await self._server.settle()
+
+    async def next(self) -> Element | None:
+        unread = self._client.wire.unread
+        if not unread:
+            await self._server.settle()
+        return parse(unread.pop(0), limits=NO_LIMITS) if unread else None
+
+    async def rest(self) -> list[Element]:
+        return await self._client.rest()
+
+    async def close(self) -> None:
+        await self._client.leave()
+
+    async def cut(self) -> None:
+        await self._client.leave()
+
+
+class MemoryVenue:
+    """A `TestServer` as the place of plays; see `Venue`."""
+
+    def __init__(self, server: TestServer) -> None:
+        self._server = server
+        self._people: dict[str, str] = {}
+
+    @property
+    def domain(self) -> str:
+        return self._server.domain
+
+    async def admit(self, member: Member) -> str:
+        name = f"{member.name}@{member.company.lower()}"
+        self._people[member.name] = name
+        return (await self._server.person(name)).bare
+
+    async def log_in(self, device: Device) -> MemorySeat:
+        client = await self._server.login(self._people[device.person], resource=device.name, available=False)
+        return MemorySeat(self._server, client)
+
+
+@asynccontextmanager
+async def memory_venue(scene: Scene, plugins: Iterable[type[Plugin]] = ()) -> AsyncIterator[MemoryVenue]:
+    """A server of the scene's own, with these plugins and those that it needs."""
+    given = {plugin.name: plugin for plugin in plugins}
+    if not set(scene.needs) <= set(given):
+        given = find_plugins() | given
+    needed = {name: given[name] for name in scene.needs}
+    async with TestServer([*(needed | {plugin.name: plugin for plugin in plugins}).values()]) as server:
+        yield MemoryVenue(server)

@@ -51,6 +51,8 @@ class Performance:
         """What names in braces stand for."""
         self.seats: dict[Device, Seat] = {}
         self.sent: dict[tuple[Device, str], Sent] = {}
+        self.optional: dict[Device, list[Element]] = {}
+        """What may come or not: it is left out wherever it comes."""
         self._unsettled: Seat | None = None
 
     # -- coming and going ------------------------------------------------------------------------------
@@ -101,9 +103,25 @@ class Performance:
     def reader(self, device: Device) -> Reader:
         return Reader(self.known[device.person], self.known[device.reference])
 
+    async def _next(self, device: Device, place: Place) -> Element | None:
+        seat = self.seat(device, place)
+        while (came := await seat.next()) is not None and self._is_optional(device, came):
+            pass
+        return came
+
+    async def rest(self, device: Device, place: Place) -> list[Element]:
+        """What has come and was not expected yet."""
+        came = await self.seat(device, place).rest()
+        return [stanza for stanza in came if not self._is_optional(device, stanza)]
+
+    def _is_optional(self, device: Device, came: Element) -> bool:
+        reader = self.reader(device)
+        patterns = self.optional.get(device, ())
+        return any(not compare(pattern, came, self.known, reader).differences for pattern in patterns)
+
     async def expect(self, device: Device, pattern: Element, place: Place) -> Element:
         """The next stanza, which must be as the pattern says."""
-        came = await self.seat(device, place).next()
+        came = await self._next(device, place)
         if came is None:
             raise PlayFailed(place, f"{device} received nothing", self._expected([pattern]))
         comparison = compare(pattern, came, self.known, self.reader(device))
@@ -120,7 +138,7 @@ class Performance:
         """The next stanzas, as many as there are patterns."""
         waiting = list(patterns)
         while waiting:
-            came = await self.seat(device, place).next()
+            came = await self._next(device, place)
             if came is None:
                 raise PlayFailed(place, f"{device} received nothing more", self._expected(waiting))
             for pattern in waiting:
@@ -138,7 +156,7 @@ class Performance:
         """Nothing is left to be read by any of these, however long one waits."""
         await self.settle()
         for device in devices:
-            came = await self.seat(device, place).rest()
+            came = await self.rest(device, place)
             if came:
                 raise PlayFailed(place, f"{when}{device} received more than was expected", self._came(came))
 

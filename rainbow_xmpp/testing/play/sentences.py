@@ -92,6 +92,7 @@ SENTENCES: Sequence[Sentence] = (
     _sentence("WHO (?:disconnects|disconnect)", lambda s: steps.Leave(s.place, s.who, is_cut=False)),
     _sentence("WHO (?:loses|lose) the connection", lambda s: steps.Leave(s.place, s.who, is_cut=True)),
     _sentence("WHO (?:sends|send):", lambda s: steps.Send(s.place, s.who, s.block), names.CLIENT),
+    _sentence("WHO may receive:", lambda s: steps.MayReceive(s.place, s.who, s.block), names.CLIENT),
     _sentence("WHO (?:receives|receive):", lambda s: steps.Receive(s.place, s.who, s.block), names.CLIENT),
     _sentence(
         "WHO (?:receives|receive) in any order:",

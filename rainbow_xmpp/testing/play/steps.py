@@ -112,6 +112,19 @@ class ReceiveNothing:
 
 
 @dataclass(frozen=True, slots=True)
+class MayReceive:
+    """`ann may receive:` and patterns: from here on such stanzas may come or not, at any time."""
+
+    place: Place
+    who: tuple[Device, ...]
+    patterns: tuple[Element, ...]
+
+    async def perform(self, on: Performance) -> None:
+        for device in self.who:
+            on.optional.setdefault(device, []).extend(self.patterns)
+
+
+@dataclass(frozen=True, slots=True)
 class Skip:
     """`ann skips the rest`: what else has come is not what this scene is about."""
 
@@ -121,7 +134,7 @@ class Skip:
     async def perform(self, on: Performance) -> None:
         await on.settle()
         for device in self.who:
-            await on.seat(device, self.place).rest()
+            await on.rest(device, self.place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 
-from rainbow_xmpp.plugin import Plugin
-from rainbow_xmpp.plugin.manager import find_plugins
+from rainbow_xmpp.plugin import Plugin, PluginOptions
+from rainbow_xmpp.plugin.discovery import find_plugins
 from rainbow_xmpp.testing.client import Client
 from rainbow_xmpp.testing.play.script import Device, Member, Scene
 from rainbow_xmpp.testing.server import TestServer
@@ -68,11 +68,14 @@ class MemoryVenue:
 
 
 @asynccontextmanager
-async def memory_venue(scene: Scene, plugins: Iterable[type[Plugin]] = ()) -> AsyncIterator[MemoryVenue]:
-    """A server of the scene's own, with these plugins and those that it needs."""
-    given = {plugin.name: plugin for plugin in plugins}
-    if not set(scene.needs) <= set(given):
-        given = find_plugins() | given
-    needed = {name: given[name] for name in scene.needs}
-    async with TestServer([*(needed | {plugin.name: plugin for plugin in plugins}).values()]) as server:
+async def memory_venue(
+    scene: Scene, plugins: Iterable[type[Plugin]] | Mapping[type[Plugin], PluginOptions] = ()
+) -> AsyncIterator[MemoryVenue]:
+    """A server of the scene's own, with these plugins (as `TestServer` takes them) and those that it needs."""
+    chosen = dict(plugins) if isinstance(plugins, Mapping) else {cls: cls.Options() for cls in plugins}
+    missing = set(scene.needs) - {cls.name for cls in chosen}
+    if missing:
+        found = find_plugins()
+        chosen |= {found[name]: found[name].Options() for name in missing}
+    async with TestServer(chosen) as server:
         yield MemoryVenue(server)

@@ -15,7 +15,9 @@ from rainbow_xmpp.auth.seal import Sealer
 from rainbow_xmpp.auth.throttle import Throttle
 from rainbow_xmpp.auth.verified import VerifiedPasswords
 from rainbow_xmpp.config import Config
+from rainbow_xmpp.observe.audit import AuditLog, chain_keys
 from rainbow_xmpp.observe.metrics import Counters
+from rainbow_xmpp.observe.trail import Trail
 from rainbow_xmpp.plugin.base import Plugin, PluginOptions
 from rainbow_xmpp.plugin.manager import PluginManager
 from rainbow_xmpp.plugin.registries import Registries
@@ -52,7 +54,9 @@ class Node:
         self._sealer = Sealer.from_text(
             config.auth.sealing_key.reveal(), [key.reveal() for key in config.auth.old_sealing_keys]
         )
-        self.authenticator = _authenticator(config, store, self._sealer, self.pool)
+        self.audit = AuditLog(store.audit, chain_keys(self._sealer), now=store.now)
+        self.trail = Trail(self.audit, config.audit, self.counters, self.background.spawn)
+        self.authenticator = _authenticator(config, store, self._sealer, self.pool, self.counters)
         self.directory = AccountDirectory(store.accounts)
         self.pipeline = Pipeline(config.domain, self.sessions, self.directory)
         self.iqs = IqRegistry()
@@ -132,6 +136,11 @@ class Node:
             is_subscribed=self.roster.may_see,
         )
 
+    async def tidy(self) -> None:
+        """Drop what is kept for a time only; called now and then."""
+        await self.watch.tidy(self.store.now())
+        self.trail.tidy()
+
     def session_ended(self, session: Session) -> None:
         """A bound session is over: its place in the table, and its contacts' view of it.
 
@@ -152,10 +161,13 @@ class Node:
         await self.background.settle(settle_s)
         await self.plugins.stop()
         self.pool.close()
+        await self.trail.close()
         await self.store.close()
 
 
-def _authenticator(config: Config, store: Store, sealer: Sealer, pool: HashPool) -> Authenticator:
+def _authenticator(
+    config: Config, store: Store, sealer: Sealer, pool: HashPool, counters: Counters
+) -> Authenticator:
     limits = config.limits
     guards = Guards(
         throttle=Throttle(
@@ -165,6 +177,7 @@ def _authenticator(config: Config, store: Store, sealer: Sealer, pool: HashPool)
         attempts=Attempts(limits.logins_per_address_per_minute),
         pool=pool,
         verified=VerifiedPasswords(),
+        counters=counters,
     )
     return Authenticator(
         store.accounts,

@@ -19,6 +19,7 @@ from rainbow_xmpp.config import Config, ConfigProblems
 from rainbow_xmpp.errors import PeerViolation, RainbowError, StreamCondition
 from rainbow_xmpp.http.app import HttpHandler, Readiness, Site, make_app, make_handler
 from rainbow_xmpp.node import Node
+from rainbow_xmpp.observe.control import ControlSocket, run_folder
 from rainbow_xmpp.observe.log import set_up_log
 from rainbow_xmpp.observe.metrics import Exposition, FaultCounter
 from rainbow_xmpp.plugin.select import select_plugins
@@ -29,7 +30,7 @@ from rainbow_xmpp.store import Store
 from rainbow_xmpp.stream import StreamSettings
 from rainbow_xmpp.transport.deadlines import Deadlines
 from rainbow_xmpp.transport.gatekeeper import Gatekeeper
-from rainbow_xmpp.transport.housekeeping import Housekeeping
+from rainbow_xmpp.transport.housekeeping import Chore, Housekeeping
 from rainbow_xmpp.transport.link import LinkShared
 from rainbow_xmpp.transport.listeners import Listeners
 from rainbow_xmpp.transport.outbox import Outbox
@@ -106,8 +107,7 @@ def _is_ours(pid_file: Path) -> bool:
 
 def _write_pid(config: Config) -> Path | None:
     """`run.pid` beside the database, or in ./data when that is on another machine."""
-    path = config.storage.sqlite_path
-    folder = Path(path).parent if path else Path("data")
+    folder = run_folder(config)
     if not folder.is_dir():
         return None
     file = folder / "run.pid"
@@ -128,6 +128,8 @@ class Server:
         self._is_stopping = False
         self._context: ssl.SSLContext | None = None
         self._bindings: dict[str, bytes] = {}
+        self.control = ControlSocket(run_folder(config))
+        """What may be asked of this server from its own machine; `on` adds to it."""
 
     @property
     def addresses(self) -> list[str]:
@@ -148,9 +150,11 @@ class Server:
         try:
             await server.node.start(chosen)
             await server._listen()
+            await server.control.open()
         except BaseException:
             await server.stop()
             raise
+        await server.node.trail.server_started()
         return server
 
     def renew_certificate(self) -> None:
@@ -198,9 +202,12 @@ class Server:
         self._housekeeping = Housekeeping(
             self.node.sessions,
             self._deadlines,
-            self.node.watch.poll,
-            lambda: self.node.watch.tidy(time.time()),
             self._check_store,
+            [
+                Chore(0, self.node.watch.poll),
+                Chore(60, self.node.trail.summarise),
+                Chore(3600, self.node.tidy),
+            ],
             config.limits,
         )
         self._housekeeping.start()
@@ -218,6 +225,7 @@ class Server:
             handle=self.node.inbound.handle,
             counters=self.node.counters,
             spawn=self.node.background.spawn,
+            succeeded=self.node.trail.logged_in,
             resources_per_account=limits.resources_per_account,
             pace=Pace.of(limits),
         )
@@ -253,6 +261,7 @@ class Server:
     async def stop(self) -> None:
         """Drain: no new connections, every stream told why, everything written, the database closed."""
         self._is_stopping = True
+        await self.control.close()
         deadline = time.monotonic() + DRAIN_S
         await self._listeners.close()
         if self._housekeeping is not None:

@@ -20,6 +20,7 @@ from rainbow_xmpp.auth.pool import HashPool, PoolFull
 from rainbow_xmpp.auth.seal import Sealer, SealError
 from rainbow_xmpp.auth.throttle import Throttle
 from rainbow_xmpp.auth.verified import VerifiedPasswords
+from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.sasl import FailureCondition
 from rainbow_xmpp.store.values import Account, LoginRecord
 
@@ -87,6 +88,7 @@ class Guards:
     attempts: Attempts
     pool: HashPool
     verified: VerifiedPasswords
+    counters: Counters
 
 
 class Authenticator:
@@ -114,6 +116,7 @@ class Authenticator:
         self._attempts = guards.attempts
         self._pool = guards.pool
         self._verified = guards.verified
+        self._counters = guards.counters
         # Made-up salts must be the same after a restart, or they would give themselves away.
         self._secret = sealer.secret_for("made-up salts")
         self._iterations = iterations
@@ -160,7 +163,13 @@ class Authenticator:
 
     def _may_try(self, name: str, source: str) -> bool:
         now = self._clock()
-        return self._attempts.allow(source, now) and self._throttle.may_try(name, source, now)
+        if not self._attempts.allow(source, now):
+            self._counters.limit_login_attempts += 1
+            return False
+        if not self._throttle.may_try(name, source, now):
+            self._counters.limit_login_failures += 1
+            return False
+        return True
 
     async def _record(self, names: tuple[str, ...]) -> LoginRecord | None:
         for name in names:

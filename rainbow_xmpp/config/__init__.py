@@ -6,6 +6,7 @@ from rainbow_xmpp.config.limits import Limits, Xml
 from rainbow_xmpp.config.load import Draft, load, read
 from rainbow_xmpp.config.problem import ConfigProblems, Origin, Problem, did_you_mean
 from rainbow_xmpp.config.schema import (
+    Audit,
     Auth,
     Config,
     Listen,
@@ -22,6 +23,7 @@ from rainbow_xmpp.config.schema import (
 from rainbow_xmpp.config.secret import Secret
 
 __all__ = [
+    "Audit",
     "Auth",
     "Config",
     "ConfigProblems",

@@ -6,6 +6,7 @@ A record says what happened with identifiers: no e-mail or network addresses, me
 tokens. It is committed when `record` returns; a burst shares transactions.
 """
 
+import asyncio
 import ipaddress
 import os
 import platform
@@ -13,6 +14,7 @@ import pwd
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 
 from rainbow_xmpp.auth.seal import Sealer
@@ -23,6 +25,8 @@ from rainbow_xmpp.store.batch import Batcher
 
 Fact = str | int | bool
 
+PRUNED_AT_ONCE = 5000
+"""So many old records at most go in one transaction, since writers wait for it."""
 MAX_FACTS = 16
 MAX_FACT = 200
 MAX_REASON = 500
@@ -119,17 +123,22 @@ class AuditLog:
         await self._batch.get(entry)
 
     async def prune(self, keep_days: int) -> int:
-        """Drop records older than this many days, and record that; returns how many."""
-        gone = await self.records.prune(int((self._now() - keep_days * 86_400) * 1000), self.keys)
+        """Drop the oldest records, if they are older than this many days, and record that; returns how many.
+
+        `PRUNED_AT_ONCE` were dropped: call it again.
+        """
+        before = int((self._now() - keep_days * 86_400) * 1000)
+        gone = await self.records.prune(before, self.keys, most=PRUNED_AT_ONCE)
         if gone:
             await self.record(
                 Kind.AUDIT_PRUNED, company_id="", actor="system", records=gone, keep_days=keep_days
             )
         return gone
 
-    async def close(self) -> None:
-        """Wait for what is under way."""
-        await self._batch.close()
+    async def close(self, timeout_s: float = 5.0) -> None:
+        """Wait for what is under way, at most this long."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._batch.close(), timeout_s)
 
     async def _append(self, entries: Sequence[Entry]) -> Mapping[Entry, bool]:
         try:

@@ -44,6 +44,9 @@ class Counters:
     http_requests: int = 0
     faults: int = 0
 
+    limit_login_attempts: int = 0
+    limit_login_failures: int = 0
+
     connections: int = 0
     sessions: int = 0
 

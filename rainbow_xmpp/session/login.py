@@ -84,6 +84,8 @@ class Entrance:
     counters: Counters
     spawn: Callable[[Awaitable[None]], None]
     """Run a login step that waits."""
+    succeeded: Callable[[Account, str], None]
+    """Told of each login and its mechanism (the audit log may want it)."""
     resources_per_account: int
     pace: Pace
 
@@ -261,6 +263,7 @@ class Login:
         assert self._account is not None, "SASL succeeded without an account"
         self._entrance.authenticator.succeeded(self._name, self._source)
         self._entrance.counters.logins_ok += 1
+        self._entrance.succeeded(self._account, mechanism)
         log.info("login of %s by %s", self._account.id, mechanism)
 
     # -- binding -------------------------------------------------------------------------------------

@@ -44,6 +44,12 @@ _COLUMNS = (
     _a.signature,
 )
 
+_BOUNDS = sa.select(
+    sa.func.min(_a.id),
+    sa.func.max(_a.id),
+    sa.func.min(_a.id).filter(_a.at >= sa.bindparam("before", type_=sa.BigInteger())),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
@@ -147,27 +153,23 @@ class AuditRecords:
             found: str | None = await connection.scalar(sa.select(_a.hash).where(_a.id == id))
         return found
 
-    async def prune(self, before: int, keys: ChainKeys) -> int:
+    async def prune(self, before: int, keys: ChainKeys, *, most: int) -> int:
         """Drop the oldest records up to the first one not older than this Unix time (ms); returns how many.
 
-        What is dropped is the beginning of the chain, and a signed mark tells where it begins now. The newest
-        record stays.
+        At most `most`, and never the newest. What is dropped is the beginning of the chain, and a signed mark
+        tells where it begins now.
         """
         async with self._database.write() as connection:
             await _lock(connection)
-            kept = sa.select(sa.func.min(_a.id)).where(_a.at >= before)
-            newest = sa.select(sa.func.max(_a.id))
-            first = await connection.scalar(
-                sa.select(sa.func.coalesce(kept.scalar_subquery(), newest.scalar_subquery()))
-            )
-            last = None
-            if first is not None:
-                query = sa.select(_a.id, _a.hash).where(_a.id < first).order_by(_a.id.desc()).limit(1)
-                last = (await connection.execute(query)).one_or_none()
-            if last is None:
+            oldest, newest, kept = (await connection.execute(_BOUNDS, {"before": before})).one()
+            if oldest is None:
                 return 0
-            gone = await connection.execute(sa.delete(tables.audit).where(_a.id <= last.id))
-            await _set_mark(connection, marked(MarkName.PRUNED, last.id, last.hash, keys))
+            last_id = min(kept or newest, newest, oldest + most) - 1
+            hash = await connection.scalar(sa.select(_a.hash).where(_a.id == last_id))
+            if hash is None:
+                return 0
+            gone = await connection.execute(sa.delete(tables.audit).where(_a.id <= last_id))
+            await _set_mark(connection, marked(MarkName.PRUNED, last_id, hash, keys))
             return gone.rowcount
 
 

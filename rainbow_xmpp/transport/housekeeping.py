@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from rainbow_xmpp.config import Limits
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
@@ -15,8 +16,16 @@ log = logging.getLogger(__name__)
 
 _SWEEPS_PER_IDLE = 12
 _MOST_BETWEEN_SWEEPS_S = 15
-_TIDY_EVERY_S = 3600
 _ASK_TIMEOUT_S = 5.0
+
+
+@dataclass(slots=True)
+class Chore:
+    """Something to be asked of the database every so many seconds; 0 is each time it is looked after."""
+
+    every_s: float
+    run: Callable[[], Awaitable[None]]
+    due: float = 0.0
 
 
 class Housekeeping:
@@ -26,16 +35,14 @@ class Housekeeping:
         self,
         sessions: SessionTable,
         deadlines: Deadlines,
-        poll_changes: Callable[[], Awaitable[None]],
-        tidy: Callable[[], Awaitable[None]],
         check_store: Callable[[], Awaitable[None]],
+        chores: Sequence[Chore],
         limits: Limits,
     ) -> None:
         self._sessions = sessions
         self._deadlines = deadlines
-        self._poll_changes = poll_changes
-        self._tidy = tidy
         self._check_store = check_store
+        self._chores = chores
         self._tasks: list[asyncio.Task[None]] = []
         self.store_is_well = True
         self.use(limits)
@@ -75,15 +82,19 @@ class Housekeeping:
                 session.wire.ping()
 
     async def _watch_store(self) -> None:
-        """Changes made by other processes; and, since it asks the database, whether that is well."""
+        """What the database is asked for regularly; and, since it is asked, whether it is well."""
+        now = asyncio.get_running_loop().time
+        for chore in self._chores:
+            chore.due = now() + chore.every_s
         while True:
             await asyncio.sleep(1)
             try:
                 async with asyncio.timeout(_ASK_TIMEOUT_S):
                     await self._check_store()
-                    await self._poll_changes()
-                    if self._deadlines.tick % _TIDY_EVERY_S == 0:
-                        await self._tidy()
+                    for chore in self._chores:
+                        if now() >= chore.due:
+                            chore.due = now() + chore.every_s
+                            await chore.run()
             except Exception as error:  # the database is away; we go on serving and try again
                 if self.store_is_well:
                     log.error("the database does not answer: %s", error)

@@ -129,5 +129,17 @@ class PeerViolation(RainbowError):
         self.detail = detail
 
 
+class SeeOther(PeerViolation):
+    """No fault of the peer's: it is sent to another server of the same service (RFC 6120 §4.9.3.19).
+
+    Over TCP it reads `host` (a name or address with an optional port), on a WebSocket `websocket_uri`.
+    """
+
+    def __init__(self, host: str, websocket_uri: str) -> None:
+        super().__init__(StreamCondition.SEE_OTHER_HOST)
+        self.host = host
+        self.websocket_uri = websocket_uri
+
+
 class LocalMisuse(RainbowError):
     """Our own code was called wrongly; nobody catches this."""

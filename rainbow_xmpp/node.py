@@ -15,6 +15,7 @@ from rainbow_xmpp.auth.seal import Sealer
 from rainbow_xmpp.auth.throttle import Throttle
 from rainbow_xmpp.auth.verified import VerifiedPasswords
 from rainbow_xmpp.config import Config
+from rainbow_xmpp.errors import Condition, StanzaError
 from rainbow_xmpp.observe.audit import AuditLog, chain_keys
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.observe.trail import Trail
@@ -33,7 +34,9 @@ from rainbow_xmpp.router.questions import Questions
 from rainbow_xmpp.session import Session, SessionTable
 from rainbow_xmpp.session.background import Background
 from rainbow_xmpp.session.directory import AccountDirectory
+from rainbow_xmpp.session.inline import InlineRegistry
 from rainbow_xmpp.session.limits import xml_limits
+from rainbow_xmpp.session.resources import Resources
 from rainbow_xmpp.session.watch import ChangeWatch
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.xml import names
@@ -60,6 +63,8 @@ class Node:
         self.directory = AccountDirectory(store.accounts)
         self.pipeline = Pipeline(config.domain, self.sessions, self.directory)
         self.iqs = IqRegistry()
+        self.inline = InlineRegistry()
+        self.resources = Resources(self._sealer.secret_for("resources"))
         self.events = Events()
         self.questions = Questions(config.domain)
         presence_listeners, server_messages = PresenceListeners(), ServerMessages()
@@ -81,6 +86,7 @@ class Node:
         self.pipeline.subscription = self.presence.for_account
         self.roster.register(self.iqs)
         self.iqs.add("session", "set", f"{{{names.SESSION}}}session", _session, (Target.SELF, Target.SERVER))
+        self.iqs.add("session", "set", f"{{{names.BIND}}}bind", _bind_again, (Target.SELF, Target.SERVER))
         self.inbound = Inbound(
             config.domain,
             self.sessions,
@@ -187,6 +193,11 @@ def _authenticator(
         iterations=config.auth.scram_iterations,
         clock=time.monotonic,
     )
+
+
+def _bind_again(request: IqRequest) -> None:
+    """A stream has one resource (RFC 6120 §7.6.2.2)."""
+    raise StanzaError(Condition.NOT_ALLOWED)
 
 
 def _session(request: IqRequest) -> None:

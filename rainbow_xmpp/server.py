@@ -24,8 +24,8 @@ from rainbow_xmpp.observe.log import set_up_log
 from rainbow_xmpp.observe.metrics import Exposition, FaultCounter
 from rainbow_xmpp.plugin.select import select_plugins
 from rainbow_xmpp.roster.service import STREAM_FEATURES
+from rainbow_xmpp.session.entrance import Entrance
 from rainbow_xmpp.session.limits import Pace
-from rainbow_xmpp.session.login import Entrance
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.stream import StreamSettings
 from rainbow_xmpp.transport.deadlines import Deadlines
@@ -215,7 +215,11 @@ class Server:
 
     def _links(self) -> LinkShared:
         limits = self._config.limits
-        settings = StreamSettings(self._config.domain, STREAM_FEATURES + self.node.plugins.stream_features())
+        settings = StreamSettings(
+            self._config.domain,
+            STREAM_FEATURES + self.node.plugins.stream_features(),
+            self.node.inline.announcement,
+        )
         entrance = Entrance(
             settings=settings,
             mechanisms=self._config.auth.mechanisms,
@@ -228,6 +232,8 @@ class Server:
             succeeded=self.node.trail.logged_in,
             resources_per_account=limits.resources_per_account,
             pace=Pace.of(limits),
+            resources=self.node.resources,
+            inline=self.node.inline,
         )
         return LinkShared(
             entrance=entrance,

@@ -12,7 +12,7 @@ from rainbow_xmpp.router.passage import Outcome, Passage
 from rainbow_xmpp.router.pipeline import Absent, Pipeline
 from rainbow_xmpp.session import Home, Session, SessionTable
 from rainbow_xmpp.stanza import presence, with_to
-from rainbow_xmpp.xml import View, scan_again, stamp
+from rainbow_xmpp.xml import View, scan_again
 
 if TYPE_CHECKING:
     from rainbow_xmpp.store.values import Account
@@ -62,7 +62,7 @@ class PresenceService:
 
     def broadcast(self, session: Session, view: View) -> Awaitable[None] | None:
         """Presence without `to`: for all who subscribed, and the account's other sessions (§4.2, §4.4, §4.5)."""
-        data = stamp(view, from_=session.full)
+        data = session.signed(view)
         if view.attrs.get("type") == "unavailable":
             return self._unavailable(session, view, data)
         priority = _priority(view)
@@ -126,7 +126,7 @@ class PresenceService:
             known.add(to)
         else:
             raise StanzaError(Condition.RESOURCE_CONSTRAINT)
-        return self._routed(session, view, stamp(view, from_=session.full), type_, to)
+        return self._routed(session, view, session.signed(view), type_, to)
 
     def subscription(self, session: Session, view: View, to: str) -> Awaitable[None] | None:
         """subscribe, subscribed, unsubscribe, unsubscribed (§3)."""

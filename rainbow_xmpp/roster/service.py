@@ -205,9 +205,8 @@ class RosterService:
             self._presence().hide_from(home, contact)
         self._changed(home, contact, change)
         if decided[0].route:
-            await self._route(
-                account, session, view, stamp(view, from_=session.bare, to=contact), kind, contact
-            )
+            data = session.in_own_language(view, stamp(view, from_=session.bare, to=contact))
+            await self._route(account, session, view, data, kind, contact)
         if sees_us and not saw_us:
             self._presence().show_to(home, contact)
 

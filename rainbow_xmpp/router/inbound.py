@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from typing import Protocol
 
 from rainbow_xmpp.errors import Condition, PeerViolation, StanzaError, StreamCondition
+from rainbow_xmpp.jid import JID
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.router.faults import excuse
 from rainbow_xmpp.router.iq import IqService, Target, check_iq
@@ -14,7 +15,7 @@ from rainbow_xmpp.router.passage import Passage
 from rainbow_xmpp.router.pipeline import Absent, Pipeline, normal_address
 from rainbow_xmpp.session import Session, SessionTable, Wire
 from rainbow_xmpp.stanza import error_reply
-from rainbow_xmpp.xml import DEFAULT_LIMITS, View, XmlLimits, names, scan, stamp
+from rainbow_xmpp.xml import DEFAULT_LIMITS, View, XmlLimits, names, scan
 
 _MESSAGE_TYPES = frozenset(("chat", "error", "groupchat", "headline", "normal"))
 
@@ -68,7 +69,7 @@ class Inbound:
             return None
         sender = view.attrs.get("from")
         if sender is not None and sender not in (session.full, session.bare):
-            raise PeerViolation(StreamCondition.INVALID_FROM, detail="stanza claims to be from somebody else")
+            _check_spelling(session, sender)
         try:
             match view.name:
                 case "message":
@@ -97,10 +98,8 @@ class Inbound:
         if type_ not in _MESSAGE_TYPES:
             type_ = "normal"  # RFC 6121 §5.2.2
         if to is None:  # RFC 6120 §10.3.1
-            return self._route(
-                session, view, type_, session.bare, stamp(view, from_=session.full, to=session.bare)
-            )
-        return self._route(session, view, type_, to, stamp(view, from_=session.full))
+            return self._route(session, view, type_, session.bare, session.signed(view, session.bare))
+        return self._route(session, view, type_, to, session.signed(view))
 
     def _route(
         self, session: Session, view: View, type_: str, to: str, data: bytes
@@ -159,7 +158,7 @@ class Inbound:
             case "subscribe" | "subscribed" | "unsubscribe" | "unsubscribed":
                 return self._answered(session, view, self._presence.subscription(session, view, to))
             case "probe" | "error":
-                return self._route(session, view, type_, to, stamp(view, from_=session.full))
+                return self._route(session, view, type_, to, session.signed(view))
         raise StanzaError(Condition.BAD_REQUEST)
 
     def _iq(self, session: Session, view: View) -> Awaitable[None] | None:
@@ -175,7 +174,7 @@ class Inbound:
                 return self._iqs.ask(session, Target.SELF, view)
             if plain == self._domain:
                 return self._iqs.ask(session, Target.SERVER, view)
-        return self._route(session, view, view.attrs["type"], to, stamp(view, from_=session.full))
+        return self._route(session, view, view.attrs["type"], to, session.signed(view))
 
     def _answered(
         self, session: Session, view: View, pending: Awaitable[None] | None
@@ -203,6 +202,16 @@ class Inbound:
         data = error_reply(view, error, from_=view.attrs.get("to") or session.bare, to=session.full)
         if data is not None and not (view.name == "presence" and isinstance(error, Absent)):
             session.wire.send(data)
+
+
+def _check_spelling(session: Session, sender: str) -> None:
+    """The sender's own address may be written in another way (RFC 6120 §8.1.2.1, RFC 7622); nothing else may."""
+    try:
+        is_own = str(JID.parse(sender)) in (session.full, session.bare)
+    except ValueError:
+        is_own = False
+    if not is_own:
+        raise PeerViolation(StreamCondition.INVALID_FROM, detail="stanza claims to be from somebody else")
 
 
 def _no_stanza(wire: Wire, view: View) -> None:

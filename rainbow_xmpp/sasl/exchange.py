@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from rainbow_xmpp.sasl.downgrade import offer_hash
 from rainbow_xmpp.sasl.scram import Keys, ScramError, ScramServer
 
 SCRAM_HASHES: Mapping[str, str] = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
@@ -88,6 +89,11 @@ class Offer:
     def has_plus(self) -> bool:
         return any(m.endswith("-PLUS") for m in self.mechanisms)
 
+    @property
+    def announced_bindings(self) -> tuple[str, ...]:
+        """The channel-binding types that clients are told of; none where no mechanism takes them."""
+        return tuple(self.bindings) if self.has_plus else ()
+
 
 class Exchange:
     """One attempt. Each call returns the next step; after `Success` or `Failure` it must not be used again."""
@@ -103,6 +109,7 @@ class Exchange:
             self._scram = ScramServer(
                 SCRAM_HASHES[base],
                 nonce,
+                offered=offer_hash(offer.mechanisms, offer.announced_bindings, SCRAM_HASHES[base]),
                 plus=plus,
                 plus_was_offered=offer.has_plus,
                 bindings=offer.bindings,
@@ -115,12 +122,12 @@ class Exchange:
             return Failure(FailureCondition.INVALID_MECHANISM, f"{self.mechanism[:40]!r} is not offered")
         if not text:
             return Challenge(b"")
-        return self.respond("" if text == "=" else text)
+        return self.respond(text)
 
     def respond(self, text: str) -> Step:
         """The text of `<response/>` (or of `<auth/>` with an initial response)."""
         try:
-            data = decode(text)
+            data = decode("" if text == "=" else text)
         except ValueError:
             return Failure(FailureCondition.INCORRECT_ENCODING, "base64 expected")
         try:
@@ -178,6 +185,6 @@ def login_names(name: str, domain: str) -> tuple[str, ...]:
     Accepts `alice`, `alice@<domain>` (her JID, or else her address), `alice@acme.example` (her address) and,
     for clients that insist on a localpart, the address escaped by XEP-0106: `alice\\40acme.example`.
     """
-    name = name.replace("\\40", "@").casefold().strip()
+    name = name.replace("\\40", "@").lower().strip()
     local, at, host = name.rpartition("@")
     return (local, name) if at and local and host == domain else (name,)

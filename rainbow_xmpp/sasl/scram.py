@@ -83,11 +83,14 @@ class ScramServer:
         hash_name: str,
         nonce: str,
         *,
+        offered: str,
         plus: bool,
         plus_was_offered: bool,
         bindings: Mapping[str, bytes],
     ) -> None:
+        """`offered` is the hash of what was announced (XEP-0474)."""
         self._hash = hash_name
+        self._offered = offered
         self._server_nonce = nonce
         self._plus = plus
         self._plus_was_offered = plus_was_offered
@@ -115,7 +118,7 @@ class ScramServer:
         self._keys = keys
         salt = base64.b64encode(keys.salt).decode()
         nonce = self._client.nonce + self._server_nonce
-        self._server_first = f"r={nonce},s={salt},i={keys.iterations}".encode()
+        self._server_first = f"r={nonce},s={salt},i={keys.iterations},h={self._offered}".encode()
         return self._server_first
 
     def final(self, message: bytes) -> bytes:

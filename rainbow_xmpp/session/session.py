@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.session.limits import UNHURRIED, Pace
+from rainbow_xmpp.stream import LANGUAGE, NO_AGENT, UserAgent
+from rainbow_xmpp.xml import View, escape_attr, stamp
 
 if TYPE_CHECKING:
     from rainbow_xmpp.session.table import Home
@@ -78,11 +80,13 @@ class Session:
         "_stanzas_left",
         "_task",
         "account",
+        "agent",
         "bare",
         "directed",
         "full",
         "home",
         "is_interested",
+        "lang",
         "last_heard",
         "presence",
         "priority",
@@ -98,13 +102,20 @@ class Session:
         wire: Wire,
         handle: Handler,
         pace: Pace = UNHURRIED,
+        lang: str = LANGUAGE,
+        agent: UserAgent = NO_AGENT,
     ) -> None:
+        """`lang` is the default language of the peer's stream (RFC 6120 §4.7.4)."""
         self.account = account
         self.home = home
         self.full = full
         self.bare = home.bare
         self.resource = full[len(home.bare) + 1 :]
         self.wire = wire
+        self.agent = agent
+        """What the client said of itself; for the account's own user only (XEP-0388 §2.3)."""
+        self.lang = b"" if lang == LANGUAGE else f" xml:lang='{escape_attr(lang)}'".encode()
+        """What is added to stanzas that name no language: nothing where it is the one that receivers assume."""
         self.presence: bytes | None = None
         """The last available presence, stamped, without `to`; None while unavailable (RFC 6121 §4)."""
         self.priority = 0
@@ -125,6 +136,18 @@ class Session:
     @property
     def jid(self) -> JID:
         return JID.parse(self.full)
+
+    def signed(self, view: View, to: str | None = None) -> bytes:
+        """The peer's stanza as others get it: its `from` stamped (RFC 6120 §8.1.2.1), its language told (§8.1.5)."""
+        data = stamp(view, from_=self.full, to=to)
+        return self.in_own_language(view, data) if self.lang else data
+
+    def in_own_language(self, view: View, data: bytes) -> bytes:
+        """What was made of the peer's stanza, with the default language of its stream where it names none."""
+        if not self.lang or "xml:lang" in view.attrs:
+            return data
+        name_end = len(view.name) + 1
+        return data[:name_end] + self.lang + data[name_end:]
 
     def receive(self, data: bytes) -> None:
         """One element from the peer, not yet judged."""
@@ -226,6 +249,10 @@ class Session:
         if self._lane is not None:
             self._lane.clear()
         return self._task
+
+    def is_of_same_client(self, other: Session) -> bool:
+        """Both are of one installation of a client, which said so (XEP-0386 §3.2)."""
+        return bool(self.agent.id) and self.agent.id == other.agent.id
 
     def replace_with_conflict(self) -> None:
         """Another connection took this resource (RFC 6120 §7.7.2.2)."""

@@ -2,24 +2,32 @@
 
 from rainbow_xmpp.sasl import CheckPassword, FindKeys
 from rainbow_xmpp.stream.framing import Framing, TcpFraming, WebSocketFraming
-from rainbow_xmpp.stream.server_stream import (
-    Authenticate,
+from rainbow_xmpp.stream.header import LANGUAGE
+from rainbow_xmpp.stream.outputs import (
+    Authenticated,
     AuthFailed,
     Bind,
     Closed,
     Open,
     Output,
+    Proven,
     Restart,
     Send,
-    ServerStream,
     StartTls,
-    State,
     StreamSettings,
+    TaskChosen,
+    TaskData,
 )
+from rainbow_xmpp.stream.sasl_elements import NO_AGENT, Begin, UserAgent
+from rainbow_xmpp.stream.server_stream import ServerStream
+from rainbow_xmpp.stream.states import State
 
 __all__ = [
+    "LANGUAGE",
+    "NO_AGENT",
     "AuthFailed",
-    "Authenticate",
+    "Authenticated",
+    "Begin",
     "Bind",
     "CheckPassword",
     "Closed",
@@ -27,12 +35,16 @@ __all__ = [
     "Framing",
     "Open",
     "Output",
+    "Proven",
     "Restart",
     "Send",
     "ServerStream",
     "StartTls",
     "State",
     "StreamSettings",
+    "TaskChosen",
+    "TaskData",
     "TcpFraming",
+    "UserAgent",
     "WebSocketFraming",
 ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from rainbow_xmpp.errors import PeerViolation
+from rainbow_xmpp.errors import PeerViolation, SeeOther
+from rainbow_xmpp.stream.header import LANGUAGE
 from rainbow_xmpp.xml import escape, escape_attr, names
 
 _STREAM_NS = f" xmlns:stream='{names.STREAM}'"
@@ -20,14 +21,14 @@ class Framing(Protocol):
     """The default namespace that stanzas inherit."""
     close: bytes
 
-    def open(self, domain: str, stream_id: str, to: str, lang: str) -> bytes:
+    def open(self, domain: str, stream_id: str, to: str) -> bytes:
         """The server's stream header."""
 
     def features(self, inner: bytes) -> bytes:
         """`<stream:features/>` around these."""
 
-    def error(self, violation: PeerViolation) -> bytes:
-        """`<stream:error/>` with the peer's part of a violation (RFC 6120 §4.9)."""
+    def farewell(self, violation: PeerViolation) -> tuple[bytes, ...]:
+        """What ends a stream for this reason: the peer's part of it, and the end; each is one frame."""
 
 
 class TcpFraming:
@@ -38,17 +39,17 @@ class TcpFraming:
     stanza_ns = names.CLIENT
     close = b"</stream:stream>"
 
-    def open(self, domain: str, stream_id: str, to: str, lang: str) -> bytes:
+    def open(self, domain: str, stream_id: str, to: str) -> bytes:
         return (
             f"<?xml version='1.0'?><stream:stream xmlns='{names.CLIENT}'{_STREAM_NS}"
-            f"{_header(domain, stream_id, to, lang)}>"
+            f"{_header(domain, stream_id, to)}>"
         ).encode()
 
     def features(self, inner: bytes) -> bytes:
         return b"<stream:features>" + inner + b"</stream:features>"
 
-    def error(self, violation: PeerViolation) -> bytes:
-        return f"<stream:error>{_condition(violation)}</stream:error>".encode()
+    def farewell(self, violation: PeerViolation) -> tuple[bytes, ...]:
+        return f"<stream:error>{_condition(violation)}</stream:error>".encode(), self.close
 
 
 class WebSocketFraming:
@@ -59,23 +60,33 @@ class WebSocketFraming:
     stanza_ns = ""
     close = f"<close xmlns='{names.FRAMING}'/>".encode()
 
-    def open(self, domain: str, stream_id: str, to: str, lang: str) -> bytes:
-        return f"<open xmlns='{names.FRAMING}'{_header(domain, stream_id, to, lang)}/>".encode()
+    def open(self, domain: str, stream_id: str, to: str) -> bytes:
+        return f"<open xmlns='{names.FRAMING}'{_header(domain, stream_id, to)}/>".encode()
 
     def features(self, inner: bytes) -> bytes:
         return f"<stream:features{_STREAM_NS}>".encode() + inner + b"</stream:features>"
 
-    def error(self, violation: PeerViolation) -> bytes:
-        return f"<stream:error{_STREAM_NS}>{_condition(violation)}</stream:error>".encode()
+    def farewell(self, violation: PeerViolation) -> tuple[bytes, ...]:
+        if isinstance(
+            violation, SeeOther
+        ):  # RFC 7395 §3.6.1: not as a stream error, which has no room for a URI
+            uri = escape_attr(violation.websocket_uri)
+            return (f"<close xmlns='{names.FRAMING}' see-other-uri='{uri}'/>".encode(),)
+        error = f"<stream:error{_STREAM_NS}>{_condition(violation)}</stream:error>"
+        return error.encode(), self.close
 
 
-def _header(domain: str, stream_id: str, to: str, lang: str) -> str:
+def _header(domain: str, stream_id: str, to: str) -> str:
     addressee = f" to='{escape_attr(to)}'" if to else ""
-    return f" from='{escape_attr(domain)}'{addressee} id='{stream_id}' version='1.0' xml:lang='{escape_attr(lang)}'"
+    return f" from='{escape_attr(domain)}'{addressee} id='{stream_id}' version='1.0' xml:lang='{LANGUAGE}'"
 
 
 def _condition(violation: PeerViolation) -> str:
-    text = ""
+    """RFC 6120 §4.9.2; the only condition with a value of its own is `see-other-host` (§4.9.3.19)."""
+    name, text = violation.condition, ""
+    condition = f"<{name} xmlns='{names.STREAMS}'/>"
+    if isinstance(violation, SeeOther):
+        condition = f"<{name} xmlns='{names.STREAMS}'>{escape(violation.host)}</{name}>"
     if violation.text:
-        text = f"<text xmlns='{names.STREAMS}' xml:lang='en'>{escape(violation.text)}</text>"
-    return f"<{violation.condition} xmlns='{names.STREAMS}'/>{text}"
+        text = f"<text xmlns='{names.STREAMS}' xml:lang='{LANGUAGE}'>{escape(violation.text)}</text>"
+    return condition + text

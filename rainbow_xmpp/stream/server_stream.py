@@ -1,21 +1,39 @@
 """The server's side of a client stream until a resource is bound.
 
 What arrives is told to `opened` and `received`; what comes out is a list of `Output`: bytes to send, and questions
-for those who know accounts (`FindKeys`, `CheckPassword`, `Bind`), answered by `found`, `checked` and `bound`.
+for those who know accounts (`FindKeys`, `CheckPassword`, `Proven`, `Bind` …), answered by `found`, `checked`,
+`welcomed`, `bound` and so on.
 """
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import Enum, auto
+from collections.abc import Sequence
 
-from rainbow_xmpp import ids, sasl
-from rainbow_xmpp.errors import PeerViolation, StanzaError, StreamCondition
-from rainbow_xmpp.sasl import CheckPassword, FindKeys
+from rainbow_xmpp import sasl
+from rainbow_xmpp.errors import Condition, PeerViolation, StanzaError, StreamCondition
+from rainbow_xmpp.jid import JID
+from rainbow_xmpp.sasl import FailureCondition
 from rainbow_xmpp.sasl.scram import Keys
+from rainbow_xmpp.stream import features, sasl_elements
 from rainbow_xmpp.stream.framing import Framing
+from rainbow_xmpp.stream.header import Header, claimed_sender, judge_header
+from rainbow_xmpp.stream.outputs import (
+    Authenticated,
+    AuthFailed,
+    Bind,
+    Closed,
+    Open,
+    Output,
+    Proven,
+    Restart,
+    Send,
+    StartTls,
+    StreamSettings,
+    TaskChosen,
+    TaskData,
+)
+from rainbow_xmpp.stream.sasl_elements import Abort, Begin, Data, Next, Respond
+from rainbow_xmpp.stream.states import TRANSITIONS, Seen, State
 from rainbow_xmpp.xml import View, escape, escape_attr, names
 
 MAX_SASL_ATTEMPTS = 3
@@ -24,118 +42,8 @@ MAX_SASL_ATTEMPTS = 3
 MAX_BIND_ATTEMPTS = 5
 """How often one connection may ask for a resource in vain before it is closed (RFC 6120 §7.7.3 asks for 5 to 10)."""
 
-_MAX_LANG = 35
-
-
-class State(Enum):
-    """Where a stream is."""
-
-    WAIT_OPEN = auto()
-    """Before the first stream header, on a connection that still has to start TLS or to log in."""
-    SECURING = auto()
-    """STARTTLS is the only thing on offer (RFC 6120 §5.3.1)."""
-    NEGOTIATING = auto()
-    """SASL is on offer, or under way."""
-    AUTHENTICATED = auto()
-    """Logged in; the client must restart the stream (RFC 6120 §6.4.6)."""
-    BINDING = auto()
-    """Restarted; resource binding is on offer (RFC 6120 §7)."""
-    BOUND = auto()
-    CLOSED = auto()
-
-
-class Seen(Enum):
-    """What moves a stream from state to state."""
-
-    OPEN = auto()
-    OPEN_WITHOUT_TLS = auto()
-    START_TLS = auto()
-    SASL = auto()
-    SASL_SUCCESS = auto()
-    BIND = auto()
-    CLOSE = auto()
-
-
-_CLOSES = {Seen.CLOSE: State.CLOSED}
-
-TRANSITIONS: Mapping[State, Mapping[Seen, State]] = {
-    State.WAIT_OPEN: {Seen.OPEN: State.NEGOTIATING, Seen.OPEN_WITHOUT_TLS: State.SECURING} | _CLOSES,
-    State.SECURING: {Seen.START_TLS: State.WAIT_OPEN} | _CLOSES,
-    State.NEGOTIATING: {Seen.SASL: State.NEGOTIATING, Seen.SASL_SUCCESS: State.AUTHENTICATED} | _CLOSES,
-    State.AUTHENTICATED: {Seen.OPEN: State.BINDING} | _CLOSES,
-    State.BINDING: {Seen.BIND: State.BOUND} | _CLOSES,
-    State.BOUND: _CLOSES,
-    State.CLOSED: {},
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Open:
-    """A stream header, whichever way it came."""
-
-    name: str
-    ns: str
-    attrs: Mapping[str, str]
-    content_ns: str = names.CLIENT
-    """The default namespace it declares for stanzas (TCP only)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Bytes for the peer: one frame on a WebSocket."""
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Authenticate:
-    """The peer proved to be the account whose keys were handed in last."""
-
-    mechanism: str
-
-
-@dataclass(frozen=True, slots=True)
-class AuthFailed:
-    """An attempt to log in failed; the peer has been told."""
-
-    condition: sasl.FailureCondition
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Restart:
-    """The next thing from the peer is a new stream header."""
-
-
-@dataclass(frozen=True, slots=True)
-class StartTls:
-    """`<proceed/>` is on its way; begin the handshake."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bind:
-    """The peer asks for a resource ("" = any); answer with `bound`."""
-
-    stanza_id: str
-    resource: str
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The peer closed its stream; the closing tag has been sent back."""
-
-
-Output = Send | Authenticate | AuthFailed | Restart | StartTls | Bind | Closed | FindKeys | CheckPassword
-
-
-@dataclass(frozen=True, slots=True)
-class StreamSettings:
-    """What every stream of this server has in common."""
-
-    domain: str
-    bound_features: bytes = b""
-    """What plugins and services announce beside resource binding."""
-    new_nonce: Callable[[], str] = ids.new_nonce
+_NOT_YET = (State.SECURING, State.NEGOTIATING)
+"""Where whoever says something else has not proved who it is."""
 
 
 class ServerStream:
@@ -143,13 +51,16 @@ class ServerStream:
 
     __slots__ = (
         "_attempts",
+        "_begun",
         "_bind_attempts",
         "_exchange",
         "_framing",
-        "_lang",
+        "_proof",
         "_secure",
         "_settings",
-        "_to",
+        "_task",
+        "_tasks",
+        "header",
         "offer",
         "state",
     )
@@ -158,96 +69,66 @@ class ServerStream:
         self, settings: StreamSettings, framing: Framing, offer: sasl.Offer, *, is_secure: bool = True
     ) -> None:
         self.state = State.WAIT_OPEN
-        self._settings = settings
-        self._framing = framing
+        self.header = Header()
+        """What the peer said of itself when it opened the stream."""
         self.offer = offer
         """What the peer may log in with; changes once, when TLS begins on a plain connection."""
+        self._settings = settings
+        self._framing = framing
         self._secure = is_secure
+        self._begun: Begin | None = None
         self._exchange: sasl.Exchange | None = None
+        self._proof = b""
+        self._tasks: tuple[str, ...] = ()
+        self._task = ""
         self._attempts = 0
         self._bind_attempts = 0
-        self._to = ""
-        self._lang = "en"
 
     def see(self, what: Seen) -> None:
         """Move on; what the table does not list is a violation."""
         try:
             self.state = TRANSITIONS[self.state][what]
         except KeyError:
-            condition = StreamCondition.POLICY_VIOLATION
-            if self.state in (State.NEGOTIATING, State.SECURING):
-                condition = StreamCondition.NOT_AUTHORIZED
+            not_yet = self.state in _NOT_YET
+            condition = StreamCondition.NOT_AUTHORIZED if not_yet else StreamCondition.POLICY_VIOLATION
             raise PeerViolation(condition, detail=f"{what.name} while {self.state.name}") from None
-
-    @property
-    def lang(self) -> str:
-        """The peer's default language (RFC 6120 §4.7.4)."""
-        return self._lang
 
     # -- the header --------------------------------------------------------------------------------
 
-    def opened(self, header: Open, stream_id: str) -> list[Output]:
+    def opened(self, header: Open, stream_id: str, identities: frozenset[str] | None = None) -> list[Output]:
         """Answer a stream header with ours and the features of this state; raise PeerViolation.
 
-        Our header goes out before any stream error, as RFC 6120 §4.9.1.2 asks; see `greeting`.
+        Our header goes out before any stream error, as RFC 6120 §4.9.1.2 asks; see `greeting`. `identities` are
+        the bare JIDs that the peer may call itself once it has logged in.
         """
-        self._judge_header(header)
+        # Nothing is believed that an earlier stream said (RFC 6120 §5.4.3.3, §6.4.6).
+        self.header = Header(claimed_sender(header))
+        self.header = judge_header(header, self._framing.open_ns, self._settings.domain)
+        if identities is not None and self.header.sender and self.header.sender not in identities:
+            raise PeerViolation(StreamCondition.INVALID_FROM, detail="the header is of somebody else")
         self.see(Seen.OPEN if self._secure else Seen.OPEN_WITHOUT_TLS)
         return [Send(self.greeting(stream_id)), Send(self._framing.features(self._features()))]
 
     def greeting(self, stream_id: str) -> bytes:
         """Our stream header."""
-        return self._framing.open(self._settings.domain, stream_id, self._to, self._lang)
-
-    def _judge_header(self, header: Open) -> None:
-        if header.name not in ("stream", "open") or header.ns != self._framing.open_ns:
-            raise PeerViolation(
-                StreamCondition.INVALID_NAMESPACE, detail="stream header in a wrong namespace"
-            )
-        if header.content_ns != names.CLIENT:
-            raise PeerViolation(
-                StreamCondition.INVALID_NAMESPACE, detail="content namespace is not jabber:client"
-            )
-        lang = header.attrs.get("xml:lang", "")
-        if lang and len(lang) <= _MAX_LANG and lang.replace("-", "").isalnum() and lang.isascii():
-            self._lang = lang
-        to = header.attrs.get("to", "")
-        if to.casefold().rstrip(".") != self._settings.domain:
-            raise PeerViolation(StreamCondition.HOST_UNKNOWN, detail="stream is for another host")
-        major = header.attrs.get("version", "").partition(".")[0]
-        if not (major.isascii() and major.isdigit()) or int(major[:4]) < 1:
-            raise PeerViolation(StreamCondition.UNSUPPORTED_VERSION, detail="version 1.0 is needed")
-        sender = header.attrs.get("from", "")
-        if len(sender) <= 3071 and self.state is State.WAIT_OPEN:
-            self._to = sender
+        return self._framing.open(self._settings.domain, stream_id, self.header.sender)
 
     def _features(self) -> bytes:
         if self.state is State.SECURING:
-            return f"<starttls xmlns='{names.TLS}'><required/></starttls>".encode()
+            return features.STARTTLS
         if self.state is State.NEGOTIATING:
-            return self._mechanisms()
-        return (
-            f"<bind xmlns='{names.BIND}'/><session xmlns='{names.SESSION}'><optional/></session>".encode()
-            + self._settings.bound_features
-        )
-
-    def _mechanisms(self) -> bytes:
-        listed = "".join(f"<mechanism>{m}</mechanism>" for m in self.offer.mechanisms)
-        text = f"<mechanisms xmlns='{names.SASL}'>{listed}</mechanisms>"
-        if self.offer.has_plus:
-            types = "".join(f"<channel-binding type='{t}'/>" for t in self.offer.bindings)
-            text += f"<sasl-channel-binding xmlns='{names.SASL_CB}'>{types}</sasl-channel-binding>"
-        return text.encode()
+            return features.logins(self.offer, self._settings.inline_features)
+        binding = features.BINDING if self.state is State.BINDING else b""
+        return binding + self._settings.bound_features
 
     # -- elements ----------------------------------------------------------------------------------
 
     def received(self, view: View) -> list[Output]:
         """One top-level element before the resource is bound; raise PeerViolation."""
+        if view.ns in sasl_elements.NAMESPACES:
+            return self._sasl(view)
         if view.ns == names.STREAM and view.name == "error":
             return self.peer_closed()
-        if view.ns == names.SASL:
-            self.see(Seen.SASL)
-            return self._sasl(view)
         if view.ns == names.TLS and view.name == "starttls":
             self.see(Seen.START_TLS)
             self._secure = True
@@ -255,6 +136,11 @@ class ServerStream:
         if view.ns == names.CLIENT and view.name in ("iq", "message", "presence"):
             return self._early_stanza(view)
         raise PeerViolation(StreamCondition.UNSUPPORTED_STANZA_TYPE, detail="unknown top-level element")
+
+    def blank(self) -> None:
+        """White space between elements; raise PeerViolation inside a SASL2 exchange (XEP-0388 §2.4)."""
+        if self._begun is not None and self._begun.ns == names.SASL2:
+            raise PeerViolation(StreamCondition.POLICY_VIOLATION, detail="white space inside SASL2")
 
     def peer_closed(self) -> list[Output]:
         """The peer ended its stream (RFC 6120 §4.4, RFC 7395 §3.6)."""
@@ -273,24 +159,50 @@ class ServerStream:
             and len(children) == 1
             and (children[0].name, children[0].ns) == ("bind", names.BIND)
         ):
-            stanza_id = view.attrs.get("id", "")
             resource = view.element()[0].findtext(f"{{{names.BIND}}}resource") or ""
-            return [Bind(stanza_id, resource)]
+            request = Bind(view.attrs.get("id", ""), resource)
+            # RFC 6120 §8.1.3: a request has an id.
+            return (
+                [request]
+                if request.stanza_id
+                else self.not_bound(request, StanzaError(Condition.BAD_REQUEST))
+            )
         # RFC 6120 §7.1: nothing but binding may happen now.
         raise PeerViolation(StreamCondition.NOT_AUTHORIZED, detail="stanza before resource binding")
 
-    # -- SASL --------------------------------------------------------------------------------------
+    def _over(self, violation: PeerViolation) -> list[Output]:
+        """Close the stream for this."""
+        self.see(Seen.CLOSE)
+        return [*map(Send, self._framing.farewell(violation)), Closed()]
+
+    # -- SASL (RFC 6120 §6, XEP-0388) --------------------------------------------------------------
 
     def _sasl(self, view: View) -> list[Output]:
-        if view.name == "auth" and self._exchange is None:
-            exchange = sasl.Exchange(self.offer, view.attrs.get("mechanism", ""), self._settings.new_nonce())
-            self._exchange = exchange
-            return self._step(exchange.start(view.text))
-        if view.name == "response" and self._exchange is not None:
-            return self._step(self._exchange.respond(view.text))
-        if view.name == "abort":
-            return self._step(sasl.Failure(sasl.FailureCondition.ABORTED))
-        raise PeerViolation(StreamCondition.POLICY_VIOLATION, detail=f"SASL {view.name[:20]} out of turn")
+        said = sasl_elements.read(view)
+        self.see(Seen.TASK if isinstance(said, Next | Data | Abort) and self._tasks else Seen.SASL)
+        begun, exchange = self._begun, self._exchange
+        if begun is not None and begun.ns != view.ns:
+            raise PeerViolation(StreamCondition.POLICY_VIOLATION, detail="both SASL profiles at once")
+        match said:
+            case Begin() if begun is None:
+                return self._begin(said)
+            case Respond(text) if exchange is not None:
+                return self._step(exchange.respond(text))
+            case Abort() if begun is not None or view.ns == names.SASL:
+                return self.refuse(FailureCondition.ABORTED)
+            case Next(name, payload) if name in self._tasks and not self._task:
+                self._task = name
+                return [TaskChosen(name, payload)]
+            case Data(payload) if self._task:
+                return [TaskData(payload)]
+        raise PeerViolation(StreamCondition.POLICY_VIOLATION, detail=f"SASL {view.name} out of turn")
+
+    def _begin(self, begin: Begin) -> list[Output]:
+        self._begun = begin
+        if self.state is State.SECURING:
+            return self.refuse(FailureCondition.ENCRYPTION_REQUIRED)
+        self._exchange = sasl.Exchange(self.offer, begin.mechanism, self._settings.new_nonce())
+        return self._step(self._exchange.start(begin.initial))
 
     def found(self, keys: Keys, *, may_act: bool = True) -> list[Output]:
         """The answer to `FindKeys`; see `Exchange.found`."""
@@ -302,33 +214,75 @@ class ServerStream:
         assert self._exchange is not None
         return self._step(self._exchange.checked(is_right))
 
-    def refuse(self, condition: sasl.FailureCondition, detail: str = "") -> list[Output]:
-        """End this attempt: throttled, disabled, or the database does not answer."""
-        return self._step(sasl.Failure(condition, detail))
-
     def _step(self, step: sasl.Step) -> list[Output]:
-        if isinstance(step, FindKeys | CheckPassword):
-            return [step]
-        if isinstance(step, sasl.Challenge):
-            return [Send(_sasl_element("challenge", step.data))]
-        exchange, self._exchange = self._exchange, None
-        if isinstance(step, sasl.Success):
-            assert exchange is not None
-            self.see(Seen.SASL_SUCCESS)
-            return [Authenticate(exchange.mechanism), Send(_sasl_element("success", step.data)), Restart()]
-        self._attempts += 1
-        failed = AuthFailed(step.condition, step.detail)
-        failure = Send(f"<failure xmlns='{names.SASL}'><{step.condition}/></failure>".encode())
-        if self._attempts < MAX_SASL_ATTEMPTS:
-            return [failed, failure]
-        error = PeerViolation(StreamCondition.POLICY_VIOLATION, "too many failed logins")
-        self.see(Seen.CLOSE)
-        return [failed, failure, Send(self._framing.error(error)), Send(self._framing.close), Closed()]
+        begun = self._begun
+        assert begun is not None
+        match step:
+            case sasl.Failure(condition, detail):
+                return self.refuse(condition, detail)
+            case sasl.Challenge(data):
+                return [Send(sasl_elements.challenge(begun.ns, data))]
+            case sasl.Success(data):
+                return self._proven(begun, data)
+        if begun.ns == names.SASL2 and not self._may_speak_for(step.authzid):
+            return self.refuse(FailureCondition.INVALID_AUTHZID, "not whom the stream header names")
+        return [step]
 
-    # -- binding -----------------------------------------------------------------------------------
+    def _may_speak_for(self, authzid: str) -> bool:
+        """Whoever named somebody in the stream header acts as nobody else (XEP-0388 §2.3)."""
+        if not authzid or not self.header.sender:
+            return True
+        try:
+            return str(JID.parse(authzid)) == self.header.sender
+        except ValueError:
+            return False
+
+    def _proven(self, begun: Begin, data: bytes) -> list[Output]:
+        self._exchange = None
+        if begun.ns == names.SASL2:
+            self.see(Seen.PROOF)
+            self._proof = data
+            return [Proven(begun)]
+        self._begun = None
+        self.see(Seen.SASL_SUCCESS)
+        return [Authenticated(begun.mechanism), Send(sasl_elements.classic_success(data)), Restart()]
+
+    def must_do(self, tasks: Sequence[str], text: str = "") -> list[Output]:
+        """The proof was right, and one of these tasks comes next (XEP-0388 §2.6.3)."""
+        self.see(Seen.CONTINUE)
+        self._tasks, self._task = tuple(tasks), ""
+        proof, self._proof = self._proof, b""
+        return [Send(sasl_elements.continue_with(tasks, proof, text))]
+
+    def task_data(self, payload: bytes) -> list[Output]:
+        """What the task that the peer chose says next."""
+        return [Send(sasl_elements.task_data(payload))]
+
+    def welcomed(self, jid: str, results: bytes = b"", *, is_bound: bool = False) -> list[Output]:
+        """The peer is logged in as `jid`, a full one when `is_bound`; no restart follows (XEP-0388 §2.6.1)."""
+        self.see(Seen.BIND if is_bound else Seen.SUCCESS_UNBOUND)
+        success = sasl_elements.success(jid, self._proof, results)
+        self._begun, self._proof, self._tasks = None, b"", ()
+        return [Send(success), Send(self._framing.features(self._features()))]
+
+    def refuse(self, condition: FailureCondition, detail: str = "", text: str = "") -> list[Output]:
+        """End this attempt to log in; the peer may try again a few times (RFC 6120 §6.4.5)."""
+        self.see(Seen.REFUSAL)
+        ns = self._begun.ns if self._begun is not None else names.SASL
+        self._exchange, self._begun, self._proof, self._tasks = None, None, b"", ()
+        self._attempts += 1
+        told: list[Output] = [
+            AuthFailed(condition, detail),
+            Send(sasl_elements.failure(ns, condition, text)),
+        ]
+        if self._attempts < MAX_SASL_ATTEMPTS:
+            return told
+        return [*told, *self._over(PeerViolation(StreamCondition.POLICY_VIOLATION, "too many failed logins"))]
+
+    # -- binding (RFC 6120 §7) ---------------------------------------------------------------------
 
     def bound(self, request: Bind, full_jid: str) -> list[Output]:
-        """The resource that `Bind` asked for exists now (RFC 6120 §7.6.1)."""
+        """The resource that `Bind` asked for exists now (§7.6.1)."""
         self.see(Seen.BIND)
         return [
             Send(
@@ -338,28 +292,16 @@ class ServerStream:
         ]
 
     def not_bound(self, request: Bind, error: StanzaError) -> list[Output]:
-        """The resource cannot be had (RFC 6120 §7.6.2, §7.7.2); the peer may try again. Raise PeerViolation."""
+        """The resource cannot be had (§7.6.2, §7.7.2); the peer may try again a few times (§7.7.3)."""
         self._bind_attempts += 1
-        refusal = (
-            f"<iq xmlns='{names.CLIENT}' type='error' id='{escape_attr(request.stanza_id)}'>"
-            f"<error type='{error.type}'><{error.condition} xmlns='{names.STANZAS}'/></error></iq>"
+        number = f" id='{escape_attr(request.stanza_id)}'" if request.stanza_id else ""
+        refusal = Send(
+            (
+                f"<iq xmlns='{names.CLIENT}' type='error'{number}>"
+                f"<error type='{error.type}'><{error.condition} xmlns='{names.STANZAS}'/></error></iq>"
+            ).encode()
         )
         if self._bind_attempts < MAX_BIND_ATTEMPTS:
-            return [Send(refusal.encode())]
+            return [refusal]
         violation = PeerViolation(StreamCondition.POLICY_VIOLATION, "too many attempts to bind a resource")
-        self.see(Seen.CLOSE)
-        return [
-            Send(refusal.encode()),
-            Send(self._framing.error(violation)),
-            Send(self._framing.close),
-            Closed(),
-        ]
-
-
-def _sasl_element(name: str, data: bytes) -> bytes:
-    text = base64.b64encode(data).decode()
-    return (
-        f"<{name} xmlns='{names.SASL}'>{text}</{name}>".encode()
-        if text
-        else f"<{name} xmlns='{names.SASL}'/>".encode()
-    )
+        return [refusal, *self._over(violation)]

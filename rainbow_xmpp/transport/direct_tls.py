@@ -100,6 +100,10 @@ class TcpLink(Link, Reading):
                         )
                     return
                 token = framer.pull()
+                if framer.met_blanks:
+                    framer.met_blanks = False
+                    if login is not None:
+                        login.blank()
                 if token is None:
                     if framer.pending:
                         framer.check_held()

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from rainbow_xmpp.config import Limits
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.observe.metrics import Counters
+from rainbow_xmpp.session.entrance import Entrance
 from rainbow_xmpp.session.limits import Pace, xml_limits
-from rainbow_xmpp.session.login import Entrance, Login
+from rainbow_xmpp.session.login import Login
 from rainbow_xmpp.session.session import Session
 from rainbow_xmpp.stream import Framing, Open
 from rainbow_xmpp.xml import XmlLimits
@@ -169,8 +170,9 @@ class Link:
         self._shared.counters.stream_errors += 1
         if self._login is not None and not self._login.has_greeted:
             self.send(self._login.greeting())
-        self.send(self.framing.error(violation))
-        self.end(self.framing.close)
+        for frame in self.framing.farewell(violation):
+            self.send(frame)
+        self.end()
 
     def end(self, data: bytes = b"") -> None:
         """Send this and close the connection; nothing the peer still says is heard."""

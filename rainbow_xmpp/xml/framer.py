@@ -44,12 +44,15 @@ class Framer:
         "_state",
         "_whole",
         "max_bytes",
+        "met_blanks",
     )
 
     def __init__(
         self, max_bytes: int = 10_240, find: Advance = advance, whole: Whole = lambda data, max_bytes: None
     ) -> None:
         self.max_bytes = max_bytes
+        self.met_blanks = False
+        """White space was swallowed; whoever asks sets it back."""
         self._find = find
         self._whole = whole
         # Bytes while a push has met an empty buffer, so that whole elements are never copied.
@@ -194,6 +197,7 @@ class Framer:
     def _skip_blanks(self) -> int:
         blank = _BLANK.match(self._buffer, self._start)
         assert blank is not None, "it matches nothing too"
+        self.met_blanks = self.met_blanks or blank.end() > self._start
         self._start = self._pos = blank.end()
         return self._start
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.conformance.sasl_client import plain
-from tests.conformance.wire import NAMESPACES, TcpWire, Wire, child, connect
+from tests.conformance.wire import NAMESPACES, SaslFailure, TcpWire, Wire, child, connect
 from tests.process import ChatServer
 
 TLS = NAMESPACES["tls"]
@@ -28,8 +28,15 @@ async def test_tls_is_all_that_is_offered(wire: Wire) -> None:
 
 
 async def test_nobody_logs_in_without_tls(wire: Wire) -> None:
+    """RFC 6120 §6.5.4; the stream goes on, and may still be secured."""
     await wire.send_auth("PLAIN", plain("ann", "secret"))
-    await wire.expect_stream_error("not-authorized")
+    with pytest.raises(SaslFailure, match="encryption-required"):
+        await wire.sasl_reply()
+    await wire.send_authenticate("PLAIN", plain("ann", "secret"))
+    with pytest.raises(SaslFailure, match="encryption-required"):
+        await wire.sasl2_reply("success")
+    await wire.send(f"<starttls xmlns='{TLS}'/>")
+    assert await wire.expect("tls:proceed") is not None
 
 
 @pytest.mark.parametrize("stanza", ["<presence/>", "<message to='ann@localhost'/>"])

@@ -35,16 +35,9 @@ async def test_a_restarted_stream_has_a_new_id(door: Door) -> None:
     assert wire.header["id"] != before
 
 
-@pytest.mark.parametrize("wanted", ["de", "de-AT", "en"])
-async def test_the_language_of_the_stream_is_the_clients(door: Door, wanted: str) -> None:
-    wire = await door.connect()
-    await wire.send_header(f"to='localhost' version='1.0' xml:lang='{wanted}'")
-    await wire.expect("stream:features")
-    assert wire.header["{http://www.w3.org/XML/1998/namespace}lang"] == wanted
-
-
-@pytest.mark.parametrize("wanted", ["", "x" * 99, "&lt;b&gt;", "de AT", "ä"])
-async def test_a_language_that_is_none_is_not_repeated(door: Door, wanted: str) -> None:
+@pytest.mark.parametrize("wanted", ["de", "de-AT", "en", "", "x" * 99, "&lt;b&gt;", "de AT", "ä"])
+async def test_the_servers_stream_is_in_the_language_that_the_server_speaks(door: Door, wanted: str) -> None:
+    """RFC 6120 §4.7.4: of the client's language only if the server's own words were written in it."""
     wire = await door.connect()
     await wire.send_header(f"to='localhost' version='1.0' xml:lang='{wanted}'")
     await wire.expect("stream:features")
@@ -63,11 +56,22 @@ async def test_without_a_from_the_header_is_addressed_to_nobody(door: Door) -> N
     assert "to" not in wire.header
 
 
-async def test_markup_in_the_clients_from_stays_text(door: Door) -> None:
+@pytest.mark.parametrize("claimed", ["ANN@LOCALHOST", "ann@localhost/phone's &lt;x/&gt;"])
+async def test_the_header_is_addressed_to_the_bare_jid_that_was_claimed(door: Door, claimed: str) -> None:
     wire = await door.connect()
-    await wire.send_header("to='localhost' from=\"a'&gt;&lt;b/&gt;&amp;\" version='1.0'")
+    await wire.send_header(f"to='localhost' from=\"{claimed}\" version='1.0'")
     await wire.expect("stream:features")
-    assert wire.header["to"] == "a'><b/>&"
+    assert wire.header["to"] == "ann@localhost"
+
+
+@pytest.mark.parametrize(
+    "claimed", ["ann@elsewhere.example", "elsewhere.example", "@", "a'&gt;&lt;b/&gt;&amp;"]
+)
+async def test_a_client_of_another_domain_is_refused(door: Door, claimed: str) -> None:
+    wire = await door.connect()
+    await wire.send_header(f"to='localhost' from=\"{claimed}\" version='1.0'")
+    await wire.expect_stream_error("invalid-from")
+    assert wire.header["from"] == "localhost"
 
 
 @pytest.mark.parametrize("to", ["LOCALHOST", "localhost."])

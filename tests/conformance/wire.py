@@ -35,6 +35,8 @@ NAMESPACES: Mapping[str, str] = {
     "stream": "http://etherx.jabber.org/streams",
     "framing": "urn:ietf:params:xml:ns:xmpp-framing",
     "sasl": "urn:ietf:params:xml:ns:xmpp-sasl",
+    "sasl2": "urn:xmpp:sasl:2",
+    "bind2": "urn:xmpp:bind:0",
     "tls": "urn:ietf:params:xml:ns:xmpp-tls",
     "bind": "urn:ietf:params:xml:ns:xmpp-bind",
     "session": "urn:ietf:params:xml:ns:xmpp-session",
@@ -273,6 +275,50 @@ class Wire(ABC):
         if reply.tag.endswith("}failure"):
             raise SaslFailure(reply)
         return b64decode(reply.text or "")
+
+    async def authenticate2(
+        self,
+        username: str,
+        password: str,
+        mechanism: str = "SCRAM-SHA-256",
+        *,
+        inline: str = "",
+        authzid: str = "",
+    ) -> Element:
+        """Logs in by SASL2 (XEP-0388) and returns `<success/>`; features follow. Raises `SaslFailure`."""
+        if mechanism == "PLAIN":
+            await self.send_authenticate("PLAIN", plain(username, password, authzid), inline)
+            return await self.sasl2_reply("success")
+        gs2 = f"n,a={authzid}," if authzid else None
+        scram = Scram(mechanism, username, password, binding=self.channel_binding(), gs2=gs2)
+        await self.send_authenticate(mechanism, scram.first(), inline)
+        challenge = b64decode((await self.sasl2_reply("challenge")).text or "")
+        await self.send_sasl2("response", scram.final(challenge))
+        success = await self.sasl2_reply("success")
+        scram.verify(b64decode(success.findtext("sasl2:additional-data", "", dict(NAMESPACES))))
+        self.jid = success.findtext("sasl2:authorization-identifier", "", dict(NAMESPACES))
+        return success
+
+    async def send_authenticate(self, mechanism: str, initial: bytes | None, inline: str = "") -> None:
+        """Sends `<authenticate/>`; without an initial response where it is None."""
+        data = (
+            "" if initial is None else f"<initial-response>{b64encode(initial).decode()}</initial-response>"
+        )
+        await self.send(
+            f"<authenticate xmlns='{NAMESPACES['sasl2']}' mechanism='{mechanism}'>{data}{inline}</authenticate>"
+        )
+
+    async def send_sasl2(self, name: str, data: bytes) -> None:
+        """Sends an element of SASL2 with data in base64."""
+        await self.send(f"<{name} xmlns='{NAMESPACES['sasl2']}'>{b64encode(data).decode()}</{name}>")
+
+    async def sasl2_reply(self, name: str, timeout: float = DEFAULT_TIMEOUT_S) -> Element:
+        """The server's next element of SASL2, which must be of this name; raises `SaslFailure`."""
+        reply = await self.expect(lambda e: e.tag.startswith(f"{{{NAMESPACES['sasl2']}}}"), timeout)
+        if reply.tag.endswith("}failure") and name != "failure":
+            raise SaslFailure(reply)
+        assert reply.tag == f"{{{NAMESPACES['sasl2']}}}{name}", reply.tag
+        return reply
 
     def channel_binding(self) -> bytes:
         """The `tls-server-end-point` data of this connection."""

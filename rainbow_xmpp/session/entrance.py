@@ -1,0 +1,120 @@
+"""What all logins of a server share."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from rainbow_xmpp.auth.authenticator import Authenticator
+from rainbow_xmpp.errors import SeeOther
+from rainbow_xmpp.observe.metrics import Counters
+from rainbow_xmpp.session.inline import InlineRegistry
+from rainbow_xmpp.session.limits import Pace
+from rainbow_xmpp.session.resources import Resources
+from rainbow_xmpp.session.session import Handler, Session, Wire
+from rainbow_xmpp.session.table import SessionTable
+from rainbow_xmpp.session.tasks import NoTasks, Tasks
+from rainbow_xmpp.store.values import Account
+from rainbow_xmpp.stream import NO_AGENT, StreamSettings, UserAgent
+
+
+class LoginLink(Wire, Protocol):
+    """What a login needs of its connection beside writing."""
+
+    is_closing: bool
+    """The stream has ended, or the connection is gone."""
+
+    def restart_stream(self) -> None:
+        """The next thing from the peer is a stream header."""
+
+    def start_tls(self) -> None:
+        """Begin the TLS handshake on this connection."""
+
+    def become(self, session: Session) -> None:
+        """From now on everything received goes to this session."""
+
+    def proceed(self) -> None:
+        """A step that waited is done: hand over what arrived meanwhile."""
+
+
+class Changes(Protocol):
+    """What other processes did to accounts while somebody was logging in."""
+
+    generation: int
+    """Rises with every change."""
+
+    async def is_current(self, account: Account) -> bool:
+        """The account may still log in, with the password that it had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Another server of the same service."""
+
+    host: str
+    """Its name or address, with or without a port."""
+    websocket_uri: str
+
+    def violation(self) -> SeeOther:
+        """What ends the stream of somebody who is sent there."""
+        return SeeOther(self.host, self.websocket_uri)
+
+
+@dataclass(slots=True)
+class Entrance:
+    """What all logins of a server share; a reload changes what new logins find here."""
+
+    settings: StreamSettings
+    mechanisms: tuple[str, ...]
+    authenticator: Authenticator
+    changes: Changes
+    sessions: SessionTable
+    handle: Handler
+    counters: Counters
+    spawn: Callable[[Awaitable[None]], None]
+    """Run a login step that waits."""
+    succeeded: Callable[[Account, str], None]
+    """Told of each login and its mechanism (the audit log may want it)."""
+    resources_per_account: int
+    pace: Pace
+    resources: Resources
+    inline: InlineRegistry
+    """What can be asked for together with SASL2 (XEP-0388, XEP-0386)."""
+    tasks: Tasks = field(default_factory=NoTasks)
+    """What some accounts have to do beyond SASL."""
+    elsewhere: Elsewhere | None = None
+    """Where clients are sent while this server is being emptied."""
+
+    def bare(self, account: Account) -> str:
+        """The account's bare JID."""
+        return f"{account.localpart}@{self.settings.domain}"
+
+    def new_session(
+        self, account: Account, resource: str, link: LoginLink, lang: str, agent: UserAgent = NO_AGENT
+    ) -> Session:
+        """Bind this resource: from now on the link's stanzas are the session's."""
+        bare = self.bare(account)
+        home = self.sessions.home_for(account, bare)
+        session = Session(account, f"{bare}/{resource}", home, link, self.handle, self.pace, lang, agent)
+        self._enter(session)
+        link.become(session)
+        return session
+
+    def _enter(self, session: Session) -> None:
+        """Put a bound session into the table; one with the same full JID, or of the same client, gives way."""
+        self.counters.sessions += 1
+        superseded = [other for other in session.home.sessions if other.is_of_same_client(session)]
+        replaced = self.sessions.add(session)
+        if replaced is not None and replaced not in superseded:
+            superseded.append(replaced)
+        for other in superseded:
+            other.replace_with_conflict()
+
+    def has_room_for(self, bare: str, agent_id: str = "") -> bool:
+        """The account may have one more session (RFC 6120 §7.6.2.1); those of the same client give way to it."""
+        home = self.sessions.homes.get(bare)
+        if home is None:
+            return True
+        staying = [s for s in home.sessions if not agent_id or s.agent.id != agent_id]
+        return len(staying) < self.resources_per_account

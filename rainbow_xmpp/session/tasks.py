@@ -1,0 +1,65 @@
+"""What an account may have to do beyond SASL before it is let in, such as a second factor (XEP-0388 §2.6.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from rainbow_xmpp.sasl import FailureCondition
+from rainbow_xmpp.store.values import Account
+from rainbow_xmpp.xml import Element
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Go on with the task: `<task-data/>` around this."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The task is fulfilled; these elements, if any, go into the answer that ends it."""
+
+    results: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The task failed, and with it the login."""
+
+    condition: FailureCondition = FailureCondition.NOT_AUTHORIZED
+    detail: str = ""
+
+
+TaskStep = Ask | Done | Fail
+
+
+class Task(Protocol):
+    """One thing to do, for one login; it keeps what it must know between two steps."""
+
+    @property
+    def name(self) -> str:
+        """What `<task/>` calls it; at most 20 characters."""
+
+    @property
+    def text(self) -> str:
+        """Why it has to be done, for the person who logs in."""
+
+    async def step(self, payload: Sequence[Element]) -> TaskStep:
+        """What the client sent: with `<next/>` first, with `<task-data/>` afterwards."""
+
+
+class Tasks(Protocol):
+    """Knows who has to do what."""
+
+    async def remaining(self, account: Account, done: Sequence[str]) -> Sequence[Task]:
+        """The client must do one of these next; () lets it in. `done` names what this login has fulfilled."""
+
+
+class NoTasks:
+    """Nobody has anything to do."""
+
+    async def remaining(self, account: Account, done: Sequence[str]) -> Sequence[Task]:
+        return ()

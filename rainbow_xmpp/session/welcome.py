@@ -1,0 +1,119 @@
+"""From a proven identity to a session: tasks, what was asked for inline, and the binding (XEP-0388 §2.6, XEP-0386)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from rainbow_xmpp.sasl import FailureCondition
+from rainbow_xmpp.session import inline
+from rainbow_xmpp.session.entrance import Entrance, LoginLink
+from rainbow_xmpp.session.inline import BindRequest, Enable, Granted, Newcomer
+from rainbow_xmpp.session.tasks import Ask, Done, Fail, Task
+from rainbow_xmpp.store.values import Account
+from rainbow_xmpp.stream import Begin, Output, Send, ServerStream, TaskChosen, TaskData
+from rainbow_xmpp.xml import Element
+
+
+class Welcome:
+    """What one SASL2 login does once its mechanism has succeeded. Each step returns what the stream says then."""
+
+    __slots__ = (
+        "_done",
+        "_entrance",
+        "_inline",
+        "_is_current",
+        "_link",
+        "_newcomer",
+        "_offered",
+        "_results",
+        "_stream",
+        "_task",
+    )
+
+    def __init__(
+        self,
+        entrance: Entrance,
+        stream: ServerStream,
+        link: LoginLink,
+        account: Account,
+        request: Begin,
+        is_current: Callable[[], Awaitable[bool]],
+    ) -> None:
+        """`is_current` says whether the account may still log in by what it has proved."""
+        self._entrance = entrance
+        self._stream = stream
+        self._link = link
+        self._newcomer = Newcomer(account, request.agent)
+        self._inline = request.inline
+        self._is_current = is_current
+        self._done: list[str] = []
+        self._offered: Sequence[Task] = ()
+        self._task: Task | None = None
+        self._results = b""
+
+    async def go_on(self) -> list[Output]:
+        """Ask for the next task, or let the newcomer in when there is none."""
+        self._offered = await self._entrance.tasks.remaining(self._newcomer.account, self._done)
+        if self._offered:
+            return self._stream.must_do([task.name for task in self._offered], self._offered[0].text)
+        if not await self._is_current():
+            return self._later("the account was changed meanwhile")
+        granted = await self._entrance.inline.grant(self._newcomer, self._inline)
+        if granted.session is not None:
+            return self._taken_over(granted)
+        request = BindRequest.among(self._inline)
+        if request is None:
+            return self._stream.welcomed(
+                self._entrance.bare(self._newcomer.account), self._results + granted.results
+            )
+        prepared = await self._entrance.inline.prepare(self._newcomer, request)
+        if not await self._is_current():
+            return self._later("the account was changed meanwhile")
+        return self._bound(request, granted, prepared)
+
+    async def chosen(self, task: TaskChosen) -> list[Output]:
+        """The newcomer begins a task that was offered."""
+        self._task = next(offered for offered in self._offered if offered.name == task.name)
+        return await self._step(task.payload)
+
+    async def told(self, data: TaskData) -> list[Output]:
+        """The newcomer goes on with it."""
+        return await self._step(data.payload)
+
+    async def _step(self, payload: Sequence[Element]) -> list[Output]:
+        assert self._task is not None, "the stream lets nobody go on without a task"
+        match await self._task.step(payload):
+            case Ask(payload=asked):
+                return self._stream.task_data(asked)
+            case Fail(condition, detail):
+                return self._stream.refuse(condition, detail)
+            case Done(results):
+                self._results = results
+                self._done.append(self._task.name)
+        return await self.go_on()
+
+    # Nothing waits from here on: what a session is sent comes behind what its stream says of the login.
+
+    def _taken_over(self, granted: Granted) -> list[Output]:
+        session = granted.session
+        assert session is not None
+        if self._link.is_closing:
+            return []
+        session.wire = self._link
+        self._link.become(session)
+        said = self._stream.welcomed(session.full, self._results + granted.results, is_bound=True)
+        return [*said, *map(Send, granted.unread)]
+
+    def _bound(self, request: BindRequest, granted: Granted, prepared: Sequence[Enable]) -> list[Output]:
+        account, agent = self._newcomer.account, self._newcomer.agent
+        if self._link.is_closing:
+            return []
+        if not self._entrance.has_room_for(self._entrance.bare(account), agent.id):
+            return self._later("no room for another session", "Too many devices are connected.")
+        resource = self._entrance.resources.tagged(request.tag, account.id, agent.id)
+        session = self._entrance.new_session(account, resource, self._link, self._stream.header.lang, agent)
+        bound = inline.bound([enable(session) for enable in prepared])
+        return self._stream.welcomed(session.full, self._results + granted.results + bound, is_bound=True)
+
+    def _later(self, detail: str, text: str = "") -> list[Output]:
+        return self._stream.refuse(FailureCondition.TEMPORARY_AUTH_FAILURE, detail, text)

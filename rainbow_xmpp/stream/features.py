@@ -1,0 +1,33 @@
+"""`<stream:features/>`: what is on offer in each state (RFC 6120 §4.3.2)."""
+
+from __future__ import annotations
+
+from rainbow_xmpp.sasl import Offer
+from rainbow_xmpp.xml import names
+
+STARTTLS = f"<starttls xmlns='{names.TLS}'><required/></starttls>".encode()
+
+BINDING = f"<bind xmlns='{names.BIND}'/><session xmlns='{names.SESSION}'><optional/></session>".encode()
+"""RFC 6120 §7, and the session of RFC 3921 that old clients wait for."""
+
+
+def logins(offer: Offer, inline: bytes) -> bytes:
+    """Classic SASL (RFC 6120 §6.3), SASL2 (XEP-0388 §2.1) and what can be bound (XEP-0440)."""
+    mechanisms = "".join(f"<mechanism>{mechanism}</mechanism>" for mechanism in offer.mechanisms).encode()
+    asked_inline = b"<inline>%b</inline>" % inline if inline else b""
+    return (
+        f"<mechanisms xmlns='{names.SASL}'>".encode()
+        + mechanisms
+        + f"</mechanisms><authentication xmlns='{names.SASL2}'>".encode()
+        + mechanisms
+        + asked_inline
+        + b"</authentication>"
+        + _channel_bindings(offer)
+    )
+
+
+def _channel_bindings(offer: Offer) -> bytes:
+    if not offer.announced_bindings:
+        return b""
+    types = "".join(f"<channel-binding type='{kind}'/>" for kind in offer.announced_bindings)
+    return f"<sasl-channel-binding xmlns='{names.SASL_CB}'>{types}</sasl-channel-binding>".encode()

@@ -1,0 +1,120 @@
+"""What a `ServerStream` is told, and what it wants done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from rainbow_xmpp import ids, sasl
+from rainbow_xmpp.sasl import CheckPassword, FindKeys
+from rainbow_xmpp.stream.sasl_elements import Begin
+from rainbow_xmpp.xml import Element, names
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """What every stream of this server has in common."""
+
+    domain: str
+    bound_features: bytes = b""
+    """What plugins and services announce to those who have logged in."""
+    inline_features: bytes = b""
+    """What can be asked for inside `<authenticate/>` (XEP-0388 §2.1): the children of `<inline/>`."""
+    new_nonce: Callable[[], str] = ids.new_nonce
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A stream header, whichever way it came."""
+
+    name: str
+    ns: str
+    attrs: Mapping[str, str]
+    content_ns: str = names.CLIENT
+    """The default namespace it declares for stanzas (TCP only)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Bytes for the peer: one frame on a WebSocket."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """By classic SASL the peer proved to be the account whose keys were handed in last."""
+
+    mechanism: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """By SASL2 the peer proved to be that account.
+
+    Answer with `welcomed`, `must_do` or `refuse`, once what it asked for with it has been done.
+    """
+
+    request: Begin
+
+
+@dataclass(frozen=True, slots=True)
+class TaskChosen:
+    """The peer begins one of the tasks that `must_do` named; answer with `task_data`, or as `Proven`."""
+
+    name: str
+    payload: tuple[Element, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskData:
+    """The peer goes on with the task it chose; answer as `TaskChosen`."""
+
+    payload: tuple[Element, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AuthFailed:
+    """An attempt to log in failed; the peer has been told."""
+
+    condition: sasl.FailureCondition
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """The next thing from the peer is a new stream header."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    """`<proceed/>` is on its way; begin the handshake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """The peer asks for a resource ("" = any); answer with `bound` or `not_bound`."""
+
+    stanza_id: str
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The peer's stream is closed, and ours; end the connection."""
+
+
+Output = (
+    Send
+    | Authenticated
+    | Proven
+    | TaskChosen
+    | TaskData
+    | AuthFailed
+    | Restart
+    | StartTls
+    | Bind
+    | Closed
+    | FindKeys
+    | CheckPassword
+)

@@ -9,10 +9,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rainbow_xmpp.store import changes, tables
 from rainbow_xmpp.store.database import Database
-from rainbow_xmpp.store.directory import ACCOUNT_COLUMNS, WIDTH, AccountReader, Directory
+from rainbow_xmpp.store.directory import ACCOUNT_COLUMNS, COMPANY_WIDTH, WIDTH, AccountReader, Directory
 from rainbow_xmpp.store.enrolment import account_from, companies_of, conflicts_of, insert
 from rainbow_xmpp.store.errors import AlreadyExists, ImportRefused, NotFound
-from rainbow_xmpp.store.names import company_key, normalise_email, normalise_localpart
+from rainbow_xmpp.store.names import (
+    company_key,
+    normalise_email,
+    normalise_localpart,
+    search_key,
+    tidy_name,
+)
 from rainbow_xmpp.store.values import (
     Account,
     ChangeKind,
@@ -94,6 +100,12 @@ class Accounts(Directory):
         """Give the account this role and end its tokens, which carry the old one. Raises NotFound."""
         await self._update(company_id, account_id, ChangeKind.ACCOUNT_CHANGED, role=role, epoch=_u.epoch + 1)
 
+    async def set_name(self, company_id: str, account_id: str, name: str) -> None:
+        """Say what others call this person. Raises NotFound, and StoreError for a name that does not fit."""
+        name = tidy_name(name)
+        values = {"name": name, "name_key": search_key(name)}
+        await self._update(company_id, account_id, ChangeKind.ACCOUNT_CHANGED, **values)
+
     async def set_visibility(self, company_id: str, account_id: str, visibility: Visibility) -> None:
         """Say who may find and reach this person. Raises NotFound."""
         await self._update(company_id, account_id, ChangeKind.ACCOUNT_CHANGED, visibility=visibility)
@@ -154,7 +166,7 @@ def _members(rows: Iterable[Sequence[Any]]) -> list[Member]:
     reader = AccountReader()
     found: dict[str, Member] = {}
     for row in rows:
-        id, (created_at, address) = row[8], row[WIDTH:]
+        id, (created_at, address) = row[COMPANY_WIDTH], row[WIDTH:]
         known = found.get(id)
         if known is not None:
             found[id] = replace(known, emails=(*known.emails, address))

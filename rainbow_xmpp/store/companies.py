@@ -11,7 +11,15 @@ from rainbow_xmpp.store import changes, tables
 from rainbow_xmpp.store.database import Database
 from rainbow_xmpp.store.errors import AlreadyExists, NotFound, StoreError
 from rainbow_xmpp.store.names import company_key
-from rainbow_xmpp.store.values import DEFAULT_REGION, DEFAULT_SERVICE_LEVEL, ChangeKind, Company, Visibility
+from rainbow_xmpp.store.settings import settings_from, settings_text
+from rainbow_xmpp.store.values import (
+    DEFAULT_REGION,
+    DEFAULT_SERVICE_LEVEL,
+    ChangeKind,
+    Company,
+    CompanySettings,
+    Visibility,
+)
 
 MAX_NAME = 200
 # A region's name becomes a part of host names and of subjects on the bus.
@@ -28,6 +36,7 @@ COLUMNS = (
     _c.service_level,
     _c.disabled,
     _c.created_at,
+    _c.settings,
 )
 """What `company_from` reads, in its order."""
 
@@ -37,10 +46,18 @@ _LIST = sa.select(*COLUMNS).order_by(_c.name_key)
 
 
 def company_from(row: Sequence[Any]) -> Company:
-    """A company from the first eight columns of a row."""
-    id, name, region, visibility, organisation, service_level, disabled, created_at = row
+    """A company from the columns of `COLUMNS`."""
+    id, name, region, visibility, organisation, service_level, disabled, created_at, settings = row
     return Company(
-        id, name, region, Visibility(visibility), organisation, service_level, bool(disabled), created_at
+        id,
+        name,
+        region,
+        Visibility(visibility),
+        organisation,
+        service_level,
+        bool(disabled),
+        created_at,
+        settings_from(settings),
     )
 
 
@@ -79,6 +96,7 @@ class Companies:
             "service_level": service_level,
             "disabled": False,
             "created_at": at,
+            "settings": "",
         }
         try:
             async with self._database.write() as connection:
@@ -110,6 +128,7 @@ class Companies:
         organisation: str | None = None,
         service_level: str | None = None,
         disabled: bool | None = None,
+        settings: CompanySettings | None = None,
     ) -> Company:
         """Change what is given. Raises NotFound, or AlreadyExists("name").
 
@@ -120,6 +139,7 @@ class Companies:
             "organisation": organisation,
             "service_level": service_level,
             "disabled": disabled,
+            "settings": None if settings is None else settings_text(settings),
         }
         if name is not None:
             values["name"] = name = _tidy(name)

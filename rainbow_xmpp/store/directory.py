@@ -33,10 +33,13 @@ ACCOUNT_COLUMNS = (
     _u.service_level,
     _u.disabled,
     _u.epoch,
+    _u.name,
 )
 """What `AccountReader` reads, in its order."""
 
 WIDTH = len(ACCOUNT_COLUMNS)
+COMPANY_WIDTH = len(COMPANY_COLUMNS)
+_LOCALPART = COMPANY_WIDTH + 1
 
 _USERS = tables.users.join(tables.companies)
 _LOGINS = _USERS.outerjoin(tables.credentials, sa.and_(_k.company_id == _u.company_id, _k.owner_id == _u.id))
@@ -53,8 +56,10 @@ class AccountReader:
         """The account in the first `WIDTH` columns of a row."""
         company = self._companies.get(row[0])
         if company is None:
-            company = self._companies[row[0]] = company_from(row[:8])
-        id, localpart, role, visibility, region, service_level, disabled, epoch = row[8:WIDTH]
+            company = self._companies[row[0]] = company_from(row[:COMPANY_WIDTH])
+        id, localpart, role, visibility, region, service_level, disabled, epoch, name = row[
+            COMPANY_WIDTH:WIDTH
+        ]
         return Account(
             id,
             localpart,
@@ -65,6 +70,7 @@ class AccountReader:
             service_level,
             bool(disabled),
             epoch,
+            name,
         )
 
     def login(self, row: Sequence[Any]) -> LoginRecord:
@@ -86,12 +92,12 @@ class Directory:
         )
         self._by_localpart = self._batcher(
             sa.select(*ACCOUNT_COLUMNS).select_from(_USERS).where(among(dialect, _u.localpart)),
-            key_of=lambda row: row[9],
+            key_of=lambda row: row[_LOCALPART],
             value_of=AccountReader.account,
         )
         self._login_by_localpart = self._batcher(
             sa.select(*login_columns).select_from(_LOGINS).where(among(dialect, _u.localpart)),
-            key_of=lambda row: row[9],
+            key_of=lambda row: row[_LOCALPART],
             value_of=AccountReader.login,
         )
         self._login_by_email = self._batcher(

@@ -10,7 +10,13 @@ from rainbow_xmpp.store.companies import COLUMNS as COMPANY_COLUMNS
 from rainbow_xmpp.store.companies import company_from
 from rainbow_xmpp.store.errors import InvalidAddress, InvalidLocalpart
 from rainbow_xmpp.store.keys import among, key_list
-from rainbow_xmpp.store.names import company_key, normalise_email, normalise_localpart
+from rainbow_xmpp.store.names import (
+    company_key,
+    normalise_email,
+    normalise_localpart,
+    search_key,
+    tidy_name,
+)
 from rainbow_xmpp.store.values import Account, Company, Conflict, ConflictField, NewAccount
 
 _REASONS = {
@@ -87,6 +93,7 @@ def account_from(new: NewAccount, company: Company) -> Account:
         service_level=company.service_level if new.service_level is None else new.service_level,
         disabled=False,
         epoch=0,
+        name=tidy_name(new.name),
     )
 
 
@@ -142,4 +149,6 @@ def _user_row(account: Account, at: int) -> dict[str, object]:
         "service_level": account.service_level,
         "disabled": account.disabled,
         "epoch": account.epoch,
+        "name": account.name,
+        "name_key": search_key(account.name),
     }

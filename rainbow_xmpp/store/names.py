@@ -3,9 +3,10 @@
 import unicodedata
 
 from rainbow_xmpp.jid import JID, InvalidJID
-from rainbow_xmpp.store.errors import InvalidAddress, InvalidLocalpart
+from rainbow_xmpp.store.errors import InvalidAddress, InvalidLocalpart, StoreError
 
 MAX_ADDRESS = 254  # RFC 5321 §4.5.3.1.3, erratum 1690
+MAX_NAME = 200
 _ANY_DOMAIN = "localhost"
 
 
@@ -31,6 +32,20 @@ def normalise_localpart(text: str) -> str:
     if not localpart:
         raise InvalidLocalpart(text)
     return localpart
+
+
+def tidy_name(name: str) -> str:
+    """A person's or company's name without superfluous spaces; raises StoreError when it does not fit."""
+    tidy = " ".join(unicodedata.normalize("NFC", name).split())
+    if len(tidy) > MAX_NAME or not tidy.isprintable():
+        raise StoreError(f"a name has at most {MAX_NAME} printable characters; {name!r} does not fit")
+    return tidy
+
+
+def search_key(name: str) -> str:
+    """A name as it is searched for: neither case, width nor accents count ("Zoë" is found by "zoe")."""
+    spread = unicodedata.normalize("NFKD", name.casefold())
+    return unicodedata.normalize("NFC", "".join(c for c in spread if not unicodedata.combining(c)))[:MAX_NAME]
 
 
 def company_key(name: str) -> str:

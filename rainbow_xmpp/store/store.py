@@ -12,11 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rainbow_xmpp.store import migrate
 from rainbow_xmpp.store.accounts import Accounts
 from rainbow_xmpp.store.audit import AuditRecords
+from rainbow_xmpp.store.authorisations import Authorisations
 from rainbow_xmpp.store.changes import Changes
 from rainbow_xmpp.store.companies import Companies
 from rainbow_xmpp.store.credentials import Credentials
 from rainbow_xmpp.store.database import Database, Query
 from rainbow_xmpp.store.errors import DatabaseUnreachable
+from rainbow_xmpp.store.links import Links
+from rainbow_xmpp.store.refresh_tokens import RefreshTokens
 from rainbow_xmpp.store.rosters import Rosters
 
 
@@ -29,6 +32,9 @@ class Store:
         self.accounts = Accounts(database, now)
         self.credentials = Credentials(database, now)
         self.rosters = Rosters(database, now)
+        self.links = Links(database, now)
+        self.authorisations = Authorisations(database, now)
+        self.refresh_tokens = RefreshTokens(database, now)
         self.changes = Changes(database)
         self.audit = AuditRecords(database)
         self.now = now

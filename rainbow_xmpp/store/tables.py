@@ -51,6 +51,20 @@ companies = sa.Table(
     sa.Column("service_level", sa.String(64), nullable=False),
     sa.Column("disabled", sa.Boolean(), nullable=False),
     sa.Column("created_at", sa.BigInteger(), nullable=False),
+    sa.Column(
+        "settings", sa.Text(), nullable=False
+    ),  # JSON of what differs from the defaults; empty: nothing
+)
+
+company_links = sa.Table(
+    "company_links",
+    metadata,
+    sa.Column("id", sa.String(24), primary_key=True),
+    sa.Column("company_id", sa.String(24), sa.ForeignKey("companies.id"), nullable=False),  # who asked
+    sa.Column("other_id", sa.String(24), nullable=False, index=True),
+    sa.Column("created_at", sa.BigInteger(), nullable=False),
+    sa.Column("confirmed_at", sa.BigInteger()),
+    sa.UniqueConstraint("company_id", "other_id"),
 )
 
 users = sa.Table(
@@ -66,6 +80,11 @@ users = sa.Table(
     sa.Column("service_level", sa.String(64), nullable=False),
     sa.Column("disabled", sa.Boolean(), nullable=False),
     sa.Column("epoch", sa.Integer(), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),  # as others see it
+    sa.Column(
+        "name_key", sa.String(200), nullable=False, index=True
+    ),  # for searching, without regard to case
+    sa.Index("ix_users_company_id_name_key", "company_id", "name_key"),
     sa.UniqueConstraint("company_id", "id"),  # what people_table's foreign keys point at
 )
 
@@ -80,6 +99,27 @@ credentials = people_table(
     sa.Column("sealed", sa.LargeBinary()),
     sa.Column("key_id", sa.String(8), index=True),
     sa.Column("imported_hash", sa.String(100)),
+)
+
+authorisations = people_table(
+    "authorisations",
+    sa.Column("contact_id", sa.String(24), nullable=False, index=True),
+    sa.Column("contact_company_id", sa.String(24), nullable=False),
+    sa.Column("contact_jid", sa.String(2047), nullable=False),
+    sa.Column("id", sa.String(24), nullable=False, index=True),  # of the invitation; both sides have a row
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("note", sa.Text(), nullable=False),
+    sa.Column("expires_at", sa.BigInteger()),
+    key=("contact_id",),
+)
+
+refresh_tokens = people_table(
+    "refresh_tokens",
+    sa.Column("hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("family", sa.String(32), nullable=False, index=True),
+    sa.Column("expires_at", sa.BigInteger(), nullable=False, index=True),
+    sa.Column("used_at", sa.BigInteger()),
+    key=("hash",),
 )
 
 roster_items = people_table(

@@ -9,7 +9,7 @@ PUBLIC_COMPANY = "Rainbow"
 """The company of people who register without an invitation; the first migration creates it."""
 
 DEFAULT_REGION = "default"
-DEFAULT_SERVICE_LEVEL = "standard"
+DEFAULT_SERVICE_LEVEL = "essential"
 
 
 class Role(StrEnum):
@@ -31,6 +31,28 @@ class Visibility(StrEnum):
     SAME_THAN_COMPANY = "same_than_company"
 
 
+OPENNESS = (
+    Visibility.PUBLIC,
+    Visibility.ORGANISATION,
+    Visibility.PRIVATE,
+    Visibility.CLOSED,
+    Visibility.ISOLATED,
+)
+"""Visibilities from the most open one to the least."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompanySettings:
+    """What a company's administrators decide. Defaults are what a new company has."""
+
+    visibilities: tuple[Visibility, ...] = ()
+    """What its people may choose for themselves; empty: everything no more open than the company."""
+    roster: bool = True
+    """Colleagues are in everybody's roster by themselves."""
+    roster_limit: int = 500
+    """No company roster for more people than this; they search instead."""
+
+
 @dataclass(frozen=True, slots=True)
 class Company:
     """A company: the border nobody crosses unless both sides agreed. `created_at` is Unix time in seconds."""
@@ -43,6 +65,18 @@ class Company:
     service_level: str
     disabled: bool
     created_at: int
+    settings: CompanySettings = CompanySettings()
+
+    @property
+    def is_public(self) -> bool:
+        """The company of those who belong to no other: a place, and no circle of colleagues."""
+        return self.name == PUBLIC_COMPANY
+
+    @property
+    def allowed_visibilities(self) -> tuple[Visibility, ...]:
+        """What its people may choose."""
+        chosen = self.settings.visibilities or OPENNESS[OPENNESS.index(self.visibility) :]
+        return (Visibility.SAME_THAN_COMPANY, *chosen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +92,8 @@ class Account:
     service_level: str
     disabled: bool
     epoch: int
+    name: str = ""
+    """As others see it; "" when it is not known."""
 
     @property
     def may_log_in(self) -> bool:
@@ -111,6 +147,7 @@ class NewAccount:
     sealed: bytes | None = field(default=None, repr=False)
     key_id: str | None = None
     imported_hash: str | None = field(default=None, repr=False)
+    name: str = ""
     id: str = field(default_factory=new_id)
 
 
@@ -221,6 +258,52 @@ class RosterUpdate:
     version: int
 
 
+class AuthorisationState(StrEnum):
+    """Where an authorisation between two people of different companies is, as one of them sees it."""
+
+    INVITED = "invited"
+    """This person invited the other one."""
+    ASKED = "asked"
+    """This person was invited, and has not answered."""
+    ACCEPTED = "accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class Authorisation:
+    """One person's half of an authorisation; the other half is the contact's. Times are Unix time in seconds."""
+
+    id: str
+    company_id: str
+    owner_id: str
+    contact_id: str
+    contact_company_id: str
+    contact_jid: str
+    state: AuthorisationState
+    note: str
+    expires_at: int | None
+    created_at: int
+
+    def holds_at(self, now: float) -> bool:
+        """The two may speak at this time."""
+        is_over = self.expires_at is not None and self.expires_at <= now
+        return self.state is AuthorisationState.ACCEPTED and not is_over
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyLink:
+    """Two companies whose people may reach each other, once the second one confirmed it."""
+
+    id: str
+    company_id: str
+    other_id: str
+    created_at: int
+    confirmed_at: int | None
+
+    @property
+    def is_confirmed(self) -> bool:
+        return self.confirmed_at is not None
+
+
 class ChangeKind(StrEnum):
     """What an administrative write did."""
 
@@ -232,6 +315,8 @@ class ChangeKind(StrEnum):
     ACCOUNT_ENABLED = "account-enabled"
     ACCOUNT_REMOVED = "account-removed"
     CREDENTIALS_CHANGED = "credentials-changed"
+    LINKS_CHANGED = "links-changed"
+    AUTHORISATIONS_CHANGED = "authorisations-changed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,5 +129,5 @@ def test_run_makes_an_sqlite_database_and_hands_over_with_garbage_collection_on(
     finally:
         gc.enable()
     assert seen == [("chat.example", True)]
-    assert said.startswith("data/rainbow.db: created, at core_0002")
+    assert said.startswith("data/rainbow.db: created, at core_0003")
     assert "user add EMAIL" in said

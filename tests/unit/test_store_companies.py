@@ -12,7 +12,7 @@ from rainbow_xmpp.store.values import ChangeKind, NewAccount, Visibility
 async def test_a_company_is_found_by_name_in_any_case_and_by_id(store: Store) -> None:
     acme = await store.companies.add("  Acme   Ltd ", "eu", Visibility.CLOSED, organisation="Group")
     assert (acme.name, acme.region, acme.visibility) == ("Acme Ltd", "eu", Visibility.CLOSED)
-    assert (acme.organisation, acme.service_level, acme.disabled) == ("Group", "standard", False)
+    assert (acme.organisation, acme.service_level, acme.disabled) == ("Group", "essential", False)
     assert len(acme.id) == 24
     assert await store.companies.by_name("ACME ltd") == acme
     assert await store.companies.by_id(acme.id) == acme

@@ -1,0 +1,195 @@
+"""Authorisations between people of different companies: an invitation, its acceptance, its end.
+
+Each of the two has a row of their own, in their own company and region; both carry the invitation's id.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from rainbow_xmpp.ids import new_id
+from rainbow_xmpp.store import changes, tables
+from rainbow_xmpp.store.database import Database
+from rainbow_xmpp.store.errors import NotFound
+from rainbow_xmpp.store.ownership import owned_by
+from rainbow_xmpp.store.upsert import upsert
+from rainbow_xmpp.store.values import Account, Authorisation, AuthorisationState, ChangeKind
+
+_a = tables.authorisations.c
+_COLUMNS = (
+    _a.id,
+    _a.company_id,
+    _a.owner_id,
+    _a.contact_id,
+    _a.contact_company_id,
+    _a.contact_jid,
+    _a.state,
+    _a.note,
+    _a.expires_at,
+    _a.created_at,
+)
+_OF = (
+    sa.select(*_COLUMNS)
+    .where(_a.company_id == sa.bindparam("company"), _a.owner_id == sa.bindparam("owner"))
+    .order_by(_a.created_at, _a.id)
+)
+_SET = ("contact_company_id", "contact_jid", "id", "state", "note", "expires_at")
+
+
+class Authorisations:
+    """`now` gives Unix time in seconds."""
+
+    def __init__(self, database: Database, now: Callable[[], float]) -> None:
+        self._database = database
+        self._now = now
+        self._of = database.prepare(_OF)
+
+    async def of(self, company_id: str, owner_id: str) -> list[Authorisation]:
+        """One person's authorisations and invitations, expired ones too, oldest first."""
+        rows = await self._database.fetch(self._of, {"company": company_id, "owner": owner_id})
+        return [_from(row) for row in rows]
+
+    async def of_company(self, company_id: str) -> list[Authorisation]:
+        """Everything of a company's people, oldest first."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(
+                sa.select(*_COLUMNS).where(_a.company_id == company_id).order_by(_a.created_at, _a.id)
+            )
+            return [_from(row) for row in rows]
+
+    async def invite(
+        self,
+        inviter: Account,
+        invitee: Account,
+        jids: tuple[str, str],
+        *,
+        note: str = "",
+        expires_at: int | None = None,
+    ) -> Authorisation:
+        """Invite somebody; when they had invited the inviter, that accepts it. `jids` are both bare JIDs.
+
+        Inviting again changes note and expiry, and nothing that was accepted.
+        """
+        async with self._database.write() as connection:
+            known = await _pair(connection, inviter, invitee)
+            if (
+                known is not None
+                and known.state is AuthorisationState.ACCEPTED
+                and known.holds_at(self._now())
+            ):
+                return known
+            answers = known is not None and known.state is AuthorisationState.ASKED
+            states = (
+                (AuthorisationState.ACCEPTED, AuthorisationState.ACCEPTED)
+                if answers
+                else (AuthorisationState.INVITED, AuthorisationState.ASKED)
+            )
+            shared: dict[str, object] = {
+                "id": known.id if known is not None else new_id(),
+                "note": known.note if answers and known is not None else note,
+                "expires_at": known.expires_at if answers and known is not None else expires_at,
+            }
+            await self._write(connection, inviter, invitee, jids[1], states[0], shared)
+            await self._write(connection, invitee, inviter, jids[0], states[1], shared)
+            await self._tell(connection, inviter, invitee)
+            made = await _pair(connection, inviter, invitee)
+        assert made is not None, "it was just written"
+        return made
+
+    async def accept(self, invitee: Account, inviter: Account) -> Authorisation:
+        """Accept an invitation. Raises NotFound when there is none, or none any more."""
+        async with self._database.write() as connection:
+            known = await _pair(connection, invitee, inviter)
+            now = self._now()
+            is_over = known is not None and known.expires_at is not None and known.expires_at <= now
+            if known is None or known.state is AuthorisationState.INVITED or is_over:
+                raise NotFound("invitation", inviter.id)
+            if known.state is AuthorisationState.ASKED:
+                await connection.execute(
+                    sa.update(tables.authorisations)
+                    .where(_either(invitee.id, inviter.id))
+                    .values(state=AuthorisationState.ACCEPTED)
+                )
+                await self._tell(connection, invitee, inviter)
+            accepted = await _pair(connection, invitee, inviter)
+        assert accepted is not None, "it was there"
+        return accepted
+
+    async def end(self, one: Account, other: Account) -> Authorisation:
+        """End an authorisation or an invitation, for both. Raises NotFound."""
+        async with self._database.write() as connection:
+            known = await _pair(connection, one, other)
+            if known is None:
+                raise NotFound("authorisation", other.id)
+            await connection.execute(sa.delete(tables.authorisations).where(_either(one.id, other.id)))
+            await self._tell(connection, one, other)
+        return known
+
+    async def expired(self, *, most: int = 500) -> list[Authorisation]:
+        """Halves of authorisations whose time is over, to be ended."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(
+                sa.select(*_COLUMNS).where(_a.expires_at <= int(self._now())).limit(most)
+            )
+            return [_from(row) for row in rows]
+
+    async def _write(
+        self,
+        connection: AsyncConnection,
+        owner: Account,
+        contact: Account,
+        contact_jid: str,
+        state: AuthorisationState,
+        shared: dict[str, object],
+    ) -> None:
+        row = await owned_by(connection, owner.company.id, owner.id, self._now())
+        row |= shared
+        row |= {
+            "contact_id": contact.id,
+            "contact_company_id": contact.company.id,
+            "contact_jid": contact_jid,
+            "state": state,
+        }
+        statement = upsert(self._database.dialect, tables.authorisations, _SET)
+        await connection.execute(statement, row)
+
+    async def _tell(self, connection: AsyncConnection, *accounts: Account) -> None:
+        at = int(self._now())
+        for account in accounts:
+            kind = ChangeKind.AUTHORISATIONS_CHANGED
+            await changes.record(connection, at, kind, account.company.id, [account.id])
+
+
+def _either(one: str, other: str) -> sa.ColumnElement[bool]:
+    return sa.or_(
+        sa.and_(_a.owner_id == one, _a.contact_id == other),
+        sa.and_(_a.owner_id == other, _a.contact_id == one),
+    )
+
+
+async def _pair(connection: AsyncConnection, owner: Account, contact: Account) -> Authorisation | None:
+    rows = await connection.execute(
+        sa.select(*_COLUMNS).where(
+            _a.company_id == owner.company.id, _a.owner_id == owner.id, _a.contact_id == contact.id
+        )
+    )
+    row = rows.one_or_none()
+    return None if row is None else _from(row)
+
+
+def _from(row: Sequence[Any]) -> Authorisation:
+    id, company_id, owner_id, contact_id, contact_company_id, jid, state, note, expires_at, created_at = row
+    return Authorisation(
+        id,
+        company_id,
+        owner_id,
+        contact_id,
+        contact_company_id,
+        jid,
+        AuthorisationState(state),
+        note,
+        expires_at,
+        created_at,
+    )

@@ -21,7 +21,7 @@ _USUAL = frozenset(vars(logging.LogRecord("", 0, "", 0, "", None, None))) | {"me
 
 # They write a line for whatever a peer does wrong: a stranger could fill the disk. With a traceback it is a
 # fault of ours and is kept.
-_TALK_OF_PEERS = ("picows", "aiofastnet")
+_TALK_OF_PEERS = ("aiofastnet",)
 
 
 def set_up_log(level: str = "info", format: str = "human", stream: TextIO | None = None) -> None:

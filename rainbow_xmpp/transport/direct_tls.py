@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections.abc import Callable
-from typing import Any
 
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.session.session import Session
 from rainbow_xmpp.stanza import iq_request
 from rainbow_xmpp.stream import Open, TcpFraming
-from rainbow_xmpp.transport.link import LINK_SLOTS, NO_PREFIXES, Link, LinkShared, raise_again
+from rainbow_xmpp.transport.link import NO_PREFIXES, Link, LinkShared, raise_again
 from rainbow_xmpp.transport.outbox import MOST_PARTS
-from rainbow_xmpp.transport.reading import Reading
 from rainbow_xmpp.xml import Framer, TokenKind, names, parse_stream_open, scan
 
-_WRITE_HIGH_BYTES = 262_144
 _PING = f"<ping xmlns='{names.PING}'/>".encode()
 
 
-class TcpLink(Link, Reading):
+class TcpLink(Link):
     """One TCP connection that carries a stream."""
 
-    __slots__ = (*LINK_SLOTS, "_framer", "_transport", "_upgrade", "stanza_ns")
+    __slots__ = ("_framer", "_upgrade", "stanza_ns")
 
     framing = TcpFraming()
 
@@ -35,22 +30,12 @@ class TcpLink(Link, Reading):
         upgrade: Callable[[TcpLink], None] | None = None,
     ) -> None:
         """`upgrade` starts TLS on a connection that began in plain text; None when it is secure already."""
-        self._transport: Any = None
         self._upgrade = upgrade
         self.stanza_ns = names.CLIENT
         self._framer = Framer(shared.limits.stanza_bytes_before_login)
         self._begin(shared, source, is_secure=upgrade is None)
 
-    # -- asyncio's side --------------------------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        first = self._transport is None
-        self._transport = transport
-        transport.set_write_buffer_limits(high=_WRITE_HIGH_BYTES)  # type: ignore[attr-defined]
-        if first:
-            sock = transport.get_extra_info("socket")
-            if sock is not None:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # -- reading ---------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         if self.is_closing:
@@ -70,22 +55,6 @@ class TcpLink(Link, Reading):
             session.receive(element)
             if self.is_closing:
                 return
-
-    def eof_received(self) -> None:
-        self.is_closing = True  # the transport closes itself, once what was sent is read
-        self._session_over()
-        self.abort_later()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._lost()
-
-    def pause_writing(self) -> None:
-        self._is_choked = True
-
-    def resume_writing(self) -> None:
-        self._is_choked = False
-
-    # -- reading ---------------------------------------------------------------------------------------
 
     def _pull(self) -> None:
         """Hand over what is complete, as long as nobody has to wait."""
@@ -151,25 +120,10 @@ class TcpLink(Link, Reading):
         else:
             out.append(data)
 
-    def write(self, data: bytes) -> int:
-        self._transport.write(data)
-        return self._transport.get_write_buffer_size() if self._is_choked else 0
-
     def hang_up(self) -> None:
         if self._transport is not None:
             self._transport.close()
             self.abort_later()
-
-    def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-
-    def pause(self) -> None:
-        self._transport.pause_reading()
-
-    def resume(self) -> None:
-        if not self.is_closing:
-            self._transport.resume_reading()
 
     def ping(self) -> None:
         """XEP-0199 §4.1; any answer will do."""

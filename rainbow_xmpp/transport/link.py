@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from rainbow_xmpp.session.limits import Pace, xml_limits
 from rainbow_xmpp.session.login import Login
 from rainbow_xmpp.session.session import Session
 from rainbow_xmpp.stream import Framing, Open
+from rainbow_xmpp.transport.reading import Reading
 from rainbow_xmpp.xml import XmlLimits
 
 if TYPE_CHECKING:
@@ -29,10 +31,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LINK_SLOTS = ("_is_choked", "_login", "_out", "_session", "_shared", "is_closing", "prefixes", "source")
-"""The fields of a link; each transport's class declares them, since one of them derives from a C type."""
-
 NO_PREFIXES: dict[str, str] = {}
+_WRITE_HIGH_BYTES = 262_144
 
 
 @dataclass(slots=True)
@@ -79,24 +79,31 @@ class LinkShared:
         self.counters.connections -= 1
 
 
-class Link:
-    """The part of a connection that is the same on every transport."""
+class Link(Reading):
+    """The part of a connection that is the same on every transport; asyncio's protocol of its socket."""
 
-    if not TYPE_CHECKING:
-        __slots__ = ()
-    else:  # declared by the subclasses, see LINK_SLOTS
-        _is_choked: bool
-        _login: Login | None
-        _out: list[bytes] | None
-        _session: Session | None
-        _shared: LinkShared
-        is_closing: bool
-        prefixes: dict[str, str]
-        source: str
-        framing: Framing
-        stanza_ns: str
+    __slots__ = (
+        "_is_choked",
+        "_login",
+        "_out",
+        "_session",
+        "_shared",
+        "_transport",
+        "is_closing",
+        "prefixes",
+        "source",
+    )
+
+    _login: Login | None
+    _session: Session | None
+    _out: list[bytes] | None
+    framing: Framing
+    stanza_ns: str
+    can_bind_channel = True
+    """Browsers cannot see the TLS channel, so a WebSocket offers no -PLUS mechanisms."""
 
     def _begin(self, shared: LinkShared, source: str, *, is_secure: bool = True) -> None:
+        self._transport: Any = None
         self._shared = shared
         self._session = None
         self._out = None
@@ -110,24 +117,13 @@ class Link:
 
     # -- what a transport provides ---------------------------------------------------------------------
 
-    can_bind_channel = True
-    """Browsers cannot see the TLS channel, so a WebSocket offers no -PLUS mechanisms."""
-
     def send(self, data: bytes) -> None:
         """Send one stanza, at the end of this turn of the loop."""
         raise AssertionError("each transport frames in its own way")
 
-    def write(self, data: bytes) -> int:
-        """Hand these bytes to the socket; returns how many wait there, as far as it is asked to say."""
-        raise AssertionError("each transport writes in its own way")
-
     def hang_up(self) -> None:
         """Close the connection once what was sent is written."""
         raise AssertionError("each transport hangs up in its own way")
-
-    def abort(self) -> None:
-        """Close the connection at once."""
-        raise AssertionError("each transport aborts in its own way")
 
     def restart_stream(self) -> None:
         """The next thing from the peer is a stream header."""
@@ -141,14 +137,47 @@ class Link:
     def proceed(self) -> None:
         """A login step that waited is done: hand over what arrived meanwhile."""
 
+    def ping(self) -> None:
+        """Make the peer show that it is there."""
+
+    # -- the socket ------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Also when STARTTLS has put another transport in the place of the first."""
+        first = self._transport is None
+        self._transport = transport
+        transport.set_write_buffer_limits(high=_WRITE_HIGH_BYTES)  # type: ignore[attr-defined]
+        sock = transport.get_extra_info("socket")
+        if first and sock is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def eof_received(self) -> None:
+        self.is_closing = True  # the transport closes itself, once what was sent is read
+        self._session_over()
+        self.abort_later()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost()
+
+    def pause_writing(self) -> None:
+        self._is_choked = True
+
+    def resume_writing(self) -> None:
+        self._is_choked = False
+
     def pause(self) -> None:
         """Stop reading."""
+        self._transport.pause_reading()
 
     def resume(self) -> None:
         """Read again."""
+        if not self.is_closing:
+            self._transport.resume_reading()
 
-    def ping(self) -> None:
-        """Make the peer show that it is there."""
+    def abort(self) -> None:
+        """Close the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
 
     # -- the login's and the session's side ------------------------------------------------------------
 
@@ -199,9 +228,9 @@ class Link:
         """Write what was collected."""
         out, self._out = self._out, None
         if out:
-            waiting_bytes = self.write(out[0] if len(out) == 1 else b"".join(out))
+            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
             if self._is_choked:
-                self._check_output(waiting_bytes)
+                self._check_output(self._transport.get_write_buffer_size())
 
     def _session_over(self) -> None:
         """The session ends with its stream: nothing is sent there while the connection is being closed.

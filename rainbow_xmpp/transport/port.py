@@ -13,18 +13,17 @@ from rainbow_xmpp.http.headers import origin_allowed
 from rainbow_xmpp.transport.direct_tls import TcpLink
 from rainbow_xmpp.transport.link import LinkShared
 from rainbow_xmpp.transport.reading import Reading
-from rainbow_xmpp.transport.tls import ALPN_TURN, ALPN_XMPP
-from rainbow_xmpp.transport.websocket import (
-    SUBPROTOCOL,
-    WebSocketLink,
-    WebSocketProtocol,
-    is_upgrade,
-)
+from rainbow_xmpp.transport.tls import ALPN_HTTP, ALPN_TURN, ALPN_XMPP
+from rainbow_xmpp.transport.upgrade import answer_to
+from rainbow_xmpp.transport.websocket import WebSocketLink
 
 log = logging.getLogger(__name__)
 
 MAX_HELD_BYTES = 16_384
 """So much of an HTTP head is held until it is known where it belongs."""
+
+UNREAD_S = 20
+"""How long an HTTP client may leave answers unread once they fill the buffers."""
 
 _HTTP_METHODS = b"GPHDOCTU"
 """First bytes of GET, POST, PUT, PATCH, HEAD, DELETE, OPTIONS, CONNECT, TRACE; anything else is nobody's."""
@@ -45,7 +44,7 @@ class PortShared:
 class Mux(Reading):
     """The first protocol of every connection: finds out what it is, counts it, and hands it over."""
 
-    __slots__ = ("_held", "_http", "_shared", "_source", "_timer", "_transport")
+    __slots__ = ("_held", "_http", "_only_http", "_shared", "_source", "_timer", "_transport")
 
     def __init__(self, shared: PortShared) -> None:
         self._shared = shared
@@ -53,6 +52,7 @@ class Mux(Reading):
         self._source = ""
         self._held = bytearray()
         self._http: Any = None
+        self._only_http = False
         self._timer: asyncio.TimerHandle | None = None
 
     # -- the first bytes -------------------------------------------------------------------------------
@@ -69,6 +69,8 @@ class Mux(Reading):
         match tls.selected_alpn_protocol() if tls is not None else None:
             case str(chosen) if chosen == ALPN_XMPP:
                 self._to_stream()
+            case str(chosen) if chosen == ALPN_HTTP:
+                self._only_http = True  # what was agreed on counts, not what is said afterwards
             case str(chosen) if chosen == ALPN_TURN:
                 self._refuse("the relay is not open on this port")
 
@@ -78,7 +80,7 @@ class Mux(Reading):
             return
         self._held += data
         first = self._held[0]
-        if first == 0x3C or first in b" \t\r\n":
+        if not self._only_http and (first == 0x3C or first in b" \t\r\n"):
             self._to_stream()
         elif first not in _HTTP_METHODS:
             self._refuse("neither HTTP nor XMPP")
@@ -88,35 +90,25 @@ class Mux(Reading):
             self._to_http()  # which says what is wrong with it
 
     def _to_http_or_websocket(self) -> None:
-        head = bytes(self._held.partition(b"\r\n\r\n")[0])
-        if is_upgrade(head) and self._may_open(head):
-            self._to_websocket()
+        head, end, _ = bytes(self._held).partition(b"\r\n\r\n")
+        is_whole = bool(end) and len(head) <= MAX_HELD_BYTES
+        answer = answer_to(head, self._may_open) if is_whole else None
+        if answer is not None:
+            self._to_websocket(answer, len(head) + len(end))
         else:
             self._to_http()
 
-    def _may_open(self, head: bytes) -> bool:
-        """A page of a foreign site may not; nor a client that does not speak XMPP (RFC 7395 §3.1).
-
-        Nor a handshake that picows would refuse (RFC 6455 §4.2.1), since its answer lacks our headers.
-        """
-        fields: dict[str, str] = {}
-        for line in head.decode("latin-1").split("\r\n")[1:]:
-            name, _, value = line.partition(":")
-            fields[name.strip().lower()] = value.strip()
-        spoken = {part.strip() for part in fields.get("sec-websocket-protocol", "").split(",")}
-        if SUBPROTOCOL not in spoken:
-            return False
-        if fields.get("sec-websocket-version") != "13" or len(fields.get("sec-websocket-key", "")) != 24:
-            return False
-        if "upgrade" not in fields.get("connection", "").lower():
-            return False
-        if "content-length" in fields or "transfer-encoding" in fields:
-            return False
-        host = fields.get("host", self._shared.public_host)
-        return origin_allowed(fields.get("origin"), host, self._shared.origins)
+    def _may_open(self, origin: str | None) -> bool:
+        """A page of a foreign site may not (RFC 6455 §10.2); our own name is configuration, not what `Host` says."""
+        return origin_allowed(origin, self._shared.public_host, self._shared.origins)
 
     def _too_slow(self) -> None:
-        self._refuse("no request in time")
+        self._refuse("no request, or no reading, in time")
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _refuse(self, reason: str) -> None:
         log.debug("connection refused: %s", reason)
@@ -125,9 +117,7 @@ class Mux(Reading):
     # -- handing over ----------------------------------------------------------------------------------
 
     def _chosen(self) -> bytes:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._stop_timer()
         held, self._held = bytes(self._held), bytearray()
         return held
 
@@ -139,16 +129,14 @@ class Mux(Reading):
         if held:
             link.data_received(held)
 
-    def _to_websocket(self) -> None:
+    def _to_websocket(self, answer: bytes, head_bytes: int) -> None:
         held = self._chosen()
-        links = self._shared.links
-        limits = links.limits
-        protocol = WebSocketProtocol(
-            WebSocketLink(links, self._source), limits.handshake_timeout_s, limits.stanza_bytes
-        )
-        self._transport.set_protocol(protocol)
-        protocol.connection_made(self._transport)
-        protocol.feed(held)
+        link = WebSocketLink(self._shared.links, self._source)
+        self._transport.set_protocol(link)
+        link.connection_made(self._transport)
+        link.accept(answer)
+        if len(held) > head_bytes:
+            link.data_received(held[head_bytes:])
 
     def _to_http(self) -> None:
         held = self._chosen()
@@ -164,16 +152,16 @@ class Mux(Reading):
 
     def pause_writing(self) -> None:
         if self._http is not None:
+            self._timer = asyncio.get_running_loop().call_later(UNREAD_S, self._too_slow)
             self._http.pause_writing()
 
     def resume_writing(self) -> None:
+        self._stop_timer()
         if self._http is not None:
             self._http.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._stop_timer()
         if self._http is not None:
             self._http.connection_lost(exc)
         if self._source:

@@ -150,7 +150,7 @@ async def test_no_answer_of_the_port_names_its_software(server: RainbowServer, n
     raw = await _over_tls(server.endpoint, REQUESTS[name])
     answer = parsed(raw)
     assert "server" not in answer.headers
-    for word in ("aiohttp", "picows", "python", "uvloop", "openssl"):
+    for word in ("aiohttp", "aiofastnet", "python", "uvloop", "openssl"):
         assert word not in raw.decode().lower()
     assert answer.headers["strict-transport-security"].endswith("; preload")
     assert answer.status == STATUSES[name]

@@ -17,7 +17,7 @@ from rainbow_xmpp.observe.metrics import Counters
 from tests.unit.http_client import ask, exchange, parsed, serving, site
 
 BROWSER = "text/html,application/xhtml+xml"
-SOFTWARE = re.compile(rb"aiohttp|python|uvloop|picows|nginx|openssl|\d+\.\d+\.\d+(?!\.)", re.IGNORECASE)
+SOFTWARE = re.compile(rb"aiohttp|python|uvloop|aiofastnet|nginx|openssl|\d+\.\d+\.\d+(?!\.)", re.IGNORECASE)
 
 
 async def test_the_landing_page_says_what_this_is_and_how_to_connect() -> None:

@@ -4,7 +4,6 @@ import asyncio
 import configparser
 import ctypes
 import importlib.metadata
-import logging
 import socket
 import ssl
 from collections.abc import Callable
@@ -13,8 +12,6 @@ from typing import Any
 
 import pytest
 from aiofastnet import constants
-from picows import WSAutoPingStrategy, WSFrame, WSListener, WSMsgType, WSTransport
-from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
 from rainbow_xmpp.process import tune_allocator
 from rainbow_xmpp.transport import quick_tls
@@ -39,7 +36,7 @@ def small_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "MAX_READ_BYTES_PER_CYCLE_HINT", 65_536)  # puts it back afterwards
 
 
-@pytest.mark.parametrize("package", ["aiofastnet", "picows"])
+@pytest.mark.parametrize("package", ["aiofastnet"])
 def test_the_installed_version_is_the_pinned_one(package: str) -> None:
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
@@ -215,47 +212,6 @@ async def test_with_aiofastnets_own_limit_the_end_of_a_burst_would_wait(
     """When this fails, aiofastnet reads to the end by itself and READ_AT_ONCE_BYTES may go."""
     monkeypatch.setattr(quick_tls, "READ_AT_ONCE_BYTES", 65_536)
     assert not all([await _burst_arrives(files, count, 0.5) for count in SMALL_RECORDS])
-
-
-class _Echo(WSListener):  # type: ignore[misc]
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        transport.send(WSMsgType.TEXT, frame.get_payload_as_bytes())
-
-
-def test_picows_protocol_is_constructed_by_position_and_takes_bytes_read_before() -> None:
-    async def echo_through_picows() -> bytes:
-        class Sniffing(asyncio.Protocol):
-            """Reads first, as the one port does, then hands over."""
-
-            def connection_made(self, transport: asyncio.BaseTransport) -> None:
-                self.transport: Any = transport
-
-            def data_received(self, data: bytes) -> None:
-                protocol = WSProtocol(
-                    None, None, False, lambda request: _Echo(), logging.getLogger("test"),
-                    True, 5, False, 20, 20, WSAutoPingStrategy.PING_WHEN_IDLE, True, 65_536, None, 2048,
-                )  # fmt: skip
-                self.transport.set_protocol(protocol)
-                protocol.connection_made(self.transport)
-                space = protocol.get_buffer(len(data))
-                space[: len(data)] = data
-                protocol.buffer_updated(len(data))
-
-        server = await asyncio.get_running_loop().create_server(Sniffing, "127.0.0.1", 0)
-        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-        writer.write(
-            b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-        )
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
-        assert head.startswith(b"HTTP/1.1 101 ")
-        writer.write(b"\x81\x82\0\0\0\0hi")
-        answer = await asyncio.wait_for(reader.readexactly(4), 5)
-        writer.close()
-        server.close()
-        return answer
-
-    assert asyncio.run(echo_through_picows()) == b"\x81\x02hi"
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"), reason="glibc only")

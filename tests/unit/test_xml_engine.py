@@ -48,15 +48,15 @@ def test_all_names_come_from_one_engine() -> None:
     assert xml.SCANNER in ("compiled", "python")
 
 
-def test_the_extension_compiles_without_warnings() -> None:
+@pytest.mark.parametrize("source", ["xml/_scan.c", "transport/_frames.c"])
+def test_the_extensions_compile_without_warnings(source: str) -> None:
     compiler = shutil.which("gcc") or shutil.which("cc")
     include = Path(sysconfig.get_path("include"))
     if not compiler or not (include / "Python.h").exists():
         pytest.skip("no C compiler or no headers of Python")
     flags = ["-std=c11", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers"]
-    source = ROOT / "rainbow_xmpp" / "xml" / "_scan.c"
     built = subprocess.run(
-        [compiler, *flags, f"-I{include}", str(source)],
+        [compiler, *flags, f"-I{include}", str(ROOT / "rainbow_xmpp" / source)],
         capture_output=True,
         text=True,
         timeout=120,

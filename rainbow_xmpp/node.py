@@ -115,6 +115,15 @@ class Node:
             chosen, {cls.name: options for cls, options in chosen.items()}, self.services()
         )
 
+    def use(self, config: Config) -> None:
+        """What of another configuration, which has been judged, can count at once."""
+        self.config = config
+        limits = config.limits
+        self.authenticator.use(limits, config.auth.scram_iterations)
+        self.roster.max_items = limits.roster_items
+        self.inbound.limits = xml_limits(limits.xml, limits.stanza_bytes)
+        self.trail.config = config.audit
+
     async def _look_at_seals(self) -> None:
         """A wrong sealing key is told at once, and not only when people complain."""
         others = {row.key_id for row in await self.store.credentials.sealed_otherwise(self._sealer.key_id)}

@@ -9,13 +9,14 @@ import signal
 import ssl
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import uvloop
 
 from rainbow_xmpp import process
-from rainbow_xmpp.config import Config, ConfigProblems
+from rainbow_xmpp.config import Config, ConfigProblems, Tls
 from rainbow_xmpp.errors import PeerViolation, RainbowError, StreamCondition
 from rainbow_xmpp.http.app import HttpHandler, Readiness, Site, make_app, make_handler
 from rainbow_xmpp.node import Node
@@ -23,6 +24,7 @@ from rainbow_xmpp.observe.control import ControlSocket, run_folder
 from rainbow_xmpp.observe.log import set_up_log
 from rainbow_xmpp.observe.metrics import Exposition, FaultCounter
 from rainbow_xmpp.plugin.select import select_plugins
+from rainbow_xmpp.reload import Reloader
 from rainbow_xmpp.roster.service import STREAM_FEATURES
 from rainbow_xmpp.session.entrance import Entrance
 from rainbow_xmpp.session.limits import Pace
@@ -31,13 +33,12 @@ from rainbow_xmpp.stream import StreamSettings
 from rainbow_xmpp.transport.deadlines import Deadlines
 from rainbow_xmpp.transport.gatekeeper import Gatekeeper
 from rainbow_xmpp.transport.housekeeping import Chore, Housekeeping
-from rainbow_xmpp.transport.link import LinkShared
+from rainbow_xmpp.transport.link import Link, LinkShared
 from rainbow_xmpp.transport.listeners import Listeners
 from rainbow_xmpp.transport.outbox import Outbox
 from rainbow_xmpp.transport.port import PortShared
 from rainbow_xmpp.transport.tls import (
     Certificate,
-    TlsFileError,
     load_or_explain,
     quick_tls_available,
     replace_certificate,
@@ -49,14 +50,13 @@ log = logging.getLogger(__name__)
 
 FEW_FILES = 4096
 """Fewer open files than this deserve a word: each connection is one."""
-DRAIN_S = 8.0
-"""How long a stop may take; SIGTERM promises 10 s."""
-GOODBYE_S = 3.0
-"""Of that, how long clients have to answer the end of their stream."""
 
 
-def run(config: Config) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code of the process."""
+def run(config: Config, reread: Callable[[], Config]) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code of the process.
+
+    `reread` reads the configuration again when a reload is asked for (SIGHUP).
+    """
     process.tune_allocator()
     set_up_log(config.log.level, config.log.format)
     files = process.raise_file_limit()
@@ -66,7 +66,7 @@ def run(config: Config) -> int:
         )
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(config))
+            runner.run(_serve(config, reread))
     except ConfigProblems as problems:
         for problem in problems.problems:
             print(problem, file=sys.stderr)
@@ -77,21 +77,25 @@ def run(config: Config) -> int:
     return 0
 
 
-async def _serve(config: Config) -> None:
-    stopping = asyncio.Event()
+async def _serve(config: Config, reread: Callable[[], Config]) -> None:
+    stopping, hung_up = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, hung_up.set)
     server = await Server.start(config)
     logging.getLogger().addHandler(FaultCounter(server.node.counters))
-    loop.add_signal_handler(signal.SIGHUP, server.renew_certificate)
     pid_file = _write_pid(config)
+    reloader = Reloader(server, reread)
+    reloading = loop.create_task(reloader.run(hung_up))
+    server.control.on("reload", reloader.asked)
     process.tune_gc()
     try:
         print(f"ready {' '.join(server.addresses)} pid {os.getpid()}", file=sys.stderr, flush=True)
         await stopping.wait()
         log.info("stopping")
     finally:
+        reloading.cancel()
         await server.stop()
         if pid_file is not None and _is_ours(pid_file):
             pid_file.unlink(missing_ok=True)
@@ -127,6 +131,8 @@ class Server:
         self._http: HttpHandler | None = None
         self._is_stopping = False
         self._context: ssl.SSLContext | None = None
+        self._certificate: Certificate | None = None
+        self._port: PortShared | None = None
         self._bindings: dict[str, bytes] = {}
         self.control = ControlSocket(run_folder(config))
         """What may be asked of this server from its own machine; `on` adds to it."""
@@ -157,35 +163,60 @@ class Server:
         await server.node.trail.server_started()
         return server
 
-    def renew_certificate(self) -> None:
-        """SIGHUP: new connections get the certificate that is in the files now; all others go on.
+    @property
+    def config(self) -> Config:
+        """What the server runs with."""
+        return self._config
 
-        Everything else in the configuration needs a restart.
+    def take_certificate(self, tls: Tls) -> bool:
+        """New connections get the certificate that is in these files now; says whether it is another one.
+
+        All other connections go on. Raises TlsFileError, and then nothing has changed.
         """
-        assert self._context is not None, "SIGHUP is heard once the server listens"
-        tls = self._config.tls
-        try:
-            self._use(replace_certificate(self._context, tls.certificate, tls.key))
-        except TlsFileError as error:
-            log.error("the certificate was not renewed, the old one stays: %s", error)
-        else:
-            log.info("the certificate was renewed; other settings need a restart")
+        assert self._context is not None, "there is a context once the server listens"
+        before = self._certificate
+        self._certificate = replace_certificate(self._context, tls.certificate, tls.key)
+        self._look_at_certificate(tls)
+        return self._certificate != before
 
-    def _use(self, certificate: Certificate) -> None:
-        for concern in certificate.concerns(self._config.certificate_names, datetime.now(UTC)):
-            log.warning("clients will refuse the certificate: %s %s", self._config.tls.certificate, concern)
-        bound = certificate.endpoint_hash
+    def use(self, config: Config) -> None:
+        """What of another configuration, which has been judged, can count at once: for everybody, and new ones."""
+        before, self._config = self._config, config
+        limits = config.limits
+        self.node.use(config)
+        assert self._port is not None, "there are doors once the server listens"
+        assert self._housekeeping is not None, "it begins once the server listens"
+        self._port.origins = config.websocket.origins
+        self._port.links.entrance.mechanisms = config.auth.mechanisms
+        self._port.links.use(limits)
+        self._listeners.set_handshake_timeout(limits.handshake_timeout_s)
+        self._housekeeping.use(limits)
+        pace = Pace.of(limits)
+        for session in self.node.sessions:
+            if pace != Pace.of(before.limits):
+                session.use_pace(pace)
+            if isinstance(session.wire, Link):
+                session.wire.set_limit(limits.stanza_bytes)
+        for link in self._deadlines.waiting:
+            link.set_limit(limits.stanza_bytes_before_login)
+
+    def _look_at_certificate(self, tls: Tls) -> None:
+        assert self._certificate is not None, "there is one once the server listens"
+        for concern in self._certificate.concerns(self._config.certificate_names, datetime.now(UTC)):
+            log.warning("clients will refuse the certificate: %s %s", tls.certificate, concern)
+        bound = self._certificate.endpoint_hash
         self._bindings = {"tls-server-end-point": bound} if bound else {}
 
     async def _listen(self) -> None:
         config = self._config
-        self._use(load_or_explain(config.tls.certificate, config.tls.key))
+        self._certificate = load_or_explain(config.tls.certificate, config.tls.key)
+        self._look_at_certificate(config.tls)
         self._context = context = server_context(config.tls.certificate, config.tls.key)
         links = self._links()
         self._http = await make_handler(
             make_app(self._site(), self.node.plugins.registries.routes), counters=self.node.counters
         )
-        port = PortShared(
+        self._port = port = PortShared(
             links=links,
             http=self._http,
             origins=config.websocket.origins,
@@ -268,7 +299,8 @@ class Server:
         """Drain: no new connections, every stream told why, everything written, the database closed."""
         self._is_stopping = True
         await self.control.close()
-        deadline = time.monotonic() + DRAIN_S
+        limits = self._config.limits
+        deadline = time.monotonic() + limits.drain_timeout_s
         await self._listeners.close()
         if self._housekeeping is not None:
             self._housekeeping.stop()
@@ -278,7 +310,7 @@ class Server:
             session.wire.fail(goodbye)
         for link in self._deadlines.waiting:
             link.fail(goodbye)
-        await self._until_gone(min(GOODBYE_S, deadline - time.monotonic()))
+        await self._until_gone(min(limits.goodbye_timeout_s, deadline - time.monotonic()))
         for link in self._deadlines.leaving:
             link.abort()
         await self._until_gone(1.0)

@@ -20,6 +20,7 @@ from rainbow_xmpp.auth.pool import HashPool, PoolFull
 from rainbow_xmpp.auth.seal import Sealer, SealError
 from rainbow_xmpp.auth.throttle import Throttle
 from rainbow_xmpp.auth.verified import VerifiedPasswords
+from rainbow_xmpp.config import Limits
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.sasl import FailureCondition
 from rainbow_xmpp.store.values import Account, LoginRecord
@@ -63,13 +64,13 @@ class Attempts:
     """Login attempts of each source in the current minute. 0 = no limit."""
 
     def __init__(self, per_minute: int) -> None:
-        self._per_minute = per_minute
+        self.per_minute = per_minute
         self._minute = 0
         self._counts: dict[str, int] = {}
 
     def allow(self, source: str, now: float) -> bool:
         """Count an attempt; False when the source had its share of this minute."""
-        if not self._per_minute:
+        if not self.per_minute:
             return True
         minute = int(now // 60)
         if minute != self._minute:
@@ -77,7 +78,7 @@ class Attempts:
             self._counts.clear()
         count = self._counts.get(source, 0) + 1
         self._counts[source] = count
-        return count <= self._per_minute
+        return count <= self.per_minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,15 @@ class Authenticator:
         self._secret = sealer.secret_for("made-up salts")
         self._iterations = iterations
         self._clock = clock
+
+    def use(self, limits: Limits, iterations: int) -> None:
+        """These count from the next attempt on."""
+        self._throttle.limit(
+            per_account=limits.login_failures_per_account_per_minute,
+            per_source=limits.login_failures_per_address_per_minute,
+        )
+        self._attempts.per_minute = limits.logins_per_address_per_minute
+        self._iterations = iterations
 
     async def scram_keys(self, names: tuple[str, ...], hash_name: str, source: str) -> Found | Refused:
         """The keys of the first of these names that somebody has."""

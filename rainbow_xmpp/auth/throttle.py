@@ -25,6 +25,10 @@ class Throttle:
         self._accounts = _Counters(per_account, most)
         self._sources = _Counters(per_source, most)
 
+    def limit(self, *, per_account: int, per_source: int) -> None:
+        """So many are free of charge from now on."""
+        self._accounts.free, self._sources.free = per_account, per_source
+
     def wait_s(self, account: str, source: str, now: float) -> float:
         """Seconds until this source may try this account again; a try before that is refused unjudged."""
         return max(self._accounts.wait_s((account, source), now), self._sources.wait_s(source, now))
@@ -50,12 +54,12 @@ class _Counters:
     """Failures by key; one is forgiven every 60/`free` seconds."""
 
     def __init__(self, free: int, most: int) -> None:
-        self._free = free
+        self.free = free
         self._most = most
         self._entries: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()  # failures, at the time
 
     def add(self, key: Hashable, now: float) -> None:
-        if not self._free:
+        if not self.free:
             return
         self._entries[key] = self._failures(key, now) + 1, now
         self._entries.move_to_end(key)
@@ -67,7 +71,7 @@ class _Counters:
         if entry is None:
             return 0.0
         failures, at = entry
-        beyond = failures - self._free
+        beyond = failures - self.free
         if beyond < 0:
             return 0.0
         delay = min(math.ldexp(_FIRST_DELAY_S, min(int(beyond), 30)), MAX_DELAY_S)
@@ -81,7 +85,7 @@ class _Counters:
 
     def _failures(self, key: Hashable, now: float) -> float:
         failures, at = self._entries.get(key, (0.0, now))
-        return max(0.0, failures - max(0.0, now - at) * self._free / 60)
+        return max(0.0, failures - max(0.0, now - at) * self.free / 60)
 
 
 @lru_cache(maxsize=4096)

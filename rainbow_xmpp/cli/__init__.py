@@ -22,6 +22,7 @@ PROGRAM = "rainbow-xmpp"
 
 _COMMANDS = {
     "run": ("rainbow_xmpp.cli.run:run", "Serve until SIGTERM."),
+    "reload": ("rainbow_xmpp.cli.reload:reload", "Make the running server read its configuration again."),
     "check": ("rainbow_xmpp.cli.check:check", "Say what is wrong, without changing anything."),
     "setup": ("rainbow_xmpp.cli.setup:setup", "Make what a first run needs: certificate, database, people."),
     "config": ("rainbow_xmpp.cli.configuration:config", "Show the configuration."),

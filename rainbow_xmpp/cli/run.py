@@ -17,12 +17,12 @@ def run(invocation: Invocation) -> None:
 
     config = invocation.config()
     create_if_empty(config, invocation.how_to_add_people())
-    serve(config)
+    serve(invocation, config)
 
 
-def serve(config: Config) -> None:
+def serve(invocation: Invocation, config: Config) -> None:
     """Hand the process over to the server; ends with its exit code."""
     from rainbow_xmpp.server import run as run_server
 
     gc.enable()
-    sys.exit(run_server(config))
+    sys.exit(run_server(config, invocation.config))

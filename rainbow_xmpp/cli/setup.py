@@ -54,7 +54,7 @@ def setup(invocation: Invocation, and_serve: bool) -> None:
     if and_serve:
         from rainbow_xmpp.cli.run import serve
 
-        serve(config)
+        serve(invocation, config)
 
 
 def _is_for_development(path: Path) -> bool:

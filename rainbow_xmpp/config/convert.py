@@ -68,7 +68,7 @@ def section(
         return None, problems
     made = cls(**arguments)
     judged = failed | {key for key, _ in unbound}
-    problems.extend(table.problem(key, text) for key, text in _complaints(made) if key not in judged)
+    problems.extend(table.problem(key, text) for key, text in complaints(made) if key not in judged)
     return (None if failed else made), problems
 
 
@@ -170,6 +170,6 @@ def _required(cls: type[Any]) -> frozenset[str]:
     )
 
 
-def _complaints(made: object) -> Iterator[tuple[str, str]]:
+def complaints(made: object) -> Iterator[tuple[str, str]]:
     listing = getattr(made, "problems", None)
     return iter(()) if listing is None else listing()

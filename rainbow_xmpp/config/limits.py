@@ -143,6 +143,16 @@ class Limits:
         le=MANY,
         reload="live",
     )
+    drain_timeout_s: int = key(
+        8, "Seconds a stop may take; keep the service manager's patience longer.", ge=2, le=300, reload="live"
+    )
+    goodbye_timeout_s: int = key(
+        3,
+        "Of these, seconds that clients have to answer the end of their stream.",
+        ge=1,
+        le=60,
+        reload="live",
+    )
     roster_items: int = key(2000, "Contacts in one person's roster.", ge=1, le=1_000_000, reload="live")
     resources_per_account: int = key(
         20,
@@ -159,3 +169,5 @@ class Limits:
             yield "stanza_bytes_before_login", f"is more than stanza_bytes ({self.stanza_bytes})"
         if self.output_bytes < 2 * self.stanza_bytes:
             yield "output_bytes", f"is less than two stanzas of {self.stanza_bytes} bytes (stanza_bytes)"
+        if self.goodbye_timeout_s >= self.drain_timeout_s:
+            yield "goodbye_timeout_s", f"is not less than drain_timeout_s ({self.drain_timeout_s})"

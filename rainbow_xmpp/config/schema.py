@@ -94,10 +94,12 @@ class Tls:
     certificate: str = key(
         "dev/cert.pem",
         "The certificate chain as PEM, the server's own certificate first. It must name the domain.",
+        reload="live",
     )
     key: str = key(
         "dev/key.pem",
         "Its private key as PEM (P-256, or RSA of at least 2048 bits); only the server may read it.",
+        reload="live",
     )
 
     def problems(self) -> Complaints:
@@ -152,6 +154,7 @@ class Websocket:
         (),
         'Web sites whose pages may connect, such as ["https://chat.example.com"]. The server\'s own address '
         "always may, and so may programs that are not browsers.",
+        reload="live",
     )
 
     def problems(self) -> Complaints:
@@ -163,14 +166,16 @@ class Websocket:
 class Password:
     """[auth.password]: what a new password must be like. Existing passwords go on working."""
 
-    min_length: int = key(8, "Least number of characters.", ge=4, le=64)
-    max_length: int = key(128, "Greatest number of characters.", ge=64, le=1024)
-    lower: bool = key(True, "It must have a lower-case letter.")
-    upper: bool = key(True, "It must have an upper-case letter.")
-    digit: bool = key(True, "It must have a digit.")
-    special: bool = key(True, "It must have a character that is neither letter nor digit.")
+    min_length: int = key(8, "Least number of characters.", ge=4, le=64, reload="live")
+    max_length: int = key(128, "Greatest number of characters.", ge=64, le=1024, reload="live")
+    lower: bool = key(True, "It must have a lower-case letter.", reload="live")
+    upper: bool = key(True, "It must have an upper-case letter.", reload="live")
+    digit: bool = key(True, "It must have a digit.", reload="live")
+    special: bool = key(True, "It must have a character that is neither letter nor digit.", reload="live")
     refuse_common: bool = key(
-        True, "Refuse passwords from the list of common ones that comes with the server."
+        True,
+        "Refuse passwords from the list of common ones that comes with the server.",
+        reload="live",
     )
 
 
@@ -182,6 +187,7 @@ class Auth:
         MECHANISMS,
         "Ways to log in offered to clients. PLAIN sends the password itself, inside TLS; the others do not.",
         choices=MECHANISMS,
+        reload="live",
     )
     scram_iterations: int = key(
         10_000,
@@ -189,6 +195,7 @@ class Auth:
         "dearer for the client. Existing passwords keep theirs until they are changed.",
         ge=4096,
         le=1_000_000,
+        reload="live",
     )
     sealing_key: Secret = key(  # noqa: RUF009  # a value
         Secret(),
@@ -211,8 +218,10 @@ class Auth:
 class Log:
     """[log]: what the server writes to standard error. Never bodies, passwords or tokens."""
 
-    level: LogLevel = key(LogLevel.INFO, "debug, info, warning or error.")  # noqa: RUF009
-    format: LogFormat = key(LogFormat.HUMAN, "human for reading, json for machines (one object a line).")  # noqa: RUF009
+    level: LogLevel = key(LogLevel.INFO, "debug, info, warning or error.", reload="live")  # noqa: RUF009
+    format: LogFormat = key(  # noqa: RUF009
+        LogFormat.HUMAN, "human for reading, json for machines (one object a line).", reload="live"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -157,6 +157,7 @@ def _refusal(why: str) -> dict[str, object]:
 
 def _listening(path: Path) -> socket.socket:
     """A socket with a file that only our user may open. OSError when another server has it."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     if path.exists():
         with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(1.0)

@@ -39,7 +39,8 @@ def set_up_log(level: str = "info", format: str = "human", stream: TextIO | None
     handler.addFilter(_worth_a_line)
     root = logging.getLogger()
     for old in root.handlers[:]:
-        root.removeHandler(old)
+        if isinstance(old, logging.StreamHandler):  # what only counts stays
+            root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
     logging.getLogger(OURS).setLevel(level.upper())

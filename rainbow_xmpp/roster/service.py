@@ -62,7 +62,7 @@ class RosterService:
         self._sessions = sessions
         self._pipeline = pipeline
         self._presence = presence
-        self._max_items = max_items
+        self.max_items = max_items
 
     def register(self, iqs: IqRegistry) -> None:
         iqs.add("roster", "get", QUERY, self.get, (Target.SELF,))
@@ -155,7 +155,7 @@ class RosterService:
 
     async def _check_room(self, account: Account, contact: str) -> None:
         """Raise StanzaError when the roster is full and this contact is not in it."""
-        if await self._rosters.count(account.company.id, account.id) < self._max_items:
+        if await self._rosters.count(account.company.id, account.id) < self.max_items:
             return
         roster = await self._rosters.load(account.company.id, account.id)
         if all(item.contact != contact for item in roster.items):

@@ -45,6 +45,6 @@ async def test_files_that_are_not_right_leave_the_certificate_as_it_is(
     (server.endpoint.ca_file.parent / "cert.pem").write_text("not a certificate")
     server.process.send_signal(signal.SIGHUP)
     async with asyncio.timeout(5):
-        while "the certificate was not renewed" not in server.log_text():
+        while "the configuration was not taken" not in server.log_text():
             await asyncio.sleep(0.05)
     assert await shown(server) == before

@@ -66,6 +66,13 @@ async def is_refused(wire: Wire, stanza: str) -> None:
     await wire.expect_stream_error("policy-violation")
 
 
+async def condition(wire: Wire, payload: str) -> str:
+    """How a request is refused; empty when it is not."""
+    answer = await wire.iq("set", payload)
+    errors = answer.findall("{*}error/*")
+    return errors[0].tag.partition("}")[2] if errors else ""
+
+
 async def test_changed_limits_hold_for_sessions_that_are_there_and_for_new_ones(
     start_server: Callable[..., RainbowServer], over: Over
 ) -> None:
@@ -170,17 +177,20 @@ async def test_what_only_the_server_can_see_refuses_everything_as_well(
     assert server.log_text().count(REFUSED) == 2
 
 
-async def test_certificate_limits_and_log_change_in_one_go(
+async def test_certificate_limits_log_and_plugins_options_change_in_one_go(
     start_server: Callable[..., RainbowServer], tmp_path: Path
 ) -> None:
     server = start_server()
     async with AsyncExitStack() as stack:
         ann = await Door(server, "tls", stack).log_in()
+        card = f"<vCard xmlns='vcard-temp'><DESC>{'x' * 2000}</DESC></vCard>"
+        assert await condition(ann, card) == ""
         new = make_certificates(tmp_path)
         write(
             server,
             f'[tls]\ncertificate = "{new.certificate}"\nkey = "{new.key}"\n[limits]\nstanza_bytes = 20000\n'
-            '[log]\nformat = "json"\n[auth]\nmechanisms = ["PLAIN"]\n[websocket]\norigins = ["https://a.example"]\n',
+            '[log]\nformat = "json"\n[auth]\nmechanisms = ["PLAIN"]\n[websocket]\norigins = ["https://a.example"]\n'
+            "[plugins.vcard_temp]\nmax_bytes = 1024\n",
         )
         assert (await reload(server))["applied"] == [
             "tls.certificate",
@@ -189,7 +199,9 @@ async def test_certificate_limits_and_log_change_in_one_go(
             "auth.mechanisms",
             "limits.stanza_bytes",
             "log.format",
+            "plugins.vcard_temp.max_bytes",
         ]
+        assert await condition(ann, card) == "policy-violation"
         assert await shown(server) == new.certificate.read_text().strip()
         assert json.loads(server.log_text().splitlines()[-1])["level"] == "info"
         await is_refused(ann, note_of(30_000))

@@ -236,7 +236,8 @@ async def test_hangups_while_a_reload_goes_on_are_not_lost(
     for seconds in range(100, 110):
         write(server, f"[limits]\nidle_ping_s = {seconds}\n")
         server.process.send_signal(signal.SIGHUP)
-    await hang_up(server, "nothing has changed")
+    write(server, '[log]\nformat = "json"\n')
+    await hang_up(server, '"message": "the configuration was read again; in effect now: ')
 
 
 async def test_the_command_tells_when_no_server_runs(start_server: Callable[..., RainbowServer]) -> None:

@@ -25,7 +25,7 @@ from rainbow_xmpp.plugin.registries import Registries
 from rainbow_xmpp.plugin.services import Services
 from rainbow_xmpp.presence import PresenceService
 from rainbow_xmpp.roster.service import RosterService
-from rainbow_xmpp.router.events import Events
+from rainbow_xmpp.router.events import Events, SessionStarted
 from rainbow_xmpp.router.inbound import Inbound
 from rainbow_xmpp.router.iq import IqRegistry, IqRequest, IqService, Target
 from rainbow_xmpp.router.listeners import PresenceListeners, ServerMessages
@@ -143,6 +143,7 @@ class Node:
             sessions=self.sessions,
             route=self.pipeline.route,
             may_pass=self.pipeline.may_pass,
+            presence=self.presence,
             counters=self.counters,
             now=self.store.now,
             spawn=self.background.spawn,
@@ -155,6 +156,12 @@ class Node:
         """Drop what is kept for a time only; called now and then."""
         await self.watch.tidy(self.store.now())
         self.trail.tidy()
+
+    def session_started(self, session: Session) -> None:
+        """A resource was bound; its stanzas wait until everybody who must know has been told."""
+        pending = self.events.tell(SessionStarted(session))
+        if pending is not None:
+            session.wait_for(pending)
 
     def session_ended(self, session: Session) -> None:
         """A bound session is over: its place in the table, and its contacts' view of it.

@@ -260,6 +260,7 @@ class Server:
             handle=self.node.inbound.handle,
             counters=self.node.counters,
             spawn=self.node.background.spawn,
+            started=self.node.session_started,
             succeeded=self.node.trail.logged_in,
             resources_per_account=limits.resources_per_account,
             pace=Pace.of(limits),

@@ -8,6 +8,7 @@ from rainbow_xmpp.errors import Condition, StanzaError
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.plugin.base import Plugin, PluginOptions
 from rainbow_xmpp.plugin.context import Context
+from rainbow_xmpp.plugin.facts import Facts
 from rainbow_xmpp.plugin.marks import (
     CommandMark,
     DiscoMark,
@@ -29,11 +30,12 @@ from rainbow_xmpp.router.events import (
     BecameUnavailable,
     Event,
     SessionEnded,
+    SessionStarted,
 )
-from rainbow_xmpp.router.iq import Target
+from rainbow_xmpp.router.iq import Answered, Target
 from rainbow_xmpp.router.passage import Outcome, Passage
-from rainbow_xmpp.router.stages import Stage
-from rainbow_xmpp.session import Session
+from rainbow_xmpp.router.stages import Stage, Unheard
+from rainbow_xmpp.session import Home, Session
 from rainbow_xmpp.stanza.disco import DiscoInfo, DiscoItem, DiscoItems, Identity
 from rainbow_xmpp.stanza.payload import Payload, attr, child, child_text, children, text
 from rainbow_xmpp.store.values import Account, Company, Role, Visibility
@@ -43,6 +45,7 @@ __all__ = [
     "JID",
     "Account",
     "AccountRemoved",
+    "Answered",
     "BecameAvailable",
     "BecameUnavailable",
     "CommandMark",
@@ -55,6 +58,8 @@ __all__ = [
     "DiscoMark",
     "Element",
     "Event",
+    "Facts",
+    "Home",
     "Identity",
     "Outcome",
     "Passage",
@@ -65,9 +70,11 @@ __all__ = [
     "Services",
     "Session",
     "SessionEnded",
+    "SessionStarted",
     "Stage",
     "StanzaError",
     "Target",
+    "Unheard",
     "View",
     "Visibility",
     "attr",

@@ -11,7 +11,7 @@ from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.plugin.speech import Speech
 from rainbow_xmpp.router.passage import Passage
 from rainbow_xmpp.router.questions import Questions
-from rainbow_xmpp.session import Session, SessionTable
+from rainbow_xmpp.session import Home, Session, SessionTable
 from rainbow_xmpp.stanza.payload import Payload
 from rainbow_xmpp.xml import Element, serialise
 
@@ -20,6 +20,22 @@ if TYPE_CHECKING:
     from rainbow_xmpp.store.values import Account
 
 M = TypeVar("M")
+
+
+class ShowsPresence(Protocol):
+    """What presence does beside what sessions send."""
+
+    def show_to(self, home: Home, jid: str) -> None:
+        """The presence of every available session, to this address."""
+
+    def hide_from(self, home: Home, jid: str) -> None:
+        """Unavailable presence of every available session, to this address."""
+
+    def hide_directed(self, home: Home, concerns: Callable[[str], bool]) -> None:
+        """Unavailable presence for those of `concerns` to whom presence was directed; that is over."""
+
+    def show_contact(self, home: Home, contact: str) -> None:
+        """A contact's presence to the account's available sessions, when they may see it."""
 
 
 class Declared(Protocol):
@@ -42,8 +58,10 @@ class Services:
     """Who is connected here; to be read."""
     route: Callable[[Passage], Awaitable[None] | None]
     """Send a stanza on its way, through every stage, as its sender."""
-    may_pass: Callable[[Passage], None]
-    """Ask the gate: raises StanzaError when these two may not speak."""
+    may_pass: Callable[[Passage], Awaitable[None]]
+    """Ask the gate, which may have to look something up: raises StanzaError when these two may not speak."""
+    presence: ShowsPresence
+    """Shows an account's presence to somebody, or hides it, beside what its sessions send."""
     counters: Counters
     now: Callable[[], float]
     """Unix time in seconds."""

@@ -167,23 +167,40 @@ class PresenceService:
             p.session.wire.send(presence(from_=bare, to=p.sender_jid, type_="unavailable"))
         return Outcome.ANSWERED
 
-    def show_to(self, home: Home, bare: str) -> None:
+    def show_to(self, home: Home, jid: str) -> None:
         """An account's presence, for somebody who has just been allowed to see it (§3.1.6)."""
-        viewer = self._sessions.homes.get(bare)
-        if viewer is None:
+        if jid.partition("/")[0] not in self._sessions.homes:
             return
         for session in home.available():
             assert session.presence is not None
             view = scan_again(session.presence)
-            self._send(session, view, with_to(session.presence, bare), "", bare)
+            self._send(session, view, with_to(session.presence, jid), "", jid)
 
-    def hide_from(self, home: Home, bare: str) -> None:
+    def hide_from(self, home: Home, jid: str) -> None:
         """Unavailable presence, for somebody who may no longer see the account (§3.2.2, §3.3.3)."""
-        if bare not in self._sessions.homes:
+        if jid.partition("/")[0] not in self._sessions.homes:
             return
         for session in home.available():
-            data = presence(from_=session.full, to=bare, type_="unavailable")
-            self._send(session, scan_again(data), data, "unavailable", bare)
+            self._say_unavailable(session, jid)
+
+    def hide_directed(self, home: Home, concerns: Callable[[str], bool]) -> None:
+        """Unavailable presence for those of `concerns` to whom presence was directed; that is over (§4.6.3)."""
+        for session in home.sessions:
+            for to in [to for to in session.directed or () if concerns(to)]:
+                assert session.directed is not None
+                session.directed.discard(to)
+                self._say_unavailable(session, to)
+
+    def show_contact(self, home: Home, contact: str) -> None:
+        """A contact's presence to the account's available sessions, when they may see it: as at first presence."""
+        shown = self._sessions.homes.get(contact)
+        if shown is not None and contact in home.contacts and home.bare in shown.subscribers:
+            for session in home.available():
+                self._show(shown, session)
+
+    def _say_unavailable(self, session: Session, to: str) -> None:
+        data = presence(from_=session.full, to=to, type_="unavailable")
+        self._send(session, scan_again(data), data, "unavailable", to)
 
     # -- sending ---------------------------------------------------------------------------------------
 
@@ -222,7 +239,10 @@ class PresenceService:
         return self._pipeline.route(p)
 
     def _send(self, session: Session, view: View, data: bytes, type_: str, to: str) -> None:
-        self._beside(self._routed(session, view, data, type_, to))
+        """A session's presence that its client did not send; so nobody is told of a refusal."""
+        self._pass_on(
+            Passage("presence", type_, view, data, session.full, session.account, None, to, None, None, None)
+        )
 
     def _pass_on(self, p: Passage) -> None:
         self._beside(self._pipeline.route(p))

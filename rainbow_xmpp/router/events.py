@@ -18,6 +18,13 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionStarted(Event):
+    """A resource was bound. The session's lane waits for the handlers: what they fetch is there when it speaks."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
 class BecameAvailable(Event):
     """A session can take messages for the bare JID from now on: first presence, or priority back from below zero.
 

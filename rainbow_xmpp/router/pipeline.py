@@ -3,33 +3,24 @@
     admit → resolve → gate → rewrite → record → place → deliver → observe
 
 Between two sessions of one node this is a chain of plain calls: no queue, no task, no await. Only what really waits
-(an account that is not in memory, a handler that writes) turns the rest of the way into a coroutine, which the
-sending session's lane waits for.
+(an account or a fact that is not in memory, a handler that writes) turns the rest of the way into a coroutine, which
+the sending session's lane waits for.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Awaitable, Iterator
+from typing import Protocol
 
-from rainbow_xmpp.errors import Condition, PeerViolation, StanzaError
+from rainbow_xmpp.errors import Condition, LocalMisuse, PeerViolation, StanzaError
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.router import delivery
 from rainbow_xmpp.router.faults import excuse
+from rainbow_xmpp.router.hooked import Hooked
 from rainbow_xmpp.router.passage import Outcome, Passage
-from rainbow_xmpp.router.stages import (
-    Admit,
-    Gate,
-    Hook,
-    Observe,
-    Place,
-    Record,
-    Rewrite,
-    Stage,
-    expendable,
-    in_order,
-)
+from rainbow_xmpp.router.stages import Lacking, Place, Unheard
 from rainbow_xmpp.session import SessionTable
 from rainbow_xmpp.stanza import error_reply, presence
 from rainbow_xmpp.store.values import Account
@@ -37,6 +28,11 @@ from rainbow_xmpp.store.values import Account
 log = logging.getLogger(__name__)
 
 DELIVERED = Outcome.DELIVERED
+
+MOST_FETCHES = 16
+"""So often a stage may lack something for one stanza; whoever lacks it still is broken."""
+FETCH_S = 10.0
+"""How long fetching it may take."""
 
 
 class Absent(StanzaError):
@@ -65,63 +61,32 @@ class ForAccounts(Protocol):
     def __call__(self, passage: Passage, /) -> Awaitable[Outcome] | Outcome: ...
 
 
-class Pipeline:
+class Pipeline(Hooked):
     """Routes passages from sessions of this node to accounts and sessions of this node."""
 
     def __init__(self, domain: str, sessions: SessionTable, directory: Directory) -> None:
+        super().__init__()
         self._domain = domain
         self._sessions = sessions
         self._by_full = sessions.by_full
         self._directory = directory
-        self._hooks: list[Hook] = []
-        self._admit: tuple[Admit, ...] = ()
-        self._gates: tuple[Gate, ...] = ()
-        self._rewriters: tuple[Rewrite, ...] = ()
-        self._recorders: tuple[Record, ...] = ()
-        self._placers: tuple[Place, ...] = ()
-        self._observers: tuple[Observe, ...] = ()
         self.account_iq: ForAccounts = _nobody_answers
         """IQs to a bare JID, answered on behalf of the account (RFC 6121 §8.5.2.1.3)."""
         self.subscription: ForAccounts = _nobody_answers
         """Subscription stanzas and probes, handled by the recipient's side (RFC 6121 §3, §4.3)."""
 
-    # -- hooks ---------------------------------------------------------------------------------------
-
-    def add_hook(self, hook: Hook) -> Callable[[], None]:
-        """Ask this handler too; returns what takes it out again."""
-        self._set_hooks([*self._hooks, hook])
-        return lambda: self._set_hooks([kept for kept in self._hooks if kept is not hook])
-
-    def owners(self) -> set[str]:
-        """The plugins that have a handler in any stage."""
-        return {hook.owner for hook in self._hooks}
-
-    def _set_hooks(self, hooks: list[Hook]) -> None:
-        self._hooks = hooks
-        self._admit = self._of(Stage.ADMIT)
-        self._gates = self._of(Stage.GATE)
-        self._rewriters = self._of(Stage.REWRITE)
-        self._recorders = self._of(Stage.RECORD)
-        self._placers = self._of(Stage.PLACE)
-        self._observers = self._of(Stage.OBSERVE)
-
-    def stages(self) -> dict[Stage, list[str]]:
-        """The plugins in each stage, in the order in which they are asked."""
-        return {s: [h.owner for h in in_order(h for h in self._hooks if h.stage is s)] for s in Stage}
-
-    def _of(self, stage: Stage) -> tuple[Any, ...]:
-        return tuple(
-            hook.handler if hook.is_needed else expendable(hook)
-            for hook in in_order(h for h in self._hooks if h.stage is stage)
-        )
-
     # -- the way -------------------------------------------------------------------------------------
 
-    def route(self, p: Passage) -> Awaitable[None] | None:
-        """Send a passage on its way; what is returned, if anything, must be awaited by the sender's lane."""
+    def route(self, p: Passage, fetches: int = MOST_FETCHES) -> Awaitable[None] | None:
+        """Send a passage on its way; what is returned, if anything, must be awaited by the sender's lane.
+
+        `fetches` is the pipeline's own.
+        """
         try:
             for may_enter in self._admit:
-                may_enter(p)
+                lacking = may_enter(p)
+                if lacking is not None:
+                    return self._admit_later(p, lacking, fetches - 1)
             if p.target is None and p.recipient is None:
                 resolved = self.resolve(p)
                 if resolved is None:
@@ -161,24 +126,53 @@ class Pipeline:
         except Exception as error:  # around one stanza
             self._failed(p, error)
 
-    def may_pass(self, p: Passage) -> None:
-        """The gate: raise StanzaError when these two may not speak, or when there is nobody to speak to."""
+    async def _admit_later(self, p: Passage, lacking: Awaitable[object], fetches: int) -> None:
+        try:
+            pending = self.route(await self._fetch(p, lacking, fetches), fetches)
+            if pending is not None:
+                await pending
+        except Exception as error:  # around one stanza
+            self._failed(p, error)
+
+    async def _fetch(self, p: Passage, lacking: Awaitable[object], fetches: int) -> Passage:
+        """Wait for what a handler lacks; the passage again, whose recipient may have come or gone meanwhile."""
+        async with asyncio.timeout(FETCH_S):
+            await lacking
+        if fetches <= 0:
+            raise LocalMisuse("a handler lacks something again and again")
+        if p.recipient is None:
+            return p
+        bare = p.to.partition("/")[0]
+        return p._replace(home=self._sessions.homes.get(bare), target=self._by_full.get(p.to))
+
+    async def may_pass(self, p: Passage) -> None:
+        """The gate: raise StanzaError when these two may not speak, or when there is nobody to speak to.
+
+        Any other exception means no as well.
+        """
+        for left in range(MOST_FETCHES, 0, -1):
+            lacking = self._ask_gates(p)
+            if lacking is None:
+                return
+            p = await self._fetch(p, lacking, left - 1)
+
+    def _ask_gates(self, p: Passage) -> Lacking:
         if p.recipient is None:
             raise Absent()
         for gate in self._gates:
-            gate(p)
+            lacking = gate(p)
+            if lacking is not None:
+                return lacking
+        return None
 
-    def _onward(self, p: Passage) -> Awaitable[None] | None:
+    def _onward(self, p: Passage, fetches: int = MOST_FETCHES) -> Awaitable[None] | None:
         try:
-            if p.recipient is None:
-                raise Absent()
-            for gate in self._gates:
-                gate(p)
+            lacking = self._ask_gates(p)
         except Exception as error:
-            if not isinstance(error, StanzaError):
-                log.exception("a gate failed; it stays closed")
-            self._refuse(p)
+            self._stay_closed(p, error)
             return None
+        if lacking is not None:
+            return self._pass_later(p, lacking, fetches - 1)
         for rewrite in self._rewriters:
             try:
                 p = rewrite(p)
@@ -196,6 +190,19 @@ class Pipeline:
             self._observe(p, outcome)
             return None
         return self._observe_later(p, outcome)
+
+    async def _pass_later(self, p: Passage, lacking: Awaitable[object], fetches: int) -> None:
+        try:
+            known = await self._fetch(p, lacking, fetches)
+        except Exception as error:
+            self._stay_closed(p, error)
+            return
+        try:
+            pending = self._onward(known, fetches)
+            if pending is not None:
+                await pending
+        except Exception as error:  # around one stanza
+            self._failed(p, error)
 
     async def _deliver_later(self, p: Passage, pending: list[Awaitable[None]]) -> None:
         try:
@@ -266,6 +273,15 @@ class Pipeline:
                 observe(p, outcome)
             except Exception:
                 log.exception("an observer failed")
+
+    def _stay_closed(self, p: Passage, error: Exception) -> None:
+        """A gate said no, or failed, which means the same."""
+        if isinstance(error, Unheard) and p.kind == "presence":
+            self._observe(p, Outcome.REFUSED)
+            return
+        if not isinstance(error, StanzaError):
+            excuse("gate", error)
+        self._refuse(p)
 
     def _refuse(self, p: Passage) -> None:
         """A refusal looks like absence: probes hear "unsubscribed" (RFC 6121 §4.3.2), other presence is ignored,

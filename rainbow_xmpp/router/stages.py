@@ -17,13 +17,20 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from rainbow_xmpp.errors import LocalMisuse
+from rainbow_xmpp.errors import Condition, LocalMisuse, StanzaError
 from rainbow_xmpp.router.passage import Outcome, Passage
 
 if TYPE_CHECKING:
     from rainbow_xmpp.store.values import Account
 
 log = logging.getLogger(__name__)
+
+
+class Unheard(StanzaError):
+    """A gate's refusal of presence that gets no answer, not even the one that absence gives to probes."""
+
+    def __init__(self) -> None:
+        super().__init__(Condition.SERVICE_UNAVAILABLE)
 
 
 class Stage(Enum):
@@ -37,11 +44,14 @@ class Stage(Enum):
     OBSERVE = "observe"
 
 
-Admit = Callable[[Passage], None]
+Lacking = Awaitable[object] | None
+"""What an `admit` or `gate` handler answers that has to look something up first: it fetches what is lacking into
+memory, and then all handlers of the stage are asked again. None, as a rule: everything was at hand."""
+Admit = Callable[[Passage], Lacking]
 """May this stanza come in at all? Raise StanzaError to refuse. Any other exception refuses too."""
-Gate = Callable[[Passage], None]
+Gate = Callable[[Passage], Lacking]
 """May these two speak? Raise StanzaError to refuse; the sender is told that nobody has this address, whatever
-the error says. Any other exception refuses as well: gates fail closed."""
+the error says (and nothing at all by `Unheard`). Any other exception refuses as well: gates fail closed."""
 Rewrite = Callable[[Passage], Passage]
 """Return the passage, or a new one with other `data`. An exception skips this handler and is logged."""
 Record = Callable[[Passage], Awaitable[None] | None]
@@ -61,7 +71,7 @@ _ARGUMENTS = {
 }
 
 _PLAIN_CALLS = frozenset((Stage.ADMIT, Stage.GATE, Stage.REWRITE, Stage.OBSERVE))
-"""Stages on every stanza's path in which nothing may wait."""
+"""Stages on every stanza's path: their handlers are plain calls, whatever may wait behind `Lacking`."""
 
 
 @dataclass(frozen=True, slots=True)

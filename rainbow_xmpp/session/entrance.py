@@ -74,6 +74,8 @@ class Entrance:
     counters: Counters
     spawn: Callable[[Awaitable[None]], None]
     """Run a login step that waits."""
+    started: Callable[[Session], None]
+    """Told of each session that is in the table now."""
     succeeded: Callable[[Account, str], None]
     """Told of each login and its mechanism (the audit log may want it)."""
     resources_per_account: int
@@ -99,6 +101,7 @@ class Entrance:
         session = Session(account, f"{bare}/{resource}", home, link, self.handle, self.pace, lang, agent)
         self._enter(session)
         link.become(session)
+        self.started(session)
         return session
 
     def _enter(self, session: Session) -> None:

@@ -152,6 +152,7 @@ class TestServer:
         replaced = sessions.add(session)
         if replaced is not None:
             replaced.replace_with_conflict()
+        self.node.session_started(session)
         client = Client(session, wire, self.settle)
         if available:
             client.send("<presence/>")

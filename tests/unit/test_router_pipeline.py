@@ -13,8 +13,10 @@ from rainbow_xmpp.plugin import (
     Passage,
     Plugin,
     SessionEnded,
+    SessionStarted,
     Stage,
     StanzaError,
+    Unheard,
     hook,
     on,
     on_iq,
@@ -96,7 +98,159 @@ async def test_plugins_can_ask_the_gate_themselves():
         ann, bob = await server.login("ann@acme"), await server.login("bob@acme")
         passage = await _passage(ann, bob)
         with pytest.raises(StanzaError):
-            server.plugin(Outcomes).services.may_pass(passage)
+            await server.plugin(Outcomes).services.may_pass(passage)
+
+
+class Acquaintances(Plugin, name="acquaintances"):
+    """Lets pass whom the recipient knows; who that is has to be looked up."""
+
+    def __init__(self, services, options):
+        super().__init__(services, options)
+        self.known: dict[str, set[str]] = {}
+        self.written: dict[str, set[str]] = {}
+        self.may_look = asyncio.Event()
+        self.may_look.set()
+
+    @hook(Stage.GATE)
+    def gate(self, p: Passage):
+        known = self.known.get(p.recipient.localpart)
+        if known is None:
+            return self._look(p.recipient.localpart)
+        if p.sender.localpart not in known:
+            raise StanzaError(Condition.FORBIDDEN)
+        return None
+
+    async def _look(self, localpart: str) -> None:
+        await self.may_look.wait()
+        self.known[localpart] = self.written.get(localpart, set())
+
+
+async def test_a_gate_that_lacks_something_is_asked_again_when_it_is_there():
+    async with TestServer([Acquaintances, Outcomes]) as server:
+        ann, bob, eve = [await server.login(f"{name}@acme") for name in ("ann", "bob", "eve")]
+        server.plugin(Acquaintances).written["bob"] = {"ann"}
+        say(ann, bob.bare, "one", "two")
+        say(eve, bob.bare, "three")
+        assert await bodies(bob) == ["one", "two"]
+        assert condition_of(await eve.receive()) is Condition.SERVICE_UNAVAILABLE
+        outcomes = server.plugin(Outcomes).seen
+        assert sorted(outcomes, key=str) == [Outcome.DELIVERED] * 2 + [Outcome.REFUSED]
+
+
+async def test_who_comes_while_a_gate_looks_something_up_gets_the_message():
+    async with TestServer([Acquaintances]) as server:
+        ann, _ = await server.login("ann@acme"), await server.person("bob@acme")
+        gate = server.plugin(Acquaintances)
+        gate.written["bob"] = {"ann"}
+        gate.may_look.clear()
+        say(ann, f"bob@{server.domain}", "hello")
+        bob = await server.login("bob@acme", available=False)
+        bob.send("<presence/>")
+        await bob.session.idle()
+        gate.may_look.set()
+        assert [body for body in await bodies(bob) if body] == ["hello"]
+
+
+class Forgetful(Plugin, name="forgetful"):
+    @hook(Stage.GATE)
+    def gate(self, p: Passage):
+        return asyncio.sleep(0)
+
+
+class Away(Plugin, name="away"):
+    @hook(Stage.GATE)
+    def gate(self, p: Passage):
+        return self._look()
+
+    async def _look(self) -> None:
+        raise OSError("the database is away")
+
+
+@pytest.mark.parametrize("gate", [Forgetful, Away])
+async def test_a_gate_that_never_gets_what_it_lacks_stays_closed(gate):
+    async with TestServer([gate, Outcomes]) as server:
+        ann, bob = await server.login("ann@acme"), await server.login("bob@acme")
+        say(ann, bob.bare, "hello")
+        assert [condition_of(stanza) for stanza in await ann.rest()] == [Condition.SERVICE_UNAVAILABLE]
+        assert await bodies(bob) == []
+        assert server.plugin(Outcomes).seen == [Outcome.REFUSED]
+        passage = await _passage(ann, bob)
+        with pytest.raises((LocalMisuse, OSError)):
+            await server.plugin(Outcomes).services.may_pass(passage)
+
+
+class Register(Plugin, name="register"):
+    """Admits those whose number it has found."""
+
+    def __init__(self, services, options):
+        super().__init__(services, options)
+        self.numbers: dict[str, int] = {}
+
+    @hook(Stage.ADMIT)
+    def admit(self, p: Passage):
+        if p.sender.localpart not in self.numbers:
+            return self._look(p.sender.localpart)
+        if self.numbers[p.sender.localpart] > 3:
+            raise StanzaError(Condition.POLICY_VIOLATION)
+        return None
+
+    async def _look(self, localpart: str) -> None:
+        await asyncio.sleep(0)
+        self.numbers[localpart] = len(localpart)
+
+
+async def test_admission_may_need_a_look_as_well():
+    async with TestServer([Register]) as server:
+        ann, anton = await server.login("ann@acme"), await server.login("anton@acme")
+        say(ann, anton.bare, "one", "two")
+        say(anton, ann.bare, "three")
+        assert await bodies(anton) == ["one", "two", None]
+        assert await bodies(ann) == []
+
+
+class Silent(Plugin, name="silent"):
+    @hook(Stage.GATE)
+    def gate(self, p: Passage) -> None:
+        raise Unheard
+
+
+async def test_a_gate_can_keep_silent_about_presence_only():
+    async with TestServer([Silent, Outcomes]) as server:
+        ann, bob = await server.login("ann@acme"), await server.login("bob@acme")
+        ann.send(f"<presence type='probe' to='{bob.bare}'/>")
+        assert await ann.rest() == []
+        say(ann, bob.bare, "hello")
+        assert [condition_of(stanza) for stanza in await ann.rest()] == [Condition.SERVICE_UNAVAILABLE]
+        assert server.plugin(Outcomes).seen == [Outcome.REFUSED]
+
+
+class Greeter(Plugin, name="greeter"):
+    """Has to look somebody up when they come."""
+
+    def __init__(self, services, options):
+        super().__init__(services, options)
+        self.may_look = asyncio.Event()
+        self.known: list[str] = []
+
+    @on(SessionStarted)
+    async def look(self, event: SessionStarted) -> None:
+        await self.may_look.wait()
+        self.known.append(event.session.account.localpart)
+
+    @hook(Stage.ADMIT)
+    def admit(self, p: Passage) -> None:
+        assert p.sender.localpart in self.known
+
+
+async def test_a_sessions_first_stanza_waits_for_who_is_told_of_its_start():
+    async with TestServer([Greeter]) as server:
+        ann = await server.login("ann@acme", available=False)
+        say(ann, ann.bare, "hello")
+        ann.send("<presence/>")
+        await asyncio.sleep(0)
+        assert ann.wire.unread == []
+        server.plugin(Greeter).may_look.set()
+        assert [condition_of(stanza) for stanza in await ann.rest()] == [Condition.SERVICE_UNAVAILABLE, None]
 
 
 async def _passage(sender: Client, to: Client) -> Passage:

@@ -26,7 +26,7 @@ from rainbow_xmpp.observe.metrics import Exposition, FaultCounter
 from rainbow_xmpp.plugin.select import select_plugins
 from rainbow_xmpp.reload import Reloader
 from rainbow_xmpp.roster.service import STREAM_FEATURES
-from rainbow_xmpp.session.entrance import Entrance
+from rainbow_xmpp.session.entrance import Elsewhere, Entrance
 from rainbow_xmpp.session.limits import Pace
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.stream import StreamSettings
@@ -266,6 +266,7 @@ class Server:
             pace=Pace.of(limits),
             resources=self.node.resources,
             inline=self.node.inline,
+            elsewhere=Elsewhere.of(self._config),
         )
         return LinkShared(
             entrance=entrance,
@@ -305,7 +306,8 @@ class Server:
         await self._listeners.close()
         if self._housekeeping is not None:
             self._housekeeping.stop()
-        goodbye = PeerViolation(StreamCondition.SYSTEM_SHUTDOWN)
+        elsewhere = Elsewhere.of(self._config)
+        goodbye = elsewhere.violation() if elsewhere else PeerViolation(StreamCondition.SYSTEM_SHUTDOWN)
         # All in one go: nobody shall first be told that the others go.
         for session in self.node.sessions:
             session.wire.fail(goodbye)

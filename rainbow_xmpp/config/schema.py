@@ -74,9 +74,21 @@ class Listen:
         "How clients reach the TLS port from outside, when a load balancer or another name stands before it, "
         'such as "https://chat.example.com". Empty = https://<domain>:<port>.',
     )
+    drain_to: str = key(
+        "",
+        "Empties this server: another server of the same domain that clients are sent to, such as "
+        '"node2.example.com:443". New clients go there at once, those who are connected when this server stops. '
+        "Empty = off.",
+        reload="live",
+    )
 
     def problems(self) -> Complaints:
         yield from _address_problems("address", self.address)
+        if self.drain_to and not _is_host_and_port(self.drain_to):
+            yield (
+                "drain_to",
+                f'is "{self.drain_to}"; give a host and its port, such as "node2.example.com:443"',
+            )
         taken: dict[int, str] = {}
         for name in ("port", "redirect_port", "starttls_port"):
             number = getattr(self, name)
@@ -295,6 +307,11 @@ class Config:
         return f"wss://{self.public_url.removeprefix('https://')}/xmpp-websocket"
 
     @property
+    def drain_websocket_url(self) -> str:
+        """The WebSocket of the server that clients are sent to."""
+        return f"wss://{self.listen.drain_to}/xmpp-websocket"
+
+    @property
     def certificate_names(self) -> tuple[str, ...]:
         """What the certificate must name: the domain for XMPP clients, the public host for browsers."""
         return tuple(dict.fromkeys((self.domain, urlsplit(self.public_url).hostname or self.domain)))
@@ -307,6 +324,20 @@ def _is_domain(text: str) -> bool:
         and text == text.lower()
         and all(_LABEL.fullmatch(label) for label in labels)
     )
+
+
+def _is_host_and_port(text: str) -> bool:
+    """What stands in a URL between the slashes: a name, an IPv4 address or [an IPv6 address], and maybe a port."""
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname or "", parts.port
+        if parts.netloc.startswith("["):
+            ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    named = f"[{host}]" if parts.netloc.startswith("[") else host
+    is_name = named != host or _is_domain(host)
+    return is_name and text.lower() == (named if port is None else f"{named}:{port}")
 
 
 def _address_problems(name: str, address: str) -> Complaints:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from rainbow_xmpp.auth.authenticator import Authenticator
+from rainbow_xmpp.config import Config
 from rainbow_xmpp.errors import SeeOther
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.session.inline import InlineRegistry
@@ -55,6 +56,12 @@ class Elsewhere:
     host: str
     """Its name or address, with or without a port."""
     websocket_uri: str
+
+    @classmethod
+    def of(cls, config: Config) -> Elsewhere | None:
+        """Where the configuration sends clients; None = they stay here."""
+        host = config.listen.drain_to
+        return cls(host, config.drain_websocket_url) if host else None
 
     def violation(self) -> SeeOther:
         """What ends the stream of somebody who is sent there."""

@@ -401,6 +401,8 @@ class WssWire(Wire):
     frames: ws.FrameReader = field(default_factory=ws.FrameReader)
     answers_pings: bool = True
     answers_closing: bool = True
+    closing: Mapping[str, str] = field(default_factory=dict)
+    """The attributes of the server's `<close/>`."""
     close_code: int | None = None
     """The code of the server's close frame; 1005 when it carried none (RFC 6455 §7.1.5)."""
 
@@ -448,6 +450,7 @@ class WssWire(Wire):
             self.header = dict(element.attrib)
         elif element.tag == f"{_FRAMING}close":
             self.stream_closed = True
+            self.closing = dict(element.attrib)
         else:
             self.inbox.append(element)
 

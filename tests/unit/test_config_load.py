@@ -94,6 +94,10 @@ def test_a_missing_file_says_how_to_name_another(conf: Path) -> None:
         ('address = "here"', 'listen.address is "here"; give an IP address such as 127.0.0.1, 0.0.0.0 or ::'),
         ("redirect_port = 8443", "listen.redirect_port is 8443, which port already uses"),
         (
+            'drain_to = "node 2"',
+            'listen.drain_to is "node 2"; give a host and its port, such as "node2.example.com:443"',
+        ),
+        (
             'public_url = "https://a/b"',
             'listen.public_url has "https://a/b"; give scheme and host only, such as ',
         ),

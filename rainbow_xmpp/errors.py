@@ -110,12 +110,15 @@ class StanzaError(RainbowError):
         text: str = "",
         *,
         type: ErrorType | None = None,
+        specific: str = "",
         detail: str = "",
     ) -> None:
         super().__init__(detail or text or condition)
         self.condition = condition
         self.text = text
         self.type = type or condition.usual_type
+        self.specific = specific
+        """An application's own condition beside the defined one, as `{namespace}name` (RFC 6120 §8.3.4)."""
         self.detail = detail
 
 

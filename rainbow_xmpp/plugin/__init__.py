@@ -8,6 +8,7 @@ from rainbow_xmpp.errors import Condition, StanzaError
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.plugin.base import Plugin, PluginOptions
 from rainbow_xmpp.plugin.context import Context
+from rainbow_xmpp.plugin.dialog import CommandAnswer, Dialog, Note, Part, Severity
 from rainbow_xmpp.plugin.facts import Facts
 from rainbow_xmpp.plugin.marks import (
     CommandMark,
@@ -37,6 +38,8 @@ from rainbow_xmpp.router.passage import Outcome, Passage
 from rainbow_xmpp.router.stages import Stage, Unheard
 from rainbow_xmpp.session import Home, Session
 from rainbow_xmpp.stanza.disco import DiscoInfo, DiscoItem, DiscoItems, Identity
+from rainbow_xmpp.stanza.form_fields import FormError
+from rainbow_xmpp.stanza.forms import Blank, Form, form_field
 from rainbow_xmpp.stanza.payload import Payload, attr, child, child_text, children, text
 from rainbow_xmpp.store.values import Account, Company, Role, Visibility
 from rainbow_xmpp.xml import Element, View
@@ -48,10 +51,13 @@ __all__ = [
     "Answered",
     "BecameAvailable",
     "BecameUnavailable",
+    "Blank",
+    "CommandAnswer",
     "CommandMark",
     "Company",
     "Condition",
     "Context",
+    "Dialog",
     "DiscoInfo",
     "DiscoItem",
     "DiscoItems",
@@ -59,9 +65,13 @@ __all__ = [
     "Element",
     "Event",
     "Facts",
+    "Form",
+    "FormError",
     "Home",
     "Identity",
+    "Note",
     "Outcome",
+    "Part",
     "Passage",
     "Payload",
     "Plugin",
@@ -71,6 +81,7 @@ __all__ = [
     "Session",
     "SessionEnded",
     "SessionStarted",
+    "Severity",
     "Stage",
     "StanzaError",
     "Target",
@@ -85,6 +96,7 @@ __all__ = [
     "disco_info",
     "disco_items",
     "every",
+    "form_field",
     "hook",
     "on",
     "on_iq",

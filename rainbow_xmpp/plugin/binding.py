@@ -71,8 +71,7 @@ class _Binder:
                 self._expect(handler, "ctx", "node", shape=f"disco_{mark.what}")
                 return self._to.contributions.add(self._owner, mark, handler)
             case marks.CommandMark():
-                self._expect(handler, "ctx", "form", shape="command", waits=True)
-                return self._to.contributions.add(self._owner, mark, handler)
+                return self._command(mark, handler)
 
     # -- one kind of mark each -------------------------------------------------------------------------
 
@@ -126,6 +125,15 @@ class _Binder:
             return getattr(self._plugin.options, mark.option) if mark.option else mark.every_s
 
         return self._to.jobs.add(self._owner, every_s, handler)
+
+    def _command(self, mark: marks.CommandMark, handler: Handler) -> Undo:
+        self._expect(handler, "ctx", "dialog", shape="command", waits=True)
+        for owner, other, _ in self._to.contributions.of(marks.CommandMark):
+            if other.node == mark.node:
+                raise LocalMisuse(
+                    f"plugin {self._owner}: the command {mark.node} is offered by {owner} already"
+                )
+        return self._to.contributions.add(self._owner, mark, handler)
 
     # -- shapes and time -------------------------------------------------------------------------------
 

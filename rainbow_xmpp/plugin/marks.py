@@ -211,7 +211,11 @@ def disco_items(*, to: Literal["server", "account"] = "server", node: str | None
 
 
 def command(node: str, title: str, *, roles: tuple[Role, ...] = ()) -> Callable[[F], F]:
-    """This `async def` method is an ad-hoc command (XEP-0050) for people of these roles, or for everybody."""
+    """This `async def` method is an ad-hoc command (XEP-0050) for people of these roles, or for everybody.
+
+    Its shape is `(self, ctx, dialog)`: `dialog.ask(form)` shows a form and waits for the answer, as often as need
+    be; what is returned is shown at the end (see `rainbow_xmpp.plugin.dialog`).
+    """
     return marked(CommandMark(node, title, frozenset(roles)))
 
 

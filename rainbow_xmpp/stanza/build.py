@@ -40,8 +40,15 @@ def error_reply(view: View, error: StanzaError, *, from_: str, to: str) -> bytes
     text = f"<text xmlns='{names.STANZAS}' xml:lang='en'>{escape(error.text)}</text>" if error.text else ""
     return (
         f"<{view.name} xmlns='{names.CLIENT}' type='error'{_addressed(view, from_, to)}>"
-        f"<error type='{error.type}'><{error.condition} xmlns='{names.STANZAS}'/>{text}</error></{view.name}>"
+        f"<error type='{error.type}'><{error.condition} xmlns='{names.STANZAS}'/>{text}{_specific(error)}</error>"
+        f"</{view.name}>"
     ).encode()
+
+
+def _specific(error: StanzaError) -> str:
+    """An application's own condition (RFC 6120 §8.3.4)."""
+    namespace, _, name = error.specific.removeprefix("{").rpartition("}")
+    return f"<{name} xmlns='{escape_attr(namespace)}'/>" if name else ""
 
 
 def presence(*, from_: str, to: str = "", type_: str = "", stanza_id: str = "") -> bytes:

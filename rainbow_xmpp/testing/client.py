@@ -93,5 +93,6 @@ def condition_of(stanza: Element) -> Condition | None:
     error = stanza.find(f"{{{names.CLIENT}}}error")
     if error is None:
         return None
-    found = [Condition(child.tag.rpartition("}")[2]) for child in error if not child.tag.endswith("}text")]
-    return found[0]
+    defined = f"{{{names.STANZAS}}}"
+    found = [child.tag.removeprefix(defined) for child in error if child.tag.startswith(defined)]
+    return next(Condition(name) for name in found if name != "text")

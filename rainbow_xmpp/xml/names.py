@@ -22,12 +22,15 @@ PREAPPROVAL = "urn:xmpp:features:pre-approval"
 # XEPs
 ADDRESS = "http://jabber.org/protocol/address"  # XEP-0033
 BIND2 = "urn:xmpp:bind:0"  # XEP-0386
+ADMIN = "http://jabber.org/protocol/admin"  # XEP-0133
 BLOCKING = "urn:xmpp:blocking"  # XEP-0191
 CAPS = "http://jabber.org/protocol/caps"  # XEP-0115
 CARBONS = "urn:xmpp:carbons:2"  # XEP-0280
 CHATSTATES = "http://jabber.org/protocol/chatstates"  # XEP-0085
 CSI = "urn:xmpp:csi:0"  # XEP-0352
+COMMANDS = "http://jabber.org/protocol/commands"  # XEP-0050
 DATA_FORM = "jabber:x:data"  # XEP-0004
+DATA_FORM_VALIDATE = "http://jabber.org/protocol/xdata-validate"  # XEP-0122
 DELAY = "urn:xmpp:delay"  # XEP-0203
 DISCO_INFO = "http://jabber.org/protocol/disco#info"  # XEP-0030
 DISCO_ITEMS = "http://jabber.org/protocol/disco#items"  # XEP-0030

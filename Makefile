@@ -44,9 +44,10 @@ types: $(DEVELOP)  ## mypy --strict
 bench: $(DEVELOP)  ## load on loopback: CPU per message, memory per session, logins per second
 	$(BIN)/python -m benchmarks
 
-conf: $(INSTALL)  ## write the files in conf/ anew from the schema
+conf: $(INSTALL)  ## write conf/ and the reference page anew from the schema
 	$(BIN)/rainbow-xmpp config example > conf/rainbow.toml
 	$(BIN)/rainbow-xmpp config example --bench > conf/examples/bench.toml
+	$(BIN)/rainbow-xmpp config reference > docs/admin/configuration-reference.md
 
 clean:  ## remove what was built and installed here; data/ and dev/ stay
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/.cache

@@ -1,16 +1,16 @@
-"""`config example` and `config show`."""
+"""`config example`, `config reference` and `config show`."""
 
-import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from rainbow_xmpp.cli.console import json_option, print_rows
 from rainbow_xmpp.cli.context import Invocation, pass_invocation
-from rainbow_xmpp.config import Config, Secret
+from rainbow_xmpp.config.describe import keys_of, sections_of
 
 _HIDDEN = "(hidden)"
+_DEFAULT = "default"
 
 
 @click.group()
@@ -23,46 +23,55 @@ def config() -> None:
 def example(bench: bool) -> None:
     """Print the commented configuration file that comes with this version."""
     from rainbow_xmpp.config import example as written
+    from rainbow_xmpp.plugin.select import describe_plugins
 
-    text = (
-        written.example(written.BENCH, written.BENCH_INTRO)
-        if bench
-        else written.example(written.SHIPPED, written.INTRO)
-    )
-    click.echo(text, nl=False)
+    settings, intro = (written.BENCH, written.BENCH_INTRO) if bench else (written.SHIPPED, written.INTRO)
+    click.echo(written.example(settings, intro, describe_plugins()), nl=False)
 
 
 @config.command()
+def reference() -> None:
+    """Print a page about every key and every plugin's options, in Markdown."""
+    from rainbow_xmpp.config import page
+    from rainbow_xmpp.plugin.select import describe_plugins
+
+    click.echo(page.reference(describe_plugins()), nl=False)
+
+
+@config.command()
+@click.option("--origin", "with_origin", is_flag=True, help="Say where each value was written.")
 @json_option
 @pass_invocation
-def show(invocation: Invocation, as_json: bool) -> None:
+def show(invocation: Invocation, with_origin: bool, as_json: bool) -> None:
     """Show every key with the value in effect, files and environment taken together; secrets are hidden."""
-    rows = [{"key": key, "value": value} for key, value in _values(invocation.config(), "")]
-    print_rows(rows, ("key", "value"), as_json=as_json)
+    from rainbow_xmpp.plugin.select import configured_plugins
+
+    draft = invocation.draft()
+    found = draft.config()
+    values = list(_values(found, ""))
+    for plugin, options in configured_plugins(found).items():
+        values += _values(options, f"plugins.{plugin.name}.")
+    columns = ("key", "value", "origin") if with_origin else ("key", "value")
+    rows = [
+        {"key": key, "value": value, "origin": str(draft.written_at(key) or _DEFAULT)}
+        for key, value in values
+    ]
+    print_rows([{column: row[column] for column in columns} for row in rows], columns, as_json=as_json)
 
 
 def _values(section: Any, prefix: str) -> Iterator[tuple[str, object]]:
-    for field in dataclasses.fields(section):
-        value = getattr(section, field.name)
-        dotted = prefix + field.name
-        if dataclasses.is_dataclass(value):
-            yield from _values(value, f"{dotted}.")
-        elif isinstance(section, Config) and field.name == "plugins":
-            yield from _plugins(value)
-        else:
-            yield dotted, _shown(value) if field.repr else _HIDDEN
-
-
-def _plugins(tables: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-    for name, table in tables.items():
-        yield f"plugins.{name}.enabled", table.enabled
-        for key, value in table.values.items():
-            yield f"plugins.{name}.{key}", _shown(value)
+    for key in keys_of(type(section)):
+        value = getattr(section, key.field.name)
+        yield f"{prefix}{key.field.name}", _hidden(value) if key.is_secret else _shown(value)
+    for name in sections_of(type(section)):
+        yield from _values(getattr(section, name), f"{prefix}{name}.")
 
 
 def _shown(value: object) -> object:
-    if isinstance(value, Secret):
-        return _HIDDEN if value else ""
-    if isinstance(value, (list, tuple)):
-        return [_shown(item) for item in value]
-    return value
+    return [_shown(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _hidden(value: object) -> object:
+    if isinstance(value, tuple):
+        return [_hidden(item) for item in value]
+    return _HIDDEN if value else ""

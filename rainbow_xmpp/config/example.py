@@ -3,13 +3,12 @@
 Keys that most people leave alone stand in comments, with their defaults; the others are set.
 """
 
-import dataclasses
 import json
 import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rainbow_xmpp.config.convert import field_types, is_section
+from rainbow_xmpp.config.describe import Key, Plugins, keys_of, own_keys_of, sections_of, summary_of
 from rainbow_xmpp.config.schema import Config
 from rainbow_xmpp.config.secret import Secret
 
@@ -66,39 +65,43 @@ The same as conf/rainbow.toml, but without the limits that all the clients of a 
 would meet together, since they come from one address. Not for a server that others can reach."""
 
 PLUGINS = """\
-[plugins.NAME]: one table for each plugin that needs settings; its README lists the keys.
-Every plugin that comes with the server runs unless it is switched off here:
-
-[plugins.usage]
-enabled = false"""
+[plugins.NAME]: one table for each plugin that needs settings. Every plugin that comes with the
+server runs unless its table says enabled = false. companies = ["Acme"] makes a plugin serve these
+companies only (names or ids). These have no settings of their own: {others}."""
 
 
-def example(settings: Settings, intro: str) -> str:
-    """The text of a configuration file: every key of the schema with its explanation, `settings` set."""
-    parts = [_comment(intro), "", *_table(Config, "", settings), "", _comment(PLUGINS)]
+def example(settings: Settings, intro: str, plugins: Plugins) -> str:
+    """The text of a configuration file: every key with its explanation, `settings` set, plugins' in comments."""
+    parts = [_comment(intro), "", *_table(Config, "", settings), "", *_plugin_tables(plugins)]
     return "\n".join(parts) + "\n"
 
 
-def _table(cls: Any, name: str, settings: Settings) -> Iterator[str]:
-    kinds = field_types(cls)
+def _table(cls: type[Any], name: str, settings: Settings) -> Iterator[str]:
     prefix = f"{name}." if name else ""
     if name:
-        summary = (cls.__doc__ or "").partition(": ")[2].rstrip(".")
-        yield from ("", _comment(summary[:1].upper() + summary[1:] + "."), f"[{name}]")
-    for field in dataclasses.fields(cls):
-        if "doc" in field.metadata:
-            yield from _key(field, prefix + field.name, settings)
-    for key, kind in kinds.items():
-        if is_section(kind):
-            yield from _table(kind, prefix + key, settings)
+        yield from ("", _comment(summary_of(cls)), f"[{name}]")
+    for key in keys_of(cls):
+        yield from _key(key, prefix + key.field.name, settings)
+    for inner, kind in sections_of(cls).items():
+        yield from _table(kind, prefix + inner, settings)
 
 
-def _key(field: "dataclasses.Field[Any]", dotted: str, settings: Settings) -> Iterator[str]:
-    yield _comment(field.metadata["doc"])
+def _plugin_tables(plugins: Plugins) -> Iterator[str]:
+    others = ", ".join(name for name, table in plugins.items() if not own_keys_of(table.options))
+    yield _comment(PLUGINS.format(others=others))
+    for name, table in plugins.items():
+        if own := own_keys_of(table.options):
+            yield from ("", _comment(table.summary), f"#[plugins.{name}]")
+            for key in own:
+                yield from _key(key, f"plugins.{name}.{key.field.name}", {})
+
+
+def _key(key: Key, dotted: str, settings: Settings) -> Iterator[str]:
+    yield _comment(key.field.metadata["doc"])
     if dotted in settings:
-        yield f"{field.name} = {_toml(settings[dotted])}"
+        yield f"{key.field.name} = {_toml(settings[dotted])}"
     else:
-        yield f"#{field.name} = {_toml(field.default)}"
+        yield f"#{key.field.name} = {_toml(key.field.default)}"
 
 
 def _comment(text: str) -> str:

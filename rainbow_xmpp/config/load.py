@@ -41,6 +41,10 @@ class Draft:
         name = value.get("file") if is_reference(value) else None
         return Path(name) if name else None
 
+    def written_at(self, dotted: str) -> Origin | None:
+        """Where a key was given the value that counts; None for a default."""
+        return self.origins.get(dotted)
+
     def config(self) -> Config:
         """The checked configuration. Raises ConfigProblems with everything that is wrong."""
         problems = list(self.problems)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 
 from rainbow_xmpp.config import Config, ConfigProblems, PluginTable, Problem, Table, did_you_mean, section
+from rainbow_xmpp.config.describe import PluginDescription, Plugins
 from rainbow_xmpp.plugin.base import Plugin, PluginOptions
 from rainbow_xmpp.plugin.discovery import find_plugins
 
 
 def select_plugins(config: Config) -> Mapping[type[Plugin], PluginOptions]:
     """Every plugin that is found and not switched off. Raises ConfigProblems with all that is wrong."""
+    return {cls: options for cls, options in configured_plugins(config).items() if options.enabled}
+
+
+def configured_plugins(config: Config) -> Mapping[type[Plugin], PluginOptions]:
+    """Every plugin that is found, also when it is switched off. Raises ConfigProblems with all that is wrong."""
     found = find_plugins(config.plugin_paths)
     problems: list[Problem] = []
     for name, table in config.plugins.items():
@@ -21,7 +28,7 @@ def select_plugins(config: Config) -> Mapping[type[Plugin], PluginOptions]:
     for name, cls in sorted(found.items()):
         options, wrong = _options(cls, config.plugins.get(name))
         problems += wrong
-        if options is not None and options.enabled:
+        if options is not None:
             chosen[cls] = options
     if problems:
         raise ConfigProblems(problems)
@@ -35,3 +42,15 @@ def _options(cls: type[Plugin], table: PluginTable | None) -> tuple[PluginOption
     origins = {f"{prefix}.{key}" if key else prefix: origin for key, origin in table.origins.items()}
     values = {**table.values, "enabled": table.enabled}
     return section(cls.Options, Table(prefix, values, origins, table.origins[""]))
+
+
+def describe_plugins(config: Config | None = None) -> Plugins:
+    """What there is to say of every plugin's options: of ours, and with a configuration of those it names too."""
+    found = find_plugins(config.plugin_paths if config is not None else ())
+    return {name: PluginDescription(_summary(cls), cls.Options) for name, cls in sorted(found.items())}
+
+
+def _summary(cls: type[Plugin]) -> str:
+    """The first line of the module's documentation, or else of the class's."""
+    text = sys.modules[cls.__module__].__doc__ or cls.__doc__ or ""
+    return text.strip().partition("\n")[0]

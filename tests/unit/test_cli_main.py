@@ -1,9 +1,11 @@
 """The frame of the command line: help, exit codes, and that it loads only what a command needs."""
 
 import gc
+import json
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -13,6 +15,16 @@ from tests.cli import CommandLine, bare, empty_installation, line
 
 __all__ = ["bare", "empty_installation", "line"]
 
+NUDGE = """
+from rainbow_xmpp.config import Secret
+from rainbow_xmpp.plugin import Plugin, PluginOptions, option
+
+
+class Nudge(Plugin, name="nudge"):
+    class Options(PluginOptions):
+        per_minute: int = option(5, "Nudges a minute.")
+        token: Secret = option(Secret(), "What others must know.")
+"""
 HEAVY = ("sqlalchemy", "alembic", "slixmpp", "aiohttp", "cryptography", "rich", "uvloop")
 
 
@@ -25,7 +37,17 @@ def test_help_lists_every_command(bare: CommandLine) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        *("run", "check", "setup", "probe", "config", "config show", "config example", "db upgrade"),
+        *(
+            "run",
+            "check",
+            "setup",
+            "probe",
+            "config",
+            "config show",
+            "config reference",
+            "reload",
+            "db upgrade",
+        ),
         *("company add", "company list"),
         *("user add", "user list", "user passwd", "user remove", "user import"),
     ],
@@ -41,7 +63,7 @@ def test_the_version_is_told() -> None:
     assert (done.returncode, done.stdout) == (0, f"rainbow-xmpp {__version__}\n")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["company", "--help"], ["config", "example"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["company", "--help"], ["config", "--help"]])
 def test_a_command_loads_no_library_it_does_not_need(arguments: list[str]) -> None:
     program = (
         "import sys; from rainbow_xmpp.cli import commands; "
@@ -101,13 +123,35 @@ def test_the_configuration_can_be_named_in_the_environment(bare: CommandLine) ->
 
 def test_the_configuration_in_effect_is_shown_without_secrets(bare: CommandLine) -> None:
     bare.config.write_text(
-        'domain = "a.example"\n[auth]\nsealing_key = "hunter2"\n[plugins.nudge]\ntoken = { env = "T" }\n'
+        'domain = "a.example"\nplugin_paths = ["more"]\n[auth]\nsealing_key = "hunter2"\n'
+        '[plugins.nudge]\ntoken = { env = "T" }\n'
     )
+    (bare.folder / "more").mkdir()
+    (bare.folder / "more" / "nudge.py").write_text(NUDGE)
     result = bare.run("config", "show", env={"RAINBOW_LISTEN__PORT": "9443", "T": "hunter3"})
-    assert result.exit_code == 0
+    assert result.exit_code == 0, result.output
     rows = dict(row.split("\t") for row in result.stdout.splitlines())
     assert (rows["domain"], rows["listen.port"], rows["auth.password.digit"]) == ("a.example", "9443", "yes")
     assert (rows["auth.sealing_key"], rows["plugins.nudge.token"]) == ("(hidden)", "(hidden)")
+    assert rows["plugins.nudge.per_minute"] == "5"
+    assert "hunter" not in result.output
+
+
+def test_each_key_is_shown_with_where_it_was_written(bare: CommandLine) -> None:
+    (bare.folder / "conf.d").mkdir()
+    (bare.folder / "conf.d" / "10.toml").write_text(
+        "\n[limits.xml]\ndepth = 32\n[plugins.offline]\nkeep_days = 7\n"
+    )
+    bare.config.write_text('domain = "a.example"\nauth = { sealing_key = "hunter2" }\n')
+    result = bare.run("config", "show", "--origin", "--json", env={"RAINBOW_LISTEN__PORT": "9443"})
+    rows = {row["key"]: (row["value"], row["origin"]) for row in json.loads(result.stdout)}
+    assert rows["domain"] == ("a.example", "rainbow.toml:1")
+    assert rows["auth.sealing_key"] == ("(hidden)", "rainbow.toml:2")
+    assert rows["storage.url"] == ("(hidden)", "default")
+    assert rows["limits.xml.depth"] == (32, "conf.d/10.toml:3")
+    assert rows["plugins.offline.keep_days"] == (7, "conf.d/10.toml:5")
+    assert rows["plugins.ping.enabled"] == (True, "default")
+    assert rows["listen.port"] == (9443, "environment variable RAINBOW_LISTEN__PORT")
     assert "hunter" not in result.output
 
 
@@ -116,7 +160,8 @@ def test_run_makes_an_sqlite_database_and_hands_over_with_garbage_collection_on(
 ) -> None:
     seen: list[tuple[str, bool]] = []
 
-    def run(config: Config) -> int:
+    def run(config: Config, reread: Callable[[], Config]) -> int:
+        assert reread() == config
         seen.append((config.domain, gc.isenabled()))
         return 3
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ import pytest
 
 from rainbow_xmpp.config import Config, load
 from rainbow_xmpp.config.convert import field_types, is_section
+from rainbow_xmpp.config.describe import own_keys_of
 from rainbow_xmpp.config.environment import known_variables
 from rainbow_xmpp.config.example import BENCH, BENCH_INTRO, INTRO, SHIPPED, Settings, example
+from rainbow_xmpp.config.page import reference
+from rainbow_xmpp.plugin.select import configured_plugins, describe_plugins
 
 CONF = Path(__file__).parents[2] / "conf"
 KEY = {"RAINBOW_AUTH__SEALING_KEY": "for this test only"}
@@ -23,7 +27,7 @@ FILES = [
 
 @pytest.mark.parametrize(("name", "settings", "intro"), FILES)
 def test_the_shipped_file_is_what_the_schema_writes(name: str, settings: Settings, intro: str) -> None:
-    assert (CONF / name).read_text() == example(settings, intro), (
+    assert (CONF / name).read_text() == example(settings, intro, describe_plugins()), (
         "conf/ and the schema differ; `make conf` writes the files anew"
     )
 
@@ -35,11 +39,34 @@ def test_the_shipped_file_loads(name: str, settings: Settings, intro: str) -> No
     assert config.storage.url == "sqlite+aiosqlite:///data/rainbow.db"
 
 
+def test_the_reference_page_is_what_the_schema_and_the_plugins_say() -> None:
+    page = (CONF.parent / "docs" / "admin" / "configuration-reference.md").read_text()
+    assert page == reference(describe_plugins()), "the page is old; `make conf` writes it anew"
+
+
 def test_defaults_shown_in_comments_load_and_are_the_defaults(tmp_path: Path) -> None:
-    shown = re.sub(r"^#(\w+ = )", r"\1", (CONF / "rainbow.toml").read_text(), flags=re.MULTILINE)
-    assert set(known_variables()) == set(_variables(tomllib.loads(shown)))
+    shown = re.sub(r"^#(\w+ = |\[plugins\.)", r"\1", (CONF / "rainbow.toml").read_text(), flags=re.MULTILINE)
+    tables = tomllib.loads(shown)
+    plugins = tables.pop("plugins")
+    assert set(known_variables()) == set(_variables(tables))
+    assert set(plugins) == {name for name, told in describe_plugins().items() if own_keys_of(told.options)}
     (tmp_path / "all.toml").write_text(shown)
-    assert load(tmp_path / "all.toml", KEY) == load(CONF / "rainbow.toml", KEY)
+    everything, shipped = load(tmp_path / "all.toml", KEY), load(CONF / "rainbow.toml", KEY)
+    assert dataclasses.replace(everything, plugins={}) == shipped
+    assert configured_plugins(everything) == configured_plugins(shipped)
+
+
+def test_the_example_of_a_drop_in_file_wins_over_the_shipped_file(tmp_path: Path) -> None:
+    (tmp_path / "rainbow.toml").write_text((CONF / "rainbow.toml").read_text())
+    (tmp_path / "conf.d").mkdir()
+    shutil.copy(CONF / "examples" / "production.toml", tmp_path / "conf.d" / "50-production.toml")
+    for name, text in {"sealing-key": "k", "storage-url": "postgresql+asyncpg://u:p@h/d"}.items():
+        (tmp_path / name).write_text(text)
+    config = load(tmp_path / "rainbow.toml", {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert (config.domain, config.listen.port, config.storage.sqlite_path) == ("example.com", 443, None)
+    assert {cls.name: options for cls, options in configured_plugins(config).items()}[
+        "offline"
+    ].keep_days == 30
 
 
 def test_the_bench_file_lifts_limits_and_nothing_else() -> None:

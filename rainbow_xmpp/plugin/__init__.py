@@ -40,7 +40,7 @@ from rainbow_xmpp.session import Home, Session
 from rainbow_xmpp.stanza.disco import DiscoInfo, DiscoItem, DiscoItems, Identity
 from rainbow_xmpp.stanza.form_fields import FormError
 from rainbow_xmpp.stanza.forms import Blank, Form, form_field
-from rainbow_xmpp.stanza.payload import Payload, attr, child, child_text, children, text
+from rainbow_xmpp.stanza.payload import Payload, attr, child, child_text, children, flag, text
 from rainbow_xmpp.store.values import Account, Company, Role, Visibility
 from rainbow_xmpp.xml import Element, View
 
@@ -96,6 +96,7 @@ __all__ = [
     "disco_info",
     "disco_items",
     "every",
+    "flag",
     "form_field",
     "hook",
     "on",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import math
+import re
 import types
 import typing
 from collections.abc import Callable
@@ -14,6 +15,12 @@ from typing import Any, NamedTuple
 
 from rainbow_xmpp.errors import LocalMisuse
 from rainbow_xmpp.jid import JID
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,19}").fullmatch
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?").fullmatch
+_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
+).fullmatch
 
 
 class Scalar(NamedTuple):
@@ -62,16 +69,18 @@ def _bool(text: str) -> bool:
 
 
 def _int(text: str) -> int:
-    """xs:integer, no longer than a 64-bit number: what Python alone takes (`1_000`) is none."""
-    digits = text[1:] if text[:1] in ("-", "+") else text
-    if not (digits.isascii() and digits.isdigit()) or len(digits) > 19:
+    """xs:long: what Python alone takes (`1_000`, Arabic digits), and what no database keeps, is none."""
+    if not _WHOLE(text):
         raise ValueError(text)
-    return int(text)
+    value = int(text)
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(text)
+    return value
 
 
 def _float(text: str) -> float:
-    """A number; what is none, or has no end, is refused."""
-    if len(text) > 64 or "_" in text:
+    """xs:decimal or xs:double; what is none, or has no end, is refused."""
+    if len(text) > 64 or not _NUMBER(text):
         raise ValueError(text)
     value = float(text)
     if not math.isfinite(value):
@@ -80,19 +89,22 @@ def _float(text: str) -> float:
 
 
 def _time(text: str) -> datetime:
-    """A moment (XEP-0082 §3.2); without an offset it is none."""
-    if "T" not in text or len(text) > 40:
+    """A moment (XEP-0082 §3.2), in UTC; without an offset, or at the very ends of the calendar, it is none."""
+    if not _MOMENT(text):
         raise ValueError(text)
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(text)
-    return moment
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except OverflowError:
+        raise ValueError(text) from None
 
 
 def stamp_of(moment: datetime) -> str:
     """A moment in UTC as XEP-0082 §3.2 spells it; fractions of a second only where there are some."""
+    if moment.tzinfo is None:
+        raise LocalMisuse("a time without an offset is no moment: datetime.now(UTC)")
     utc = moment.astimezone(UTC)
-    precision = "milliseconds" if utc.microsecond else "seconds"
+    fractions = "microseconds" if utc.microsecond % 1000 else "milliseconds"
+    precision = fractions if utc.microsecond else "seconds"
     return utc.isoformat(timespec=precision).replace("+00:00", "Z")
 
 
@@ -103,12 +115,17 @@ def _bytes(text: str) -> bytes:
         raise ValueError(text) from error
 
 
+def _trimmed(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """XML Schema collapses white space around every value that is no text (part 2, §4.3.6)."""
+    return lambda text: read(text.strip(" \t\r\n"))
+
+
 _KNOWN: dict[Any, Scalar] = {
     str: Scalar("text", str, str),
-    bool: Scalar("true or false", _bool, lambda value: "true" if value else "false"),
-    int: Scalar("a whole number", _int, str),
-    float: Scalar("a number", _float, repr),
+    bool: Scalar("true or false", _trimmed(_bool), lambda value: "true" if value else "false"),
+    int: Scalar("a whole number", _trimmed(_int), str),
+    float: Scalar("a number", _trimmed(_float), repr),
     JID: Scalar("an address", JID.parse, str),
-    datetime: Scalar("a time such as 2026-01-31T12:00:00Z", _time, stamp_of),
+    datetime: Scalar("a time such as 2026-01-31T12:00:00Z", _trimmed(_time), stamp_of),
     bytes: Scalar("base64", _bytes, lambda value: base64.b64encode(value).decode()),
 }

@@ -69,7 +69,7 @@ class Node:
         self.questions = Questions(config.domain)
         presence_listeners, server_messages = PresenceListeners(), ServerMessages()
         self.plugins = PluginManager(
-            Registries(self.pipeline, self.iqs, self.events, presence_listeners, server_messages)
+            Registries(self.pipeline, self.iqs, self.events, presence_listeners, server_messages, self.audit)
         )
         self.roster = RosterService(
             store.rosters,
@@ -150,6 +150,7 @@ class Node:
             plugins=self.plugins,
             questions=self.questions,
             is_subscribed=self.roster.may_see,
+            audit=self.audit.record,
         )
 
     async def tidy(self) -> None:

@@ -98,6 +98,10 @@ class AuditLog:
             self._owners[kind] = owner
         return lambda: self._forget(kinds)
 
+    def owners(self) -> set[str]:
+        """Who declared a kind."""
+        return set(self._owners.values())
+
     async def record(
         self, kind: str, *, company_id: str, actor: str, target: str = "", reason: str = "", **facts: Fact
     ) -> None:

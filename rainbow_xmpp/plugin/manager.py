@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rainbow_xmpp.plugin.base import Plugin, PluginOptions, live_changes
-from rainbow_xmpp.plugin.binding import bind
-from rainbow_xmpp.plugin.registries import Registries, Undo
+from rainbow_xmpp.plugin.binding import Binding
+from rainbow_xmpp.plugin.registries import Registries
 from rainbow_xmpp.plugin.services import Services
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class PluginManager:
     def __init__(self, registries: Registries) -> None:
         self.registries = registries
         self._running: dict[str, Plugin] = {}
-        self._undo: dict[str, list[Undo]] = {}
+        self._bindings: dict[str, Binding] = {}
 
     def __iter__(self) -> Iterator[Plugin]:
         return iter(self._running.values())
@@ -64,7 +64,8 @@ class PluginManager:
             for cls in classes:
                 plugin = cls(services, options.get(cls.name) or cls.Options())
                 self._running[plugin.name] = plugin
-                self._undo[plugin.name] = bind(plugin, self.registries)
+                binding = self._bindings[plugin.name] = Binding(plugin, self.registries)
+                binding.register()
             for plugin in self._running.values():
                 await plugin.start()
         except BaseException:
@@ -82,8 +83,7 @@ class PluginManager:
                 continue
             plugin.options = dataclasses.replace(before, **live)
             if before.companies != plugin.options.companies:
-                self._unregister(plugin)
-                self._undo[name] = bind(plugin, self.registries)
+                self._bindings[name].rebind()
             try:
                 plugin.reconfigured(before)
             except Exception:
@@ -101,7 +101,7 @@ class PluginManager:
         self._running.clear()
 
     def _unregister(self, plugin: Plugin) -> None:
-        for undo in reversed(self._undo.pop(plugin.name, [])):
-            undo()
+        if binding := self._bindings.pop(plugin.name, None):
+            binding.undo()
         if left := self.registries.holds(plugin.name):
             log.error("plugin %s left something behind in: %s", plugin.name, ", ".join(left))

@@ -18,6 +18,8 @@ MARKS = "_rainbow_marks"
 
 DEADLINE_S = 10.0
 """How long a handler that waits may take, unless its mark says otherwise."""
+JOB_DEADLINE_S = 3600.0
+"""How long one run of a job may take, unless its mark says otherwise."""
 
 _TARGETS = {
     "server": (Target.SERVER,),
@@ -68,12 +70,14 @@ class EventMark:
 class JobMark:
     every_s: float
     option: str
+    deadline_s: float = JOB_DEADLINE_S
 
 
 @dataclass(frozen=True, slots=True)
 class RouteMark:
     method: str
     path: str
+    deadline_s: float = DEADLINE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ class DiscoMark:
     what: Literal["info", "items"]
     target: Target
     node: str | None
+    deadline_s: float = DEADLINE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +128,7 @@ def hook(
     """
     if not needed and stage is not Stage.RECORD:
         raise LocalMisuse(f"needed=False is for Stage.RECORD; a failure in {stage} has a meaning of its own")
-    return marked(HookMark(stage, _names(before), _names(after), needed, deadline_s))
+    return marked(HookMark(stage, _names(before), _names(after), needed, _in_seconds(deadline_s)))
 
 
 def on_iq(
@@ -142,7 +147,7 @@ def on_iq(
     if not named or not set(named) <= _TARGETS.keys():
         raise LocalMisuse(f"on_iq(to=…) takes {', '.join(map(repr, _TARGETS))}, not {to!r}")
     targets = tuple(dict.fromkeys(target for name in named for target in _TARGETS[name]))
-    return marked(IqMark(type_, payload, targets, deadline_s))
+    return marked(IqMark(type_, payload, targets, _in_seconds(deadline_s)))
 
 
 def on_message(
@@ -159,7 +164,7 @@ def on_message(
     """
     if to not in ("account", "server"):
         raise LocalMisuse(f"on_message(to=…) takes 'account' and 'server', not {to!r}")
-    return marked(MessageMark(payload, _names(type), to == "server", deadline_s))
+    return marked(MessageMark(payload, _names(type), to == "server", _in_seconds(deadline_s)))
 
 
 def on_presence(
@@ -176,24 +181,37 @@ def on(event: type[Event], *, deadline_s: float = DEADLINE_S) -> Callable[[F], F
     """This method is called with each such event; it may be `async def`."""
     if not (isinstance(event, type) and issubclass(event, Event)):
         raise LocalMisuse(f"on() takes an event class, not {event!r}")
-    return marked(EventMark(event, deadline_s))
+    return marked(EventMark(event, _in_seconds(deadline_s)))
 
 
-def every(*, hours: float = 0, minutes: float = 0, seconds: float = 0, option: str = "") -> Callable[[F], F]:
-    """This `async def` method runs at intervals; `option` names the option that holds them, in seconds."""
+def every(
+    *,
+    hours: float = 0,
+    minutes: float = 0,
+    seconds: float = 0,
+    option: str = "",
+    deadline_s: float = JOB_DEADLINE_S,
+) -> Callable[[F], F]:
+    """This `async def` method runs at intervals; `option` names the option that holds them, in seconds.
+
+    A run that fails, or takes too long, is logged; the next one comes at its time.
+    """
     every_s = hours * 3600 + minutes * 60 + seconds
     if bool(option) == (every_s > 0):
         raise LocalMisuse("every() takes an interval, such as hours=1, or the name of an option")
-    return marked(JobMark(every_s, option))
+    return marked(JobMark(every_s, option, _in_seconds(deadline_s)))
 
 
-def route(method: str, path: str) -> Callable[[F], F]:
-    """This `async def` method answers HTTPS requests for a path (aiohttp's): `(self, request) -> Response`."""
+def route(method: str, path: str, *, deadline_s: float = DEADLINE_S) -> Callable[[F], F]:
+    """This `async def` method answers HTTPS requests for a path (aiohttp's): `(self, request) -> Response`.
+
+    A failure is answered with 500, one that takes too long with 503.
+    """
     if method not in ("GET", "POST", "PUT", "PATCH", "DELETE") or not path.startswith("/"):
         raise LocalMisuse(
             f"route() takes a method such as 'GET' and a path from '/', not {method!r}, {path!r}"
         )
-    return marked(RouteMark(method, path))
+    return marked(RouteMark(method, path, _in_seconds(deadline_s)))
 
 
 def disco_info(*, to: Literal["server", "account"] = "server", node: str | None = "") -> Callable[[F], F]:
@@ -227,3 +245,9 @@ def _disco_target(to: str) -> Target:
 
 def _names(names: str | tuple[str, ...]) -> frozenset[str]:
     return frozenset((names,) if isinstance(names, str) else names)
+
+
+def _in_seconds(deadline_s: float) -> float:
+    if not 0 < deadline_s < float("inf"):
+        raise LocalMisuse(f"a deadline is a number of seconds above 0, not {deadline_s!r}")
+    return deadline_s

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from aiohttp import web
 
 from rainbow_xmpp.errors import LocalMisuse
+from rainbow_xmpp.observe.audit import AuditLog
 from rainbow_xmpp.plugin.marks import Mark
 from rainbow_xmpp.router.events import Events
 from rainbow_xmpp.router.iq import IqRegistry
@@ -24,16 +25,47 @@ M = TypeVar("M")
 Undo = Callable[[], None]
 
 
+class Job(NamedTuple):
+    """What a plugin does at intervals; `every_s` is asked each time, since it may be a live option."""
+
+    owner: str
+    name: str
+    every_s: Callable[[], float]
+    work: Callable[[], Awaitable[None]]
+
+    async def run(self) -> None:
+        """One run; a failure is logged, and the next time comes all the same."""
+        try:
+            await self.work()
+        except Exception:
+            log.exception(
+                "the job %s of plugin %s failed; it runs again at its next time", self.name, self.owner
+            )
+
+    async def repeat(self) -> None:
+        # Servers that start together shall not all work at the same moment.
+        await asyncio.sleep(self.every_s() * random.uniform(0.1, 1.0))
+        while True:
+            await self.run()
+            await asyncio.sleep(self.every_s())
+
+
 class Jobs:
-    """What plugins do at intervals: one task for each job, which survives a failed run."""
+    """The jobs of all plugins: one task for each."""
 
     def __init__(self) -> None:
-        self._tasks: dict[asyncio.Task[None], str] = {}
+        self._tasks: dict[asyncio.Task[None], Job] = {}
 
-    def add(self, owner: str, every_s: Callable[[], float], job: Callable[[], Awaitable[None]]) -> Undo:
+    def __iter__(self) -> Iterator[Job]:
+        return iter(self._tasks.values())
+
+    def add(
+        self, owner: str, name: str, every_s: Callable[[], float], work: Callable[[], Awaitable[None]]
+    ) -> Undo:
         """Run this whenever so many seconds have passed; the first time after a part of them."""
-        task = asyncio.get_running_loop().create_task(_repeat(owner, every_s, job), name=f"job of {owner}")
-        self._tasks[task] = owner
+        job = Job(owner, name, every_s, work)
+        task = asyncio.get_running_loop().create_task(job.repeat(), name=f"job {owner}.{name}")
+        self._tasks[task] = job
 
         def undo() -> None:
             self._tasks.pop(task, None)
@@ -42,18 +74,7 @@ class Jobs:
         return undo
 
     def owners(self) -> set[str]:
-        return set(self._tasks.values())
-
-
-async def _repeat(owner: str, every_s: Callable[[], float], job: Callable[[], Awaitable[None]]) -> None:
-    # Servers that start together shall not all work at the same moment.
-    await asyncio.sleep(every_s() * random.uniform(0.1, 1.0))
-    while True:
-        try:
-            await job()
-        except Exception:
-            log.exception("a job of plugin %s failed; it is tried again at its next time", owner)
-        await asyncio.sleep(every_s())
+        return {job.owner for job in self}
 
 
 RouteHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -120,6 +141,7 @@ class Registries:
     events: Events
     presence: PresenceListeners
     server_messages: ServerMessages
+    audit: AuditLog
     jobs: Jobs = field(default_factory=Jobs)
     routes: Routes = field(default_factory=Routes)
     contributions: Contributions = field(default_factory=Contributions)
@@ -135,6 +157,7 @@ class Registries:
             "jobs": self.jobs.owners(),
             "routes": self.routes.owners(),
             "contributions": self.contributions.owners(),
+            "audit": self.audit.owners(),
         }
         return [name for name, owners in everywhere.items() if owner in owners]
 

@@ -41,7 +41,13 @@ def _options(cls: type[Plugin], table: PluginTable | None) -> tuple[PluginOption
     prefix = f"plugins.{table.name}"
     origins = {f"{prefix}.{key}" if key else prefix: origin for key, origin in table.origins.items()}
     values = {**table.values, "enabled": table.enabled}
-    return section(cls.Options, Table(prefix, values, origins, table.origins[""]))
+    written = Table(prefix, values, origins, table.origins[""])
+    if not cls.is_for_all:
+        return section(cls.Options, written)
+    options, problems = section(cls.Options, written, skip=frozenset(("companies",)))
+    if "companies" in values:
+        problems.append(written.problem("companies", "cannot be set: this plugin is there for every company"))
+    return options, problems
 
 
 def describe_plugins(config: Config | None = None) -> Plugins:

@@ -46,6 +46,21 @@ class Declared(Protocol):
     def declared(self, mark: type[M], account: Account | None) -> Iterator[tuple[M, Callable[..., Any]]]: ...
 
 
+class Audit(Protocol):
+    """Into the log that nobody can change unnoticed; identifiers only (see `rainbow_xmpp.observe.audit`)."""
+
+    async def __call__(
+        self,
+        kind: str,
+        *,
+        company_id: str,
+        actor: str,
+        target: str = "",
+        reason: str = "",
+        **facts: str | int | bool,
+    ) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """The server as plugins see it."""
@@ -71,6 +86,8 @@ class Services:
     questions: Questions
     is_subscribed: Callable[[Account, str], Awaitable[bool]]
     """Whether a bare JID is a subscriber of an account's presence."""
+    audit: Audit
+    """Record what happened, with a kind that the plugin declares (`audit=` of its class)."""
 
     # -- who is who ------------------------------------------------------------------------------------
 
@@ -101,7 +118,8 @@ class Services:
     ) -> Element | None:
         """Ask a client something (an IQ request from the server); its answer's payload.
 
-        Raises StanzaError: what the client says, remote-server-timeout when it says nothing.
+        Raises StanzaError: what the client says, remote-server-timeout when it says nothing. A handler that the
+        client's own stanzas wait for does it in a task: `services.spawn(self.look_at(session))`.
         """
         element = payload.to_xml() if isinstance(payload, Payload) else payload
         return await self.questions.ask(session, type, serialise(element), timeout_s=timeout_s)

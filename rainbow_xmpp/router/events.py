@@ -5,8 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rainbow_xmpp.session import Session
+
+if TYPE_CHECKING:
+    from rainbow_xmpp.store.values import Account
 
 log = logging.getLogger(__name__)
 
@@ -15,6 +19,12 @@ class Event:
     """The base of all events."""
 
     __slots__ = ()
+
+    @property
+    def account(self) -> Account | None:
+        """Whom it concerns; None when every plugin hears of it, whatever companies it serves."""
+        session: Session | None = getattr(self, "session", None)
+        return None if session is None else session.account
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import asyncio
 from typing import NamedTuple
 
 from rainbow_xmpp import ids
-from rainbow_xmpp.errors import Condition, ErrorType, StanzaError
+from rainbow_xmpp.errors import Condition, ErrorType, LocalMisuse, StanzaError
 from rainbow_xmpp.session import Session
 from rainbow_xmpp.stanza import iq_request
 from rainbow_xmpp.xml import Element, View, names
@@ -33,7 +33,16 @@ class Questions:
     async def ask(
         self, session: Session, type_: str, payload: bytes, *, timeout_s: float = 30.0
     ) -> Element | None:
-        """The payload of the client's result; raises StanzaError with what it, or its silence, says."""
+        """The payload of the client's result; raises StanzaError with what it, or its silence, says.
+
+        LocalMisuse where the answer could not come: in what the client's own stanzas wait for.
+        """
+        if session.waits_for_us:
+            raise LocalMisuse(
+                "a client's answer waits behind the stanza that is being handled; ask in a task: services.spawn"
+            )
+        if session not in session.home.sessions:
+            raise StanzaError(Condition.RECIPIENT_UNAVAILABLE)
         if sum(asked.session is session for asked in self._open.values()) >= MOST_AT_ONCE:
             raise StanzaError(Condition.RESOURCE_CONSTRAINT)
         stanza_id = f"ask-{ids.new_stream_id()}"

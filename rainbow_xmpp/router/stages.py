@@ -70,7 +70,7 @@ _ARGUMENTS = {
     Stage.OBSERVE: ("passage", "outcome"),
 }
 
-_PLAIN_CALLS = frozenset((Stage.ADMIT, Stage.GATE, Stage.REWRITE, Stage.OBSERVE))
+PLAIN_CALLS = frozenset((Stage.ADMIT, Stage.GATE, Stage.REWRITE, Stage.OBSERVE))
 """Stages on every stanza's path: their handlers are plain calls, whatever may wait behind `Lacking`."""
 
 
@@ -96,9 +96,9 @@ def check_signature(stage: Stage, handler: Callable[..., Any], owner: str) -> No
         fits = True
     except TypeError:
         fits = False
-    if fits and not (is_async and stage in _PLAIN_CALLS):
+    if fits and not (is_async and stage in PLAIN_CALLS):
         return
-    kind = "def" if stage in _PLAIN_CALLS else "def or async def"
+    kind = "def" if stage in PLAIN_CALLS else "def or async def"
     raise LocalMisuse(
         f"plugin {owner}: {getattr(handler, '__qualname__', handler)} does not fit the stage {stage.value!r}; "
         f"expected: {kind} handler({', '.join(('self', *wanted))})"

@@ -239,6 +239,11 @@ class Session:
         """A stanza of the peer's waits for something, and the next ones wait for it."""
         return self._lane is not None
 
+    @property
+    def waits_for_us(self) -> bool:
+        """Who asks is what the peer's next stanzas wait for, and would wait for them in vain."""
+        return self._task is not None and self._task is asyncio.current_task()
+
     async def idle(self) -> None:
         """Wait until no stanza of the peer's is under way."""
         while self._task is not None:

@@ -1,0 +1,51 @@
+"""Every handler that waits has a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from rainbow_xmpp.errors import Condition, StanzaError
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[..., Any]
+Late = Callable[[], Exception]
+"""What a handler that took too long raises."""
+
+
+def too_late() -> StanzaError:
+    """For the sender of a stanza: later it may work (RFC 6120 §8.3.3.18)."""
+    return StanzaError(Condition.RESOURCE_CONSTRAINT, detail="a handler took too long")
+
+
+def in_time(owner: str, handler: Handler, deadline_s: float, late: Late | None = too_late) -> Handler:
+    """The same handler; what it waits for is cancelled at its deadline, and logged.
+
+    Without `late` nothing is raised then. A handler that does not wait costs one look at what it returns.
+    """
+    name = getattr(handler, "__qualname__", repr(handler))
+
+    async def bounded(answering: Awaitable[Any]) -> Any:
+        timer = asyncio.timeout(deadline_s)
+        try:
+            async with timer:
+                return await answering
+        except TimeoutError:
+            if not timer.expired():
+                raise
+            log.warning("plugin %s: %s took longer than %g s", owner, name, deadline_s)
+            if late is not None:
+                raise late() from None
+            return None
+
+    def call(*arguments: Any) -> Any:
+        answer = handler(*arguments)
+        if answer is None or not inspect.isawaitable(answer):
+            return answer
+        return bounded(answer)
+
+    return call

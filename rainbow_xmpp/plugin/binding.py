@@ -135,7 +135,12 @@ class Binding:
     def _route(self, mark: marks.RouteMark, handler: Handler) -> Undo:
         self._expect(handler, "request", shape=f"route({mark.method!r}, {mark.path!r})", waits=True)
         bounded = in_time(self._owner, handler, mark.deadline_s, web.HTTPServiceUnavailable)
-        return self._to.routes.add(self._owner, mark.method, mark.path, bounded)
+
+        async def respond(request: web.Request) -> web.StreamResponse:
+            response: web.StreamResponse = await bounded(request)
+            return response
+
+        return self._to.routes.add(self._owner, mark.method, mark.path, respond)
 
     def _command(self, mark: marks.CommandMark, handler: Handler) -> Undo:
         """Without a deadline: a command waits for people, and whoever offers it bounds that."""

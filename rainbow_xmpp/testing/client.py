@@ -7,10 +7,13 @@ from collections.abc import Awaitable, Callable
 
 from rainbow_xmpp.errors import Condition
 from rainbow_xmpp.session import Session
+from rainbow_xmpp.stanza.payload import Payload
 from rainbow_xmpp.store.values import Account
 from rainbow_xmpp.testing.wire import MemoryWire
-from rainbow_xmpp.xml import NO_LIMITS, Element, escape_attr, names, parse, serialise
+from rainbow_xmpp.xml import NO_LIMITS, Element, escape, escape_attr, names, parse, serialise
 
+Content = Payload | Element | str
+"""What stands in a stanza: a payload, a tree, or XML as text."""
 PATIENCE_S = 15.0
 """How long something expected may take before the test fails."""
 
@@ -65,18 +68,45 @@ class Client:
         """Every stanza that is still to be read, once the server has nothing left to do."""
         return [parse(stanza, limits=NO_LIMITS) for stanza in await self.rest_bytes()]
 
-    async def ask(self, type_: str, payload: str, *, to: str = "") -> Element:
+    def say(self, body: str, *content: Content, to: str, type: str = "chat") -> None:
+        """Send a message with this body, and what else is to be in it."""
+        inside = "".join(map(_written, content))
+        self.send(
+            f"<message to='{escape_attr(to)}' type='{type}'><body>{escape(body)}</body>{inside}</message>"
+        )
+
+    async def ask(self, type_: str, payload: Content, *, to: str = "") -> Element:
         """Send an IQ request ("get" or "set") and wait for its answer; other stanzas stay to be read."""
         self._ids += 1
         stanza_id = f"ask-{self._ids}"
         addressee = f" to='{escape_attr(to)}'" if to else ""
-        self.send(f"<iq type='{type_}' id='{stanza_id}'{addressee}>{payload}</iq>")
+        self.send(f"<iq type='{type_}' id='{stanza_id}'{addressee}>{_written(payload)}</iq>")
+        return await self._next_iq(lambda iq: iq.get("id") == stanza_id)
+
+    async def asked(self) -> Element:
+        """The next IQ request that comes, such as a question of the server's; other stanzas stay to be read."""
+        return await self._next_iq(lambda iq: iq.get("type") in ("get", "set"))
+
+    async def answer(self, payload: Content = "") -> Element:
+        """Wait for a question, and answer it with this; returns the question."""
+        question = await self.asked()
+        self.send(_reply(question, "result", _written(payload)))
+        return question
+
+    async def refuse(self, condition: Condition = Condition.SERVICE_UNAVAILABLE) -> Element:
+        """Wait for a question, and answer it with this error; returns the question."""
+        question = await self.asked()
+        error = f"<error type='cancel'><{condition} xmlns='{names.STANZAS}'/></error>"
+        self.send(_reply(question, "error", error))
+        return question
+
+    async def _next_iq(self, is_it: Callable[[Element], bool]) -> Element:
         seen = 0
         async with asyncio.timeout(PATIENCE_S):
             while True:
                 for position, data in enumerate(self.wire.unread[seen:], seen):
                     stanza = parse(data, limits=NO_LIMITS)
-                    if stanza.tag == f"{{{names.CLIENT}}}iq" and stanza.get("id") == stanza_id:
+                    if stanza.tag == f"{{{names.CLIENT}}}iq" and is_it(stanza):
                         del self.wire.unread[position]
                         return stanza
                 seen = len(self.wire.unread)
@@ -86,6 +116,18 @@ class Client:
         """Lose the connection, and wait until the server has done what it does about that."""
         self.wire.abort()
         await self._settle()
+
+
+def _written(content: Content) -> str:
+    if isinstance(content, Payload):
+        content = content.to_xml()
+    return serialise(content).decode() if isinstance(content, Element) else content
+
+
+def _reply(question: Element, type_: str, inside: str) -> str:
+    head = f"<iq type='{type_}' id='{escape_attr(question.get('id', ''))}'"
+    to = question.get("from")
+    return f"{head} to='{escape_attr(to)}'>{inside}</iq>" if to else f"{head}>{inside}</iq>"
 
 
 def condition_of(stanza: Element) -> Condition | None:

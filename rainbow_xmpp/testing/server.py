@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,14 +15,18 @@ from typing import Self, TypeVar
 from rainbow_xmpp import ids
 from rainbow_xmpp.config import Auth, Config, Limits, Secret, Storage
 from rainbow_xmpp.errors import LocalMisuse
+from rainbow_xmpp.http.app import Readiness, Site, make_app
 from rainbow_xmpp.node import Node
 from rainbow_xmpp.plugin import Plugin, PluginOptions
 from rainbow_xmpp.session import Session
 from rainbow_xmpp.store import Store
+from rainbow_xmpp.store.audit import Wanted
+from rainbow_xmpp.store.audit_chain import Record
 from rainbow_xmpp.store.values import Account, Company, NewAccount, RosterItem, Subscription, Visibility
 from rainbow_xmpp.testing.client import PATIENCE_S, Client
 from rainbow_xmpp.testing.clock import Clock
 from rainbow_xmpp.testing.database import fresh_database
+from rainbow_xmpp.testing.web import Answer, exchange
 from rainbow_xmpp.testing.wire import MemoryWire
 from rainbow_xmpp.xml import scan_again
 
@@ -62,7 +67,7 @@ class TestServer:
         )
         self._limits = limits or Limits()
         self._plugin_paths = tuple(plugin_paths)
-        self._folder = tempfile.TemporaryDirectory(prefix="rainbow-test-")
+        self._folder = tempfile.TemporaryDirectory(prefix="rainbow-test-", dir=_quick_folder())
         self._node: Node | None = None
 
     async def __aenter__(self) -> Self:
@@ -166,6 +171,42 @@ class TestServer:
         owner = to.account
         await self.store.rosters.apply(owner.company.id, owner.id, viewer, lambda _: item)
 
+    # -- what else happens on a server -----------------------------------------------------------------
+
+    async def http(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> Answer:
+        """A request to the HTTPS side, with the plugins' paths and the server's own; no socket is opened."""
+        config = self.node.config
+        site = Site(
+            domain=self.domain,
+            public_url=config.public_url,
+            websocket_url=config.websocket_url,
+            direct_tls_host=self.domain,
+            direct_tls_port=config.listen.port,
+            readiness=Readiness,
+        )
+        app = make_app(site, self.node.plugins.registries.routes)
+        return await exchange(app, method, path, headers or {}, body)
+
+    async def run_job(self, job: Callable[[P], Awaitable[None]]) -> None:
+        """Run a job of a plugin now: `await server.run_job(Offline.expire)`. What it raises is raised."""
+        name = getattr(job, "__name__", "")
+        owners = {p.name for p in self.node.plugins if getattr(type(p), name, None) is job}
+        for each in self.node.plugins.registries.jobs:
+            if each.name == name and each.owner in owners:
+                return await each.work()
+        raise LocalMisuse(f"{name} is no job of a plugin that runs here")
+
+    def reconfigure(self, options: Mapping[type[Plugin], PluginOptions]) -> list[str]:
+        """Give plugins other options, as a reload does; returns the keys that would need a restart."""
+        running = {plugin.name: plugin.options for plugin in self.node.plugins}
+        return self.node.plugins.reconfigure(running | {cls.name: given for cls, given in options.items()})
+
+    async def audit(self, kind: str = "") -> list[Record]:
+        """What was recorded of this kind, or of all kinds: `record.entry.actor`, `record.facts`."""
+        return [record async for record in self.store.audit.each(Wanted(kind=kind or None))]
+
     # -- time ------------------------------------------------------------------------------------------
 
     async def settle(self) -> None:
@@ -178,6 +219,12 @@ class TestServer:
                 for session in node.sessions:
                     await session.idle()
                 await asyncio.sleep(0)
+
+
+def _quick_folder() -> str | None:
+    """Memory where the system has it as a folder: what is committed there waits for no disk."""
+    memory = Path("/dev/shm")  # noqa: S108  # a folder of its own is made in it
+    return str(memory) if os.access(memory, os.W_OK) else None
 
 
 def _is_presence_of(data: bytes, full: str) -> bool:

@@ -95,7 +95,12 @@ def make_app(site: Site, routes: Iterable[PluginRoute] = ()) -> web.Application:
         get(asset.path, serve)
         if asset.name == "favicon.svg":
             get("/favicon.ico", serve)
+    own = {resource.canonical for resource in app.router.resources()}
     for route in routes:
+        if route.path in own:
+            raise LocalMisuse(
+                f"plugin {route.owner}: {route.method} {route.path}: this path is the server's own"
+            )
         try:
             app.router.add_route(route.method, route.path, route.handler)
         except (ValueError, RuntimeError) as error:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from rainbow_xmpp.errors import LocalMisuse
 from rainbow_xmpp.plugin.base import Plugin, PluginOptions, live_changes
 from rainbow_xmpp.plugin.binding import Binding
 from rainbow_xmpp.plugin.registries import Registries
@@ -62,7 +63,10 @@ class PluginManager:
         """Make, register and start these plugins; a failure stops those already started and is raised."""
         try:
             for cls in classes:
-                plugin = cls(services, options.get(cls.name) or cls.Options())
+                chosen = options.get(cls.name) or cls.Options()
+                if cls.is_for_all and chosen.companies:
+                    raise LocalMisuse(f"plugin {cls.name} is there for every company")
+                plugin = cls(services, chosen)
                 self._running[plugin.name] = plugin
                 binding = self._bindings[plugin.name] = Binding(plugin, self.registries)
                 binding.register()

@@ -109,7 +109,7 @@ async def async_one(self, one): ...
         (route("GET", "/x"), one_argument, "route('GET', '/x'); expected: async def handler(self, request)"),
         (disco_info(), one_argument, "disco_info; expected: def or async def handler(self, ctx, node)"),
         (disco_items(), no_arguments, "disco_items; expected: def or async def handler(self, ctx, node)"),
-        (command("x", "X"), two_arguments, "command('x'); expected: async def handler(self, ctx, form)"),
+        (command("x", "X"), two_arguments, "command('x'); expected: async def handler(self, ctx, dialog)"),
     ],
 )
 async def test_a_handler_of_the_wrong_shape_is_refused_at_load_with_the_right_one(mark, method, expected):

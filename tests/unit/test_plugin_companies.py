@@ -120,7 +120,7 @@ class Everything(
         return DiscoInfo.of(features=["more"])
 
     @command("everything", "Everything")
-    async def run(self, ctx: Context, form: Any) -> Any: ...
+    async def run(self, ctx: Context, dialog: Any) -> Any: ...
 
 
 async def test_what_a_plugin_registers_is_taken_back_everywhere(caplog):

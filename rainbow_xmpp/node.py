@@ -24,7 +24,7 @@ from rainbow_xmpp.plugin.manager import PluginManager
 from rainbow_xmpp.plugin.registries import Registries
 from rainbow_xmpp.plugin.services import Services
 from rainbow_xmpp.presence import PresenceService
-from rainbow_xmpp.roster.service import RosterService
+from rainbow_xmpp.roster.service import STREAM_FEATURES, RosterService
 from rainbow_xmpp.router.events import Events, SessionStarted
 from rainbow_xmpp.router.inbound import Inbound
 from rainbow_xmpp.router.iq import IqRegistry, IqRequest, IqService, Target
@@ -34,11 +34,12 @@ from rainbow_xmpp.router.questions import Questions
 from rainbow_xmpp.session import Session, SessionTable
 from rainbow_xmpp.session.background import Background
 from rainbow_xmpp.session.directory import AccountDirectory
-from rainbow_xmpp.session.inline import InlineRegistry
-from rainbow_xmpp.session.limits import xml_limits
+from rainbow_xmpp.session.entrance import Elsewhere, Entrance
+from rainbow_xmpp.session.limits import Pace, xml_limits
 from rainbow_xmpp.session.resources import Resources
 from rainbow_xmpp.session.watch import ChangeWatch
 from rainbow_xmpp.store import Store
+from rainbow_xmpp.stream import StreamSettings
 from rainbow_xmpp.xml import names
 
 log = logging.getLogger(__name__)
@@ -63,8 +64,6 @@ class Node:
         self.directory = AccountDirectory(store.accounts)
         self.pipeline = Pipeline(config.domain, self.sessions, self.directory)
         self.iqs = IqRegistry()
-        self.inline = InlineRegistry()
-        self.resources = Resources(self._sealer.secret_for("resources"))
         self.events = Events()
         self.questions = Questions(config.domain)
         presence_listeners, server_messages = PresenceListeners(), ServerMessages()
@@ -123,6 +122,30 @@ class Node:
         self.roster.max_items = limits.roster_items
         self.inbound.limits = xml_limits(limits.xml, limits.stanza_bytes)
         self.trail.config = config.audit
+
+    def entrance(self) -> Entrance:
+        """What logins share. To be called once the plugins have started, since streams announce what they do."""
+        config, inline = self.config, self.plugins.registries.inline
+        settings = StreamSettings(
+            config.domain, STREAM_FEATURES + self.plugins.stream_features(), inline.announcement
+        )
+        return Entrance(
+            settings=settings,
+            mechanisms=config.auth.mechanisms,
+            authenticator=self.authenticator,
+            changes=self.watch,
+            sessions=self.sessions,
+            handle=self.inbound.handle,
+            counters=self.counters,
+            spawn=self.background.spawn,
+            started=self.session_started,
+            succeeded=self.trail.logged_in,
+            resources_per_account=config.limits.resources_per_account,
+            pace=Pace.of(config.limits),
+            resources=Resources(self._sealer.secret_for("resources")),
+            inline=inline,
+            elsewhere=Elsewhere.of(config),
+        )
 
     async def _look_at_seals(self) -> None:
         """A wrong sealing key is told at once, and not only when people complain."""

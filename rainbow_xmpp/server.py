@@ -25,11 +25,9 @@ from rainbow_xmpp.observe.log import set_up_log
 from rainbow_xmpp.observe.metrics import Exposition, FaultCounter
 from rainbow_xmpp.plugin.select import select_plugins
 from rainbow_xmpp.reload import Reloader
-from rainbow_xmpp.roster.service import STREAM_FEATURES
-from rainbow_xmpp.session.entrance import Elsewhere, Entrance
+from rainbow_xmpp.session.entrance import Elsewhere
 from rainbow_xmpp.session.limits import Pace
 from rainbow_xmpp.store import Store
-from rainbow_xmpp.stream import StreamSettings
 from rainbow_xmpp.transport.deadlines import Deadlines
 from rainbow_xmpp.transport.gatekeeper import Gatekeeper
 from rainbow_xmpp.transport.housekeeping import Chore, Housekeeping
@@ -187,7 +185,8 @@ class Server:
         assert self._port is not None, "there are doors once the server listens"
         assert self._housekeeping is not None, "it begins once the server listens"
         self._port.origins = config.websocket.origins
-        self._port.links.entrance.mechanisms = config.auth.mechanisms
+        entrance = self._port.links.entrance
+        entrance.mechanisms, entrance.elsewhere = config.auth.mechanisms, Elsewhere.of(config)
         self._port.links.use(limits)
         self._listeners.set_handshake_timeout(limits.handshake_timeout_s)
         self._housekeeping.use(limits)
@@ -245,38 +244,15 @@ class Server:
         await self._listeners.open(config, port, context, Exposition(self.node.counters), quick=quick)
 
     def _links(self) -> LinkShared:
-        limits = self._config.limits
-        settings = StreamSettings(
-            self._config.domain,
-            STREAM_FEATURES + self.node.plugins.stream_features(),
-            self.node.inline.announcement,
-        )
-        entrance = Entrance(
-            settings=settings,
-            mechanisms=self._config.auth.mechanisms,
-            authenticator=self.node.authenticator,
-            changes=self.node.watch,
-            sessions=self.node.sessions,
-            handle=self.node.inbound.handle,
-            counters=self.node.counters,
-            spawn=self.node.background.spawn,
-            started=self.node.session_started,
-            succeeded=self.node.trail.logged_in,
-            resources_per_account=limits.resources_per_account,
-            pace=Pace.of(limits),
-            resources=self.node.resources,
-            inline=self.node.inline,
-            elsewhere=Elsewhere.of(self._config),
-        )
         return LinkShared(
-            entrance=entrance,
+            entrance=self.node.entrance(),
             outbox=Outbox(),
             counters=self.node.counters,
             gatekeeper=Gatekeeper(),
             deadlines=self._deadlines,
             ended=self.node.session_ended,
             bindings=lambda: self._bindings,
-            limits=limits,
+            limits=self._config.limits,
         )
 
     def _site(self) -> Site:

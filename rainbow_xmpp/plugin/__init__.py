@@ -23,6 +23,8 @@ from rainbow_xmpp.plugin.marks import (
     on_message,
     on_presence,
     route,
+    with_binding,
+    with_login,
 )
 from rainbow_xmpp.plugin.services import Services
 from rainbow_xmpp.router.events import (
@@ -37,6 +39,7 @@ from rainbow_xmpp.router.iq import Answered, Target
 from rainbow_xmpp.router.passage import Outcome, Passage
 from rainbow_xmpp.router.stages import Stage, Unheard
 from rainbow_xmpp.session import Home, Session
+from rainbow_xmpp.session.inline import Granted, Newcomer
 from rainbow_xmpp.stanza.disco import DiscoInfo, DiscoItem, DiscoItems, Identity
 from rainbow_xmpp.stanza.form_fields import FormError
 from rainbow_xmpp.stanza.forms import Blank, Form, form_field
@@ -67,8 +70,10 @@ __all__ = [
     "Facts",
     "Form",
     "FormError",
+    "Granted",
     "Home",
     "Identity",
+    "Newcomer",
     "Note",
     "Outcome",
     "Part",
@@ -106,4 +111,6 @@ __all__ = [
     "option",
     "route",
     "text",
+    "with_binding",
+    "with_login",
 ]

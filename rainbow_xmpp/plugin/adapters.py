@@ -17,6 +17,8 @@ from rainbow_xmpp.stanza.payload import Payload
 from rainbow_xmpp.xml import View, hint_of
 
 if TYPE_CHECKING:
+    from rainbow_xmpp.plugin.base import Plugin
+    from rainbow_xmpp.session.inline import Newcomer
     from rainbow_xmpp.store.values import Account
 
 Serves = Callable[["Account"], bool]
@@ -114,3 +116,14 @@ def hear(wanted: Wanted) -> Listener:
         return pending
 
     return listen
+
+
+def for_newcomers(
+    plugin: Plugin, handler: Callable[..., Any], otherwise: object
+) -> Callable[[Newcomer, Any], Awaitable[Any]]:
+    """A step of a login; people whom the plugin does not serve get `otherwise`."""
+
+    async def step(newcomer: Newcomer, asked: object) -> object:
+        return await handler(newcomer, asked) if plugin.options.serves(newcomer.account) else otherwise
+
+    return step

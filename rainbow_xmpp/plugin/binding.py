@@ -18,6 +18,7 @@ from rainbow_xmpp.plugin.base import Plugin
 from rainbow_xmpp.plugin.deadline import Handler, in_time
 from rainbow_xmpp.plugin.registries import Registries, Undo
 from rainbow_xmpp.router.stages import PLAIN_CALLS, Hook, Stage, bound_to_company, check_signature
+from rainbow_xmpp.session.inline import BindFeature, Granted, InlineFeature
 from rainbow_xmpp.stanza.payload import Payload
 
 _ASK_THE_COMPANY = (marks.HookMark, marks.IqMark, marks.MessageMark, marks.PresenceMark, marks.EventMark)
@@ -82,6 +83,10 @@ class Binding:
                 return self._to.contributions.add(self._owner, mark, bounded)
             case marks.CommandMark():
                 return self._command(mark, handler)
+            case marks.InlineMark():
+                return self._inline(mark, handler)
+            case marks.BindMark():
+                return self._binding(mark, handler)
 
     def _hook(self, mark: marks.HookMark, handler: Handler) -> Undo:
         check_signature(mark.stage, handler, self._owner)
@@ -151,6 +156,20 @@ class Binding:
                     f"plugin {self._owner}: the command {mark.node} is offered by {owner} already"
                 )
         return self._to.contributions.add(self._owner, mark, handler)
+
+    def _inline(self, mark: marks.InlineMark, handler: Handler) -> Undo:
+        self._expect(handler, "newcomer", "request", shape="with_login", waits=True)
+        grant = adapters.for_newcomers(
+            self._plugin, in_time(self._owner, handler, mark.deadline_s), Granted()
+        )
+        return self._to.inline.add(
+            self._owner, InlineFeature(mark.request, mark.announcement.encode(), grant)
+        )
+
+    def _binding(self, mark: marks.BindMark, handler: Handler) -> Undo:
+        self._expect(handler, "newcomer", "requests", shape="with_binding", waits=True)
+        prepare = adapters.for_newcomers(self._plugin, in_time(self._owner, handler, mark.deadline_s), None)
+        return self._to.inline.add_to_binding(self._owner, BindFeature(mark.requests, mark.feature, prepare))
 
     # -- what they have in common ----------------------------------------------------------------------
 

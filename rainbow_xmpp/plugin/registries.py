@@ -18,6 +18,7 @@ from rainbow_xmpp.router.events import Events
 from rainbow_xmpp.router.iq import IqRegistry
 from rainbow_xmpp.router.listeners import PresenceListeners, ServerMessages
 from rainbow_xmpp.router.pipeline import Pipeline
+from rainbow_xmpp.session.inline import InlineRegistry
 
 log = logging.getLogger(__name__)
 
@@ -142,6 +143,7 @@ class Registries:
     presence: PresenceListeners
     server_messages: ServerMessages
     audit: AuditLog
+    inline: InlineRegistry = field(default_factory=InlineRegistry)
     jobs: Jobs = field(default_factory=Jobs)
     routes: Routes = field(default_factory=Routes)
     contributions: Contributions = field(default_factory=Contributions)
@@ -154,6 +156,7 @@ class Registries:
             "events": self.events.owners(),
             "presence": self.presence.owners(),
             "messages to the server": self.server_messages.owners(),
+            "logins": self.inline.owners(),
             "jobs": self.jobs.owners(),
             "routes": self.routes.owners(),
             "contributions": self.contributions.owners(),

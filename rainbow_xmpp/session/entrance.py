@@ -17,7 +17,7 @@ from rainbow_xmpp.session.session import Handler, Session, Wire
 from rainbow_xmpp.session.table import SessionTable
 from rainbow_xmpp.session.tasks import NoTasks, Tasks
 from rainbow_xmpp.store.values import Account
-from rainbow_xmpp.stream import NO_AGENT, StreamSettings, UserAgent
+from rainbow_xmpp.stream import NO_AGENT, Output, StreamSettings, UserAgent
 
 
 class LoginLink(Wire, Protocol):
@@ -68,6 +68,17 @@ class Elsewhere:
         return SeeOther(self.host, self.websocket_uri)
 
 
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """The client knows that this session is its own: others may be told."""
+
+    session: Session
+
+
+Step = Output | Entered
+"""What a login does next: what its stream says, or this."""
+
+
 @dataclass(slots=True)
 class Entrance:
     """What all logins of a server share; a reload changes what new logins find here."""
@@ -102,13 +113,15 @@ class Entrance:
     def new_session(
         self, account: Account, resource: str, link: LoginLink, lang: str, agent: UserAgent = NO_AGENT
     ) -> Session:
-        """Bind this resource: from now on the link's stanzas are the session's."""
+        """Bind this resource: from now on the link's stanzas are the session's.
+
+        What the stream has to say of it must come before anything else does; then the session is `Entered`.
+        """
         bare = self.bare(account)
         home = self.sessions.home_for(account, bare)
         session = Session(account, f"{bare}/{resource}", home, link, self.handle, self.pace, lang, agent)
         self._enter(session)
         link.become(session)
-        self.started(session)
         return session
 
     def _enter(self, session: Session) -> None:

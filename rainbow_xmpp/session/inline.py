@@ -5,15 +5,18 @@ A feature is added before the server listens; what it announces is part of every
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from rainbow_xmpp.errors import LocalMisuse
 from rainbow_xmpp.session.session import Session
 from rainbow_xmpp.store.values import Account
 from rainbow_xmpp.stream import UserAgent
 from rainbow_xmpp.xml import Element, escape_attr, names
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 BIND = f"{{{names.BIND2}}}bind"
@@ -40,32 +43,34 @@ class Granted:
     """Stanzas for the client, behind `<success/>` and the features."""
 
 
-class InlineFeature(Protocol):
-    """Something a client may ask for with `<authenticate/>`. It is done before a resource is bound."""
-
-    announcement: bytes
-    """The child of `<inline/>`."""
-    request: str
-    """The request's name, `{namespace}name`."""
-
-    async def grant(self, newcomer: Newcomer, request: Element) -> Granted:
-        """Do it. What cannot be done is said in the results."""
-
-
+Grant = Callable[[Newcomer, Element], Awaitable[Granted]]
+"""Does what was asked for with `<authenticate/>`. What cannot be done is said in the results."""
 Enable = Callable[[Session], bytes]
 """Does something for a session at the moment it is bound; returns elements for `<bound/>`. It must not wait."""
+Prepare = Callable[[Newcomer, Sequence[Element]], Awaitable[Enable | None]]
+"""Reads what has to be read before. Called at every inline binding, with the requests that are its, if any."""
 
 
-class BindFeature(Protocol):
+@dataclass(frozen=True, slots=True)
+class InlineFeature:
+    """Something that clients may ask for with `<authenticate/>`, done before a resource is bound."""
+
+    request: str
+    """The request's name, `{namespace}name`."""
+    announcement: bytes
+    """The child of `<inline/>`."""
+    grant: Grant
+
+
+@dataclass(frozen=True, slots=True)
+class BindFeature:
     """Something that happens when a resource is bound inline."""
 
+    requests: frozenset[str]
+    """Names of the requests that are its."""
     var: str
     """What `<feature var=''/>` calls it; "" for what is not announced."""
-    requests: frozenset[str]
-    """Names of the requests that are its, `{namespace}name`."""
-
-    async def prepare(self, newcomer: Newcomer, requests: Sequence[Element]) -> Enable | None:
-        """Read what has to be read. Called at every inline binding, whatever was asked for."""
+    prepare: Prepare
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,37 +91,44 @@ class BindRequest:
 
 
 class InlineRegistry:
-    """All inline features of a server."""
+    """All inline features of a server, by owner. One that fails is left out; nobody is kept from logging in by it."""
 
     def __init__(self) -> None:
-        self._features: list[InlineFeature] = []
-        self._with_binding: list[BindFeature] = []
+        self._features: dict[str, tuple[str, InlineFeature]] = {}
+        self._with_binding: list[tuple[str, BindFeature]] = []
 
-    def add(self, feature: InlineFeature) -> Callable[[], None]:
+    def add(self, owner: str, feature: InlineFeature) -> Callable[[], None]:
         """Let clients ask for this with `<authenticate/>`; returns what undoes it."""
-        if feature.request == BIND or any(known.request == feature.request for known in self._features):
-            raise LocalMisuse(f"{feature.request} is an inline feature already")
-        return _added(self._features, feature)
+        name = feature.request
+        if name == BIND or name in self._features:
+            raise LocalMisuse(f"plugin {owner}: {name} is an inline feature already")
+        self._features[name] = (owner, feature)
+        return lambda: _drop(self._features, name)
 
-    def add_to_binding(self, feature: BindFeature) -> Callable[[], None]:
+    def add_to_binding(self, owner: str, feature: BindFeature) -> Callable[[], None]:
         """Let this happen when a resource is bound inline; returns what undoes it."""
-        return _added(self._with_binding, feature)
+        entry = (owner, feature)
+        self._with_binding.append(entry)
+        return lambda: self._with_binding.remove(entry)
+
+    def owners(self) -> set[str]:
+        return {owner for owner, _ in self._features.values()} | {owner for owner, _ in self._with_binding}
 
     @property
     def announcement(self) -> bytes:
         """The children of `<inline/>` (XEP-0388 §2.1, XEP-0386 §3.1)."""
-        listed = "".join(f"<feature var='{escape_attr(f.var)}'/>" for f in self._with_binding if f.var)
+        listed = "".join(f"<feature var='{escape_attr(f.var)}'/>" for _, f in self._with_binding if f.var)
         within = f"<inline>{listed}</inline>" if listed else ""
         binding = f"<bind xmlns='{names.BIND2}'>{within}</bind>".encode()
-        return binding + b"".join(feature.announcement for feature in self._features)
+        return binding + b"".join(feature.announcement for _, feature in self._features.values())
 
     async def grant(self, newcomer: Newcomer, inline: Sequence[Element]) -> Granted:
         """Do what was asked for, but for the binding; the first that brings a session is the last."""
         results = b""
-        for feature in self._features:
+        for owner, feature in list(self._features.values()):
             for request in inline:
                 if request.tag == feature.request:
-                    granted = await feature.grant(newcomer, request)
+                    granted = await _or_nothing(owner, feature.grant(newcomer, request), Granted())
                     results += granted.results
                     if granted.session is not None:
                         return Granted(results, granted.session, granted.unread)
@@ -125,19 +137,32 @@ class InlineRegistry:
     async def prepare(self, newcomer: Newcomer, request: BindRequest) -> list[Enable]:
         """What is to be done at the moment of binding."""
         found = []
-        for feature in self._with_binding:
+        for owner, feature in list(self._with_binding):
             requests = [element for element in request.features if element.tag in feature.requests]
-            enable = await feature.prepare(newcomer, requests)
+            enable = await _or_nothing(owner, feature.prepare(newcomer, requests), None)
             if enable is not None:
                 found.append(enable)
         return found
 
 
-def bound(results: Sequence[bytes]) -> bytes:
+def bound(session: Session, prepared: Sequence[Enable]) -> bytes:
     """`<bound/>` with the answers of the features (XEP-0386 §3.2)."""
-    return f"<bound xmlns='{names.BIND2}'>".encode() + b"".join(results) + b"</bound>"
+    results = b""
+    for enable in prepared:
+        try:
+            results += enable(session)
+        except Exception:
+            log.exception("an inline feature failed and was left out")
+    return f"<bound xmlns='{names.BIND2}'>".encode() + results + b"</bound>"
 
 
-def _added(features: list[T], feature: T) -> Callable[[], None]:
-    features.append(feature)
-    return lambda: features.remove(feature)
+async def _or_nothing(owner: str, step: Awaitable[T], nothing: T) -> T:
+    try:
+        return await step
+    except Exception:
+        log.exception("an inline feature of plugin %s failed and was left out", owner)
+        return nothing
+
+
+def _drop(entries: dict[str, tuple[str, InlineFeature]], name: str) -> None:
+    entries.pop(name, None)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 
 from rainbow_xmpp import ids, sasl
 from rainbow_xmpp.auth.authenticator import Refused
 from rainbow_xmpp.errors import Condition, PeerViolation, StanzaError, StreamCondition
 from rainbow_xmpp.jid import JID
-from rainbow_xmpp.session.entrance import Entrance, LoginLink
+from rainbow_xmpp.session.entrance import Entered, Entrance, LoginLink, Step
 from rainbow_xmpp.session.welcome import Welcome
 from rainbow_xmpp.store.outage import is_outage
 from rainbow_xmpp.store.values import Account
@@ -22,7 +22,6 @@ from rainbow_xmpp.stream import (
     FindKeys,
     Framing,
     Open,
-    Output,
     Proven,
     Restart,
     Send,
@@ -114,7 +113,7 @@ class Login:
         self.has_greeted = True
         return self._stream.greeting(ids.new_stream_id())
 
-    def _act(self, outputs: list[Output]) -> None:
+    def _act(self, outputs: Sequence[Step]) -> None:
         for output in outputs:
             match output:
                 case Send(data):
@@ -133,14 +132,16 @@ class Login:
                     self._failed(output)
                 case Bind():
                     self._bind(output)
+                case Entered(session):
+                    self._entrance.started(session)
                 case _:
                     self._wait_for(self._step(output))
 
-    def _wait_for(self, step: Awaitable[list[Output]]) -> None:
+    def _wait_for(self, step: Awaitable[Sequence[Step]]) -> None:
         self.busy = True
         self._entrance.spawn(self._finish(step))
 
-    async def _finish(self, step: Awaitable[list[Output]]) -> None:
+    async def _finish(self, step: Awaitable[Sequence[Step]]) -> None:
         try:
             outputs = await self._unless_away(step)
             self.busy = False
@@ -152,7 +153,7 @@ class Login:
             log.exception("a login failed")
             self._link.fail(PeerViolation(StreamCondition.INTERNAL_SERVER_ERROR))
 
-    async def _unless_away(self, step: Awaitable[list[Output]]) -> list[Output]:
+    async def _unless_away(self, step: Awaitable[Sequence[Step]]) -> Sequence[Step]:
         """What the step says; while the database is away an attempt to log in is to be repeated later."""
         try:
             return await step
@@ -162,27 +163,27 @@ class Login:
             log.warning("a login has to wait: the database does not answer (%s)", type(error).__name__)
             return self._stream.refuse(sasl.FailureCondition.TEMPORARY_AUTH_FAILURE)
 
-    async def _step(self, output: Output) -> list[Output]:
+    async def _step(self, asked: Step) -> Sequence[Step]:
         """A step of authentication that asks somebody."""
-        match output:
+        match asked:
             case FindKeys():
-                return await self._find_keys(output)
+                return await self._find_keys(asked)
             case CheckPassword():
-                return await self._check_password(output)
+                return await self._check_password(asked)
             case Proven(request):
                 self._welcome = Welcome(
                     self._entrance, self._stream, self._link, self._known(), request, self._is_current
                 )
                 return await self._welcome.go_on()
             case TaskChosen() if self._welcome is not None:
-                return await self._welcome.chosen(output)
+                return await self._welcome.chosen(asked)
             case TaskData() if self._welcome is not None:
-                return await self._welcome.told(output)
-        raise AssertionError(f"nobody does {output!r}")
+                return await self._welcome.told(asked)
+        raise AssertionError(f"nobody does {asked!r}")
 
     # -- accounts ------------------------------------------------------------------------------------
 
-    async def _find_keys(self, asked: FindKeys) -> list[Output]:
+    async def _find_keys(self, asked: FindKeys) -> Sequence[Step]:
         names = self._called(asked.name)
         found = await self._entrance.authenticator.scram_keys(names, asked.hash_name, self._source)
         if isinstance(found, Refused):
@@ -190,7 +191,7 @@ class Login:
         self._account = found.account
         return self._stream.found(found.keys, may_act=self._may_act_as(asked.authzid))
 
-    async def _check_password(self, asked: CheckPassword) -> list[Output]:
+    async def _check_password(self, asked: CheckPassword) -> Sequence[Step]:
         names = self._called(asked.name)
         found = await self._entrance.authenticator.check_password(names, asked.password, self._source)
         if isinstance(found, Refused):
@@ -254,12 +255,12 @@ class Login:
         else:
             self._wait_for(self._bind_if_current(request))
 
-    async def _bind_if_current(self, request: Bind) -> list[Output]:
+    async def _bind_if_current(self, request: Bind) -> Sequence[Step]:
         if not await self._is_current():
             raise PeerViolation(StreamCondition.NOT_AUTHORIZED, "log in again")
         return [] if self._link.is_closing else self._bound(request)
 
-    def _bound(self, request: Bind) -> list[Output]:
+    def _bound(self, request: Bind) -> Sequence[Step]:
         account, entrance = self._known(), self._entrance
         try:
             resource = entrance.resources.wanted(request.resource)
@@ -268,4 +269,4 @@ class Login:
         except StanzaError as error:
             return self._stream.not_bound(request, error)
         session = entrance.new_session(account, resource, self._link, self._stream.header.lang)
-        return self._stream.bound(request, session.full)
+        return [*self._stream.bound(request, session.full), Entered(session)]

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from rainbow_xmpp.sasl import FailureCondition
 from rainbow_xmpp.session import inline
-from rainbow_xmpp.session.entrance import Entrance, LoginLink
+from rainbow_xmpp.session.entrance import Entered, Entrance, LoginLink, Step
 from rainbow_xmpp.session.inline import BindRequest, Enable, Granted, Newcomer
 from rainbow_xmpp.session.tasks import Ask, Done, Fail, Task
 from rainbow_xmpp.store.values import Account
-from rainbow_xmpp.stream import Begin, Output, Send, ServerStream, TaskChosen, TaskData
+from rainbow_xmpp.stream import Begin, Send, ServerStream, TaskChosen, TaskData
 from rainbow_xmpp.xml import Element
 
 
@@ -51,7 +51,7 @@ class Welcome:
         self._task: Task | None = None
         self._results = b""
 
-    async def go_on(self) -> list[Output]:
+    async def go_on(self) -> Sequence[Step]:
         """Ask for the next task, or let the newcomer in when there is none."""
         self._offered = await self._entrance.tasks.remaining(self._newcomer.account, self._done)
         if self._offered:
@@ -71,16 +71,16 @@ class Welcome:
             return self._later("the account was changed meanwhile")
         return self._bound(request, granted, prepared)
 
-    async def chosen(self, task: TaskChosen) -> list[Output]:
+    async def chosen(self, task: TaskChosen) -> Sequence[Step]:
         """The newcomer begins a task that was offered."""
         self._task = next(offered for offered in self._offered if offered.name == task.name)
         return await self._step(task.payload)
 
-    async def told(self, data: TaskData) -> list[Output]:
+    async def told(self, data: TaskData) -> Sequence[Step]:
         """The newcomer goes on with it."""
         return await self._step(data.payload)
 
-    async def _step(self, payload: Sequence[Element]) -> list[Output]:
+    async def _step(self, payload: Sequence[Element]) -> Sequence[Step]:
         assert self._task is not None, "the stream lets nobody go on without a task"
         match await self._task.step(payload):
             case Ask(payload=asked):
@@ -94,7 +94,7 @@ class Welcome:
 
     # Nothing waits from here on: what a session is sent comes behind what its stream says of the login.
 
-    def _taken_over(self, granted: Granted) -> list[Output]:
+    def _taken_over(self, granted: Granted) -> Sequence[Step]:
         session = granted.session
         assert session is not None
         if self._link.is_closing:
@@ -104,7 +104,7 @@ class Welcome:
         said = self._stream.welcomed(session.full, self._results + granted.results, is_bound=True)
         return [*said, *map(Send, granted.unread)]
 
-    def _bound(self, request: BindRequest, granted: Granted, prepared: Sequence[Enable]) -> list[Output]:
+    def _bound(self, request: BindRequest, granted: Granted, prepared: Sequence[Enable]) -> Sequence[Step]:
         account, agent = self._newcomer.account, self._newcomer.agent
         if self._link.is_closing:
             return []
@@ -112,8 +112,8 @@ class Welcome:
             return self._later("no room for another session", "Too many devices are connected.")
         resource = self._entrance.resources.tagged(request.tag, account.id, agent.id)
         session = self._entrance.new_session(account, resource, self._link, self._stream.header.lang, agent)
-        bound = inline.bound([enable(session) for enable in prepared])
-        return self._stream.welcomed(session.full, self._results + granted.results + bound, is_bound=True)
+        results = self._results + granted.results + inline.bound(session, prepared)
+        return [*self._stream.welcomed(session.full, results, is_bound=True), Entered(session)]
 
-    def _later(self, detail: str, text: str = "") -> list[Output]:
+    def _later(self, detail: str, text: str = "") -> Sequence[Step]:
         return self._stream.refuse(FailureCondition.TEMPORARY_AUTH_FAILURE, detail, text)

@@ -1,0 +1,306 @@
+"""What comes with a SASL2 login: tasks, what plugins do inline, sessions that are taken over (XEP-0388, XEP-0386)."""
+
+import xml.etree.ElementTree as ET
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from xml.etree.ElementTree import Element
+
+import pytest
+
+from rainbow_xmpp.auth.authenticator import WRONG, Refused
+from rainbow_xmpp.errors import PeerViolation
+from rainbow_xmpp.plugin import Account, Granted, Newcomer, Plugin, Session, with_binding, with_login
+from rainbow_xmpp.sasl import FailureCondition
+from rainbow_xmpp.session.login import Login
+from rainbow_xmpp.session.tasks import Ask, Done, Fail, TaskStep
+from rainbow_xmpp.stream import Open, WebSocketFraming
+from rainbow_xmpp.testing import Person, TestServer
+from rainbow_xmpp.testing.wire import MemoryWire
+from rainbow_xmpp.xml import names, scan
+
+SASL2 = names.SASL2
+BIND = "<bind xmlns='urn:xmpp:bind:0'/>"
+
+
+class AnyPassword:
+    """Lets the account in that it is of, by the password "right"."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+
+    async def check_password(self, names: tuple[str, ...], password: str, source: str) -> Account | Refused:
+        return self.account if password == "right" else WRONG
+
+    def failed(self, name: str, source: str) -> None: ...
+
+    def succeeded(self, name: str, source: str) -> None: ...
+
+
+class Link(MemoryWire):
+    """One connection, seen from the client's end."""
+
+    is_closing = False
+    login: Login
+    session: Session | None = None
+
+    def become(self, session: Session) -> None:
+        self.session = session
+
+    def proceed(self) -> None: ...
+
+    def restart_stream(self) -> None: ...
+
+    def start_tls(self) -> None: ...
+
+    def say(self, text: str) -> None:
+        self.login.received(scan(text.encode()))
+
+    def authenticate(self, inline: str = "", password: str = "right") -> None:
+        data = b64encode(f"\0ann\0{password}".encode()).decode()
+        self.say(
+            f"<authenticate xmlns='{SASL2}' mechanism='PLAIN'><initial-response>{data}</initial-response>"
+            f"{inline}</authenticate>"
+        )
+
+    async def reply(self) -> Element:
+        while not self.unread:
+            await self.arrival()
+        return ET.fromstring(self.unread.pop(0))
+
+
+Connect = Callable[..., Link]
+
+
+class Inline(Plugin, name="inline"):
+    """Does something of every kind."""
+
+    failing = False
+    taken_over: Session | None = None
+
+    @with_login("{urn:example:a}resume", announcement="<a xmlns='urn:example:a'/>")
+    async def resume(self, newcomer: Newcomer, request: Element) -> Granted:
+        if self.failing:
+            raise RuntimeError("broken")
+        if self.taken_over is not None:
+            return Granted(b"<resumed xmlns='urn:example:a'/>", self.taken_over, (b"<message id='1'/>",))
+        return Granted(f"<failed xmlns='urn:example:a' of='{newcomer.account.localpart}'/>".encode())
+
+    @with_binding("{urn:example:b}enable", "{urn:example:b}other", feature="urn:example:b")
+    async def prepare(self, newcomer: Newcomer, requests: Sequence[Element]) -> object:
+        if self.failing:
+            raise RuntimeError("broken")
+        what = ",".join(element.tag for element in requests)
+        return lambda session: f"<b xmlns='urn:example:b' at='{session.resource}'>{what}</b>".encode()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[TestServer]:
+    async with TestServer([Inline]) as server:
+        yield server
+
+
+@pytest.fixture
+async def ann(server: TestServer) -> Person:
+    return await server.person("ann@acme")
+
+
+@pytest.fixture
+def connect(server: TestServer, ann: Person) -> Connect:
+    def connect(**changes: object) -> Link:
+        entrance = replace(server.node.entrance(), authenticator=AnyPassword(ann.account), **changes)
+        link = Link(lambda: None)
+        link.login = Login(entrance, link, WebSocketFraming(), "", {})  # type: ignore[arg-type]
+        link.login.opened(Open("open", names.FRAMING, {"to": server.domain, "version": "1.0"}))
+        return link
+
+    return connect
+
+
+async def opened(connect: Connect, **changes: object) -> Link:
+    """A link whose header and features have been read."""
+    link = connect(**changes)
+    await link.reply()
+    await link.reply()
+    return link
+
+
+def jid_of(success: Element) -> str:
+    return success.findtext(f"{{{SASL2}}}authorization-identifier", "")
+
+
+# Inline features
+
+
+async def test_what_plugins_do_with_logins_is_announced(connect: Connect) -> None:
+    link = connect()
+    await link.reply()
+    inline = (await link.reply()).find(f"{{{SASL2}}}authentication/{{{SASL2}}}inline")
+    assert inline is not None
+    assert inline.find("{urn:example:a}a") is not None
+    feature = inline.find("{urn:xmpp:bind:0}bind/{urn:xmpp:bind:0}inline/{urn:xmpp:bind:0}feature")
+    assert feature is not None
+    assert feature.get("var") == "urn:example:b"
+
+
+async def test_what_was_asked_for_is_done_and_answered_in_its_place(connect: Connect) -> None:
+    link = await opened(connect)
+    link.authenticate(
+        "<resume xmlns='urn:example:a'/>"
+        "<bind xmlns='urn:xmpp:bind:0'><enable xmlns='urn:example:b'/><unknown xmlns='urn:x'/></bind>"
+    )
+    success = await link.reply()
+    failed = success.find("{urn:example:a}failed")
+    answer = success.find("{urn:xmpp:bind:0}bound/{urn:example:b}b")
+    assert failed is not None
+    assert failed.get("of") == "ann"
+    assert answer is not None
+    assert (answer.text, f"ann@rainbow.test/{answer.get('at')}") == ("{urn:example:b}enable", jid_of(success))
+    assert (await link.reply()).tag.endswith("features")
+    assert link.session is not None
+
+
+async def test_what_was_not_asked_for_hears_of_the_binding_too(connect: Connect) -> None:
+    link = await opened(connect)
+    link.authenticate(BIND)
+    success = await link.reply()
+    answer = success.find("{urn:xmpp:bind:0}bound/{urn:example:b}b")
+    assert answer is not None
+    assert not answer.text
+    assert success.find("{urn:example:a}failed") is None
+
+
+async def test_nothing_is_done_for_whoever_has_the_wrong_password(connect: Connect) -> None:
+    link = await opened(connect)
+    link.authenticate("<resume xmlns='urn:example:a'/>" + BIND, password="wrong")
+    assert (await link.reply()).tag == f"{{{SASL2}}}failure"
+    assert link.session is None
+
+
+async def test_a_session_that_is_taken_over_is_not_bound_again(server: TestServer, connect: Connect) -> None:
+    client = await server.login("ann@acme", resource="old")
+    server.plugin(Inline).taken_over = client.session
+    link = await opened(connect)
+    link.authenticate("<resume xmlns='urn:example:a'/>" + BIND)
+    success = await link.reply()
+    assert jid_of(success) == client.jid
+    assert [part.tag for part in success][1:] == ["{urn:example:a}resumed"]
+    assert (await link.reply()).tag.endswith("features")
+    assert (await link.reply()).get("id") == "1"
+    assert link.session is client.session
+    assert client.session.wire is link
+    assert len(server.node.sessions) == 1
+
+
+async def test_a_feature_that_fails_keeps_nobody_out(server: TestServer, connect: Connect) -> None:
+    server.plugin(Inline).failing = True
+    link = await opened(connect)
+    link.authenticate("<resume xmlns='urn:example:a'/>" + BIND)
+    success = await link.reply()
+    assert success.find("{urn:xmpp:bind:0}bound") is not None
+    assert jid_of(success).startswith("ann@rainbow.test/")
+
+
+async def test_a_plugin_that_stopped_announces_nothing(server: TestServer) -> None:
+    assert b"urn:example" in server.node.plugins.registries.inline.announcement
+    await server.node.plugins.stop()
+    assert b"urn:example" not in server.node.plugins.registries.inline.announcement
+
+
+# Tasks (XEP-0388 §2.6.3)
+
+
+class Pin:
+    """Asks for a number; 0 is asked for again, 1 is right."""
+
+    text = "Type 1."
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def step(self, payload: Sequence[Element]) -> TaskStep:
+        said = payload[0].text if payload else ""
+        if said == "1":
+            return Done(b"<done xmlns='urn:example:pin'/>")
+        return Fail() if said else Ask(b"<ask xmlns='urn:example:pin'/>")
+
+
+class Demanding:
+    """Wants one of two things, and then a third."""
+
+    async def remaining(self, account: Account, done: Sequence[str]) -> Sequence[Pin]:
+        if not done:
+            return (Pin("PIN-A"), Pin("PIN-B"))
+        return (Pin("PIN-C"),) if "PIN-C" not in done else ()
+
+
+def said(number: str) -> str:
+    return f"<pin xmlns='urn:example:pin'>{number}</pin>"
+
+
+def going_on(number: str) -> str:
+    return f"<task-data xmlns='{SASL2}'>{said(number)}</task-data>"
+
+
+def choosing(task: str, inner: str = "") -> str:
+    return f"<next xmlns='{SASL2}' task='{task}'>{inner}</next>"
+
+
+async def asked(connect: Connect) -> Link:
+    """A link that has been told what there is to do."""
+    link = await opened(connect, tasks=Demanding())
+    link.authenticate(BIND)
+    reply = await link.reply()
+    assert reply.tag == f"{{{SASL2}}}continue"
+    assert [task.text for task in reply.iter(f"{{{SASL2}}}task")] == ["PIN-A", "PIN-B"]
+    assert reply.findtext(f"{{{SASL2}}}text") == "Type 1."
+    return link
+
+
+async def test_whoever_does_every_task_is_let_in(connect: Connect) -> None:
+    link = await asked(connect)
+    link.say(choosing("PIN-B"))
+    assert (await link.reply())[0].tag == "{urn:example:pin}ask"
+    assert link.session is None
+    link.say(going_on("1"))
+    assert [task.text for task in (await link.reply()).iter(f"{{{SASL2}}}task")] == ["PIN-C"]
+    link.say(choosing("PIN-C", said("1")))
+    success = await link.reply()
+    assert success.find("{urn:example:pin}done") is not None
+    assert jid_of(success).startswith("ann@rainbow.test/")
+    assert link.session is not None
+
+
+async def test_a_task_that_fails_ends_the_login_for_good(connect: Connect) -> None:
+    link = await asked(connect)
+    link.say(choosing("PIN-A", said("7")))
+    failure = await link.reply()
+    assert failure[0].tag.endswith(f"}}{FailureCondition.NOT_AUTHORIZED}")
+    with pytest.raises(PeerViolation, match="GIVEN_UP"):
+        link.authenticate()
+    assert link.session is None
+
+
+async def test_a_login_can_be_aborted_between_tasks(connect: Connect) -> None:
+    link = await asked(connect)
+    link.say(f"<abort xmlns='{SASL2}'/>")
+    assert (await link.reply())[0].tag.endswith("}aborted")
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        choosing("PIN-C"),
+        choosing(""),
+        going_on("1"),
+        f"<response xmlns='{SASL2}'>YQ==</response>",
+        f"<authenticate xmlns='{SASL2}' mechanism='PLAIN'/>",
+        "<presence xmlns='jabber:client'/>",
+    ],
+)
+async def test_nothing_else_may_be_said_while_there_is_something_to_do(
+    connect: Connect, element: str
+) -> None:
+    link = await asked(connect)
+    with pytest.raises(PeerViolation, match=r"TASKS|out of turn"):
+        link.say(element)

@@ -53,6 +53,7 @@ class Performance:
         self.sent: dict[tuple[Device, str], Sent] = {}
         self.optional: dict[Device, list[Element]] = {}
         """What may come or not: it is left out wherever it comes."""
+        self._held: dict[Device, list[Element]] = {}
         self._unsettled: Seat | None = None
 
     # -- coming and going ------------------------------------------------------------------------------
@@ -104,6 +105,9 @@ class Performance:
         return Reader(self.known[device.person], self.known[device.reference])
 
     async def _next(self, device: Device, place: Place) -> Element | None:
+        held = self._held.get(device)
+        if held:
+            return held.pop(0)
         seat = self.seat(device, place)
         while (came := await seat.next()) is not None and self._is_optional(device, came):
             pass
@@ -111,7 +115,7 @@ class Performance:
 
     async def rest(self, device: Device, place: Place) -> list[Element]:
         """What has come and was not expected yet."""
-        came = await self.seat(device, place).rest()
+        came = self._held.pop(device, []) + await self.seat(device, place).rest()
         return [stanza for stanza in came if not self._is_optional(device, stanza)]
 
     def _is_optional(self, device: Device, came: Element) -> bool:
@@ -133,6 +137,16 @@ class Performance:
             )
         self.known |= comparison.found
         return came
+
+    async def expect_answer(self, device: Device, pattern: Element, place: Place) -> None:
+        """The answer to an IQ, as the pattern says; what came before it is still to be read."""
+        before: list[Element] = []
+        while (came := await self._next(device, place)) is not None:
+            if came.tag == pattern.tag and came.get("id") == pattern.get("id"):
+                break
+            before.append(came)
+        self._held[device] = ([] if came is None else [came]) + before
+        await self.expect(device, pattern, place)
 
     async def expect_in_any_order(self, device: Device, patterns: Iterable[Element], place: Place) -> None:
         """The next stanzas, as many as there are patterns."""

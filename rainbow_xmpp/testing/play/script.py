@@ -60,7 +60,7 @@ class Scene:
     steps: tuple[Step, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.file.stem}: {self.title}"
+        return f"{self.file.stem}: {self.title}".replace("§", "")
 
     @property
     def devices(self) -> tuple[Device, ...]:

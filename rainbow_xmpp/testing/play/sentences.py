@@ -104,8 +104,17 @@ SENTENCES: Sequence[Sentence] = (
     _sentence("WHO (?:gets|get) ANSWER for ID", _answer),
     _sentence("WHO (?:fetches|fetch) the roster", lambda s: steps.FetchRoster(s.place, s.who)),
     _sentence(
+        "WHO (?:fetches|fetch) the roster, which is empty",
+        lambda s: steps.FetchRoster(s.place, s.who, ()),
+    ),
+    _sentence(
         "WHO (?:fetches|fetch) the roster:",
         lambda s: steps.FetchRoster(s.place, s.who, s.block),
+        names.ROSTER,
+    ),
+    _sentence(
+        "WHO (?:changes|change) the roster:",
+        lambda s: steps.ChangeRoster(s.place, s.who, s.block),
         names.ROSTER,
     ),
     _sentence(

@@ -169,7 +169,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class FetchRoster:
-    """`ann fetches the roster`; with items behind it, it holds these and no others."""
+    """`ann fetches the roster`; with items behind it, it holds these and no others. What came before is read later."""
 
     place: Place
     who: tuple[Device, ...]
@@ -180,7 +180,7 @@ class FetchRoster:
             request = Element(IQ, {"type": "get", "id": "roster"})
             request.append(Element(QUERY))
             await on.send(device, request, self.place)
-            await on.expect(device, self._pattern(), self.place)
+            await on.expect_answer(device, self._pattern(), self.place)
 
     def _pattern(self) -> Element:
         query = Element(QUERY, {"ver": f"{ABSENT} | {ANYTHING}"})
@@ -190,6 +190,25 @@ class FetchRoster:
         answer = Element(IQ, {"type": "result", "id": "roster"})
         answer.append(query)
         return answer
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRoster:
+    """`ann changes the roster:` and an item; a push may come before the answer or behind it, and is read later."""
+
+    place: Place
+    who: tuple[Device, ...]
+    items: tuple[Element, ...]
+
+    async def perform(self, on: Performance) -> None:
+        for device in self.who:
+            for item in self.items:
+                request = Element(IQ, {"type": "set", "id": "change"})
+                query = Element(QUERY)
+                query.append(item)
+                request.append(query)
+                await on.send(device, request, self.place)
+                await on.expect_answer(device, Element(IQ, {"type": "result", "id": "change"}), self.place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,19 +7,17 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from rainbow_xmpp.errors import Condition, StanzaError
+from rainbow_xmpp.presence import directed
+from rainbow_xmpp.presence.probes import Probes
 from rainbow_xmpp.router.events import BecameAvailable, BecameUnavailable, Event, SessionEnded
 from rainbow_xmpp.router.passage import Outcome, Passage
-from rainbow_xmpp.router.pipeline import Absent, Pipeline
+from rainbow_xmpp.router.pipeline import Pipeline
 from rainbow_xmpp.session import Home, Session, SessionTable
 from rainbow_xmpp.stanza import presence, with_to
 from rainbow_xmpp.xml import View, scan_again
 
 if TYPE_CHECKING:
     from rainbow_xmpp.store.values import Account
-
-DIRECTED_LIMIT = 1000
-"""So many people may have directed presence of one session at a time; somebody has to tell them all of its end."""
-
 
 _BYTE = re.compile(r"\s*[+-]?0*[0-9]{1,3}\s*").fullmatch
 """xs:byte, which a priority is, but for its bounds."""
@@ -55,6 +53,7 @@ class PresenceService:
         self._sessions = sessions
         self._pipeline = pipeline
         self._subscriptions = subscriptions
+        self._probes = Probes(self._show, subscriptions.may_see)
         self._tell = tell
         self._spawn = spawn
 
@@ -107,25 +106,17 @@ class PresenceService:
         if was_available:
             session.presence = None
             self._to_subscribers(session, view, data, "unavailable")
-        directed, session.directed = session.directed, None
-        for to in directed or ():
-            if to not in session.home.subscribers:
-                self._send(session, view, with_to(data, to), "unavailable", to)
+        for to in directed.end_of(session, was_available=was_available):
+            directed.has_gone(self._sessions.homes.get(to.partition("/")[0]), session.full)
+            self._send(session, view, with_to(data, to), "unavailable", to)
         return self._tell(BecameUnavailable(session, data)) if was_available else None
 
     def directed(self, session: Session, view: View, to: str) -> Awaitable[None] | None:
         """Presence with `to` (§4.6)."""
         type_ = view.attrs.get("type", "")
-        known = session.directed
+        directed.note(session, to, type_)
         if type_:
-            if known is not None:
-                known.discard(to)
-        elif known is None:
-            session.directed = {to}
-        elif len(known) < DIRECTED_LIMIT or to in known:
-            known.add(to)
-        else:
-            raise StanzaError(Condition.RESOURCE_CONSTRAINT)
+            directed.has_gone(self._sessions.homes.get(to.partition("/")[0]), session.full)
         return self._routed(session, view, session.signed(view), type_, to)
 
     def subscription(self, session: Session, view: View, to: str) -> Awaitable[None] | None:
@@ -143,29 +134,7 @@ class PresenceService:
 
     def for_account(self, p: Passage) -> Awaitable[Outcome] | Outcome:
         """Presence that the recipient's server handles itself: subscriptions and probes (RFC 6121 §8.5.2.1.2)."""
-        return self._probed(p) if p.type == "probe" else self._subscriptions.inbound(p)
-
-    def _probed(self, p: Passage) -> Awaitable[Outcome] | Outcome:
-        """§4.3.2. Whoever may not see, hears the same as for somebody who does not exist."""
-        asker = p.sender_jid.partition("/")[0]
-        home = p.home
-        if home is None or not home.is_loaded:
-            return self._probed_offline(p, asker)
-        return self._answer_probe(p, asker == home.bare or asker in home.subscribers)
-
-    async def _probed_offline(self, p: Passage, asker: str) -> Outcome:
-        assert p.recipient is not None, "the gate lets nothing through to nobody"
-        return self._answer_probe(p, await self._subscriptions.may_see(p.recipient, asker))
-
-    def _answer_probe(self, p: Passage, may_see: bool) -> Outcome:
-        if not may_see or p.session is None:
-            raise Absent()
-        if p.home is not None and p.home.available():
-            self._show(p.home, p.session)
-        else:
-            bare = p.to.partition("/")[0]
-            p.session.wire.send(presence(from_=bare, to=p.sender_jid, type_="unavailable"))
-        return Outcome.ANSWERED
+        return self._probes.answer(p) if p.type == "probe" else self._subscriptions.inbound(p)
 
     def show_to(self, home: Home, jid: str) -> None:
         """An account's presence, for somebody who has just been allowed to see it (§3.1.6)."""
@@ -181,6 +150,7 @@ class PresenceService:
         if jid.partition("/")[0] not in self._sessions.homes:
             return
         for session in home.available():
+            directed.hide_from(session, jid)
             self._say_unavailable(session, jid)
 
     def hide_directed(self, home: Home, concerns: Callable[[str], bool]) -> None:
@@ -214,6 +184,8 @@ class PresenceService:
         for bare in home.subscribers:
             viewer = homes.get(bare)
             if viewer is not None:
+                if type_:
+                    directed.has_gone(viewer, session.full)
                 p = Passage(
                     "presence", type_, view, with_to(data, bare), session.full, session.account, None, bare,
                     viewer.account, viewer, None,

@@ -8,29 +8,22 @@ from typing import Protocol
 from rainbow_xmpp import ids
 from rainbow_xmpp.errors import Condition, StanzaError
 from rainbow_xmpp.jid import JID
-from rainbow_xmpp.roster import subscription
+from rainbow_xmpp.roster import subscription, syntax
+from rainbow_xmpp.roster.syntax import QUERY, Wish
 from rainbow_xmpp.router.iq import Answered, IqRegistry, IqRequest, Target
 from rainbow_xmpp.router.passage import Outcome, Passage
 from rainbow_xmpp.router.pipeline import Pipeline
 from rainbow_xmpp.session import Home, Session, SessionTable
-from rainbow_xmpp.stanza import iq_request, presence
+from rainbow_xmpp.stanza import presence
 from rainbow_xmpp.store.rosters import Rosters
 from rainbow_xmpp.store.values import (
     Account,
     Roster,
     RosterChange,
     RosterItem,
-    RosterRemoval,
     Subscription,
 )
-from rainbow_xmpp.xml import Element, View, names, scan_again, serialise, stamp
-
-QUERY = f"{{{names.ROSTER}}}query"
-ITEM = f"{{{names.ROSTER}}}item"
-GROUP = f"{{{names.ROSTER}}}group"
-
-MAX_NAME_CHARS = 1023
-MAX_GROUPS = 32
+from rainbow_xmpp.xml import Element, View, names, scan_again, stamp
 
 STREAM_FEATURES = f"<ver xmlns='{names.ROSTERVER}'/><sub xmlns='{names.PREAPPROVAL}'/>".encode()
 """Roster versioning (RFC 6121 §2.6) and subscription pre-approval (§3.4)."""
@@ -97,35 +90,33 @@ class RosterService:
         home.is_loaded = True
 
     async def get(self, request: IqRequest) -> Answered | Element | None:
-        """§2.1.3, and what changed since a known version (§2.6)."""
-        session, account = request.session, request.account
-        known = request.payload.get("ver")
+        """§2.1.3, and what changed since a known version (§2.6). No older than the pushes that went ahead of it."""
+        session = request.session
         session.is_interested = True
-        if known is not None and known.isascii() and known.isdigit() and len(known) < 16:
-            changes = await self._rosters.since(account.company.id, account.id, int(known))
-            if changes is not None:
-                pushes = tuple(
-                    _push(
-                        session,
-                        _removed(change.contact)
-                        if isinstance(change, RosterRemoval)
-                        else _element(change.item),
-                        change.version,
-                    )
-                    for change in changes
-                )
-                return Answered(None, pushes)
+        while True:
+            before = session.home.roster_changes
+            answer = await self._since(session, request.payload.get("ver")) or await self._whole(session)
+            if session.home.roster_changes == before:
+                return answer
+
+    async def _since(self, session: Session, known: str | None) -> Answered | None:
+        """The changes since a version; None when it is not known any more, or not one at all."""
+        if known is None or not (known.isascii() and known.isdigit() and len(known) < 16):
+            return None
+        account = session.account
+        changes = await self._rosters.since(account.company.id, account.id, int(known))
+        if changes is None:
+            return None
+        return Answered(None, tuple(syntax.change(session, change) for change in changes))
+
+    async def _whole(self, session: Session) -> Element:
         roster = await self._read(session.home)
-        query = Element(QUERY)
-        if known is not None:
-            query.set("ver", str(roster.version))
-        query.extend(_element(item) for item in roster.visible)
-        return query
+        return syntax.query(roster.visible, roster.version)
 
     async def set(self, request: IqRequest) -> None:
         """§2.3 to §2.5: add, change or remove one item."""
         session = request.session
-        wish = _Wish.of(request.payload)
+        wish = Wish.of(request.payload)
         if wish.contact == session.bare:
             raise StanzaError(Condition.NOT_ALLOWED)
         if wish.is_removal:
@@ -175,9 +166,9 @@ class RosterService:
                 kept = tuple(request for request in home.requests if request != old)
                 home.requests = kept if new is None else (*kept, new)
         if change.seen_by_clients:
-            element = _element(now) if now is not None and now.visible else _removed(contact)
+            item = syntax.item(now) if now is not None and now.visible else syntax.removed(contact)
             for session in home.interested():
-                session.wire.send(_push(session, element, change.version))
+                session.wire.send(syntax.push(session, item, change.version))
 
     # -- subscriptions (§3, appendix A) ----------------------------------------------------------------
 
@@ -254,43 +245,6 @@ class RosterService:
             await pending
 
 
-class _Wish:
-    """What a roster set asks for (§2.1.2, §2.3.3)."""
-
-    __slots__ = ("contact", "groups", "is_removal", "name")
-
-    def __init__(self, contact: str, name: str, groups: tuple[str, ...], is_removal: bool) -> None:
-        self.contact, self.name, self.groups, self.is_removal = contact, name, groups, is_removal
-
-    @classmethod
-    def of(cls, query: Element) -> _Wish:
-        """Raise StanzaError when it is not one well-formed item."""
-        items = query.findall(ITEM)
-        if len(items) != 1 or len(query) != 1:
-            raise StanzaError(Condition.BAD_REQUEST)
-        item = items[0]
-        try:
-            jid = JID.parse(item.get("jid", ""))
-        except ValueError:
-            raise StanzaError(Condition.BAD_REQUEST) from None
-        if not jid.is_bare:
-            raise StanzaError(Condition.BAD_REQUEST)
-        name = item.get("name", "")
-        groups = [(group.text or "").strip() for group in item.findall(GROUP)]
-        if len(set(groups)) != len(groups):
-            raise StanzaError(Condition.BAD_REQUEST)
-        too_long = any(len(text) > MAX_NAME_CHARS for text in (name, *groups))
-        if too_long or not all(groups) or len(groups) > MAX_GROUPS:
-            raise StanzaError(Condition.NOT_ACCEPTABLE)
-        return cls(str(jid), name, tuple(groups), item.get("subscription") == "remove")
-
-    def applied_to(self, item: RosterItem | None) -> RosterItem:
-        """The client decides over name and groups, and nothing else (§2.1.2)."""
-        if item is None:
-            return RosterItem(contact=self.contact, name=self.name, groups=self.groups)
-        return subscription.renamed(item, self.name, self.groups)
-
-
 def _not_yours(request: IqRequest) -> None:
     """Somebody else's roster (§2.3.3)."""
     raise StanzaError(Condition.FORBIDDEN)
@@ -300,29 +254,3 @@ def _with(people: frozenset[str], who: str, is_in: bool) -> frozenset[str]:
     if (who in people) is is_in:
         return people
     return people | {who} if is_in else people - {who}
-
-
-def _element(item: RosterItem) -> Element:
-    """An item as clients see it (§2.1.2)."""
-    element = Element(ITEM, {"jid": item.contact, "subscription": item.subscription})
-    if item.name:
-        element.set("name", item.name)
-    if item.ask:
-        element.set("ask", "subscribe")
-    if item.approved:
-        element.set("approved", "true")
-    for name in item.groups:
-        group = Element(GROUP)
-        group.text = name
-        element.append(group)
-    return element
-
-
-def _removed(contact: str) -> Element:
-    return Element(ITEM, {"jid": contact, "subscription": "remove"})
-
-
-def _push(session: Session, item: Element, version: int) -> bytes:
-    query = Element(QUERY, {"ver": str(version)})
-    query.append(item)
-    return iq_request("set", f"push-{ids.new_stream_id()}", to=session.full, payload=serialise(query))

@@ -148,7 +148,9 @@ def inbound(item: RosterItem | None, kind: str, contact: str, stanza: bytes) -> 
         if after is not before:
             item = item or RosterItem(contact=contact, listed=False)
             item = replace(item, request=stanza)
-    return Inbound(_in_state(item, after), deliver=after is not before)
+    is_change = after is not before
+    auto_reply: Kind | None = "unsubscribed" if kind == "unsubscribe" and is_change else None  # A.3.2
+    return Inbound(_in_state(item, after), is_change, auto_reply)
 
 
 def removal(item: RosterItem) -> Removal:

@@ -284,12 +284,15 @@ class Pipeline(Hooked):
         self._refuse(p)
 
     def _refuse(self, p: Passage) -> None:
-        """A refusal looks like absence: probes hear "unsubscribed" (RFC 6121 §4.3.2), other presence is ignored,
-        the rest hears "service-unavailable" without a word (RFC 6121 §8.5.1)."""
+        """A refusal looks like absence: probes hear "unsubscribed", from the bare JID and under their own id
+        (RFC 6121 §4.3.2), other presence is ignored, the rest hears "service-unavailable" without a word (§8.5.1)."""
         if p.kind != "presence":
             self.reply(p, Absent())
         elif p.type == "probe" and p.session is not None:
-            p.session.wire.send(presence(from_=p.to, to=p.sender_jid, type_="unsubscribed"))
+            bare, stanza_id = p.to.partition("/")[0], p.view.attrs.get("id", "")
+            p.session.wire.send(
+                presence(from_=bare, to=p.sender_jid, type_="unsubscribed", stanza_id=stanza_id)
+            )
         self._observe(p, Outcome.REFUSED)
 
     def _failed(self, p: Passage, error: Exception) -> None:

@@ -113,3 +113,30 @@ async def test_a_fault_while_a_stanza_waits_is_answered_and_the_next_ones_are_ha
         error = (await ann.rest())[0]
         assert (error.get("id"), error.get("type")) == ("r", "error")
         assert error.find(".//{urn:ietf:params:xml:ns:xmpp-stanzas}resource-constraint") is not None
+
+
+@pytest.mark.parametrize(("method", "version"), [("load", ""), ("since", " ver='0'")])
+async def test_a_roster_is_never_older_than_the_pushes_before_it(method: str, version: str) -> None:
+    """A client that believes what comes last must end up with what is so (RFC 6121 §2.6.3)."""
+    async with TestServer() as server:
+        desk = await server.login("ann@acme", available=False)
+        phone = await server.login("ann@acme", available=False)
+
+        async def call_him(name: str) -> None:
+            item = f"<item jid='bob@rainbow.test' name='{name}'/>"
+            await desk.ask("set", f"<query xmlns='jabber:iq:roster'>{item}</query>")
+
+        await call_him("Bo")
+        held = Held(server.store.rosters, method)
+        phone.send(f"<iq type='get' id='r'><query xmlns='jabber:iq:roster'{version}/></iq>")
+        await held.done.wait()
+        await call_him("Bob")
+        await call_him("Robert")
+        held.release()
+        heard = [
+            found.get("name")
+            for stanza in await phone.rest()
+            for found in stanza.iter("{jabber:iq:roster}item")
+        ]
+        assert heard[:2] == ["Bob", "Robert"]
+        assert heard[-1] == "Robert"

@@ -200,12 +200,6 @@ async def roster_since(wire: Wire, version: str) -> tuple[str | None, dict[str, 
     return query.get("ver"), {item.get("jid", ""): item.get("name", "") for item in query}
 
 
-async def test_without_a_version_none_is_given(door: Door) -> None:
-    wire = await door.log_in()
-    answer = await wire.iq("get", f"<query xmlns='{NS}'/>")
-    assert child(answer, "roster:query").get("ver") is None
-
-
 @pytest.mark.parametrize("version", ["", "made-up", "999999", "-1", "٣", "1e3", "9" * 40])
 async def test_a_version_the_server_does_not_know_brings_the_whole_roster(door: Door, version: str) -> None:
     wire = await door.log_in()

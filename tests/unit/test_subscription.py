@@ -1,4 +1,4 @@
-"""Subscription states, checked against tables written down from RFC 6121 appendix A on their own."""
+"""Subscription states: the tables of RFC 6121 appendix A, pre-approval, and the ends of roster items."""
 
 from dataclasses import replace
 
@@ -6,128 +6,10 @@ import pytest
 
 from rainbow_xmpp.roster.subscription import inbound, outbound, removal, renamed, state_of
 from rainbow_xmpp.store.values import RosterItem, Subscription
+from tests.appendix_a import INBOUND, OUTBOUND, REPLIES, STATES, Row, rows
 
 CONTACT = "contact@example.net"
 STANZA = b"<presence type='subscribe' from='contact@example.net'/>"
-
-# Each state as (subscription, pending out, pending in), by the RFC's name for it.
-STATES = {
-    "None": ("none", False, False),
-    "None + Pending Out": ("none", True, False),
-    "None + Pending In": ("none", False, True),
-    "None + Pending Out+In": ("none", True, True),
-    "To": ("to", False, False),
-    "To + Pending In": ("to", False, True),
-    "From": ("from", False, False),
-    "From + Pending Out": ("from", True, False),
-    "Both": ("both", False, False),
-}
-
-# A.2.1 to A.2.4: existing state, route?, new state ("" = no state change).
-OUTBOUND = {
-    "subscribe": """
-        None                  | MUST     | None + Pending Out
-        None + Pending Out    | MUST     |
-        None + Pending In     | MUST     | None + Pending Out+In
-        None + Pending Out+In | MUST     |
-        To                    | MUST     |
-        To + Pending In       | MUST     |
-        From                  | MUST     | From + Pending Out
-        From + Pending Out    | MUST     |
-        Both                  | MUST     |
-    """,
-    "unsubscribe": """
-        None                  | MUST     |
-        None + Pending Out    | MUST     | None
-        None + Pending In     | MUST     |
-        None + Pending Out+In | MUST     | None + Pending In
-        To                    | MUST     | None
-        To + Pending In       | MUST     | None + Pending In
-        From                  | MUST     |
-        From + Pending Out    | MUST     | From
-        Both                  | MUST     | From
-    """,
-    "subscribed": """
-        None                  | MUST NOT |
-        None + Pending Out    | MUST NOT |
-        None + Pending In     | MUST     | From
-        None + Pending Out+In | MUST     | From + Pending Out
-        To                    | MUST NOT |
-        To + Pending In       | MUST     | Both
-        From                  | MUST NOT |
-        From + Pending Out    | MUST NOT |
-        Both                  | MUST NOT |
-    """,
-    "unsubscribed": """
-        None                  | MUST NOT |
-        None + Pending Out    | MUST NOT |
-        None + Pending In     | MUST     | None
-        None + Pending Out+In | MUST     | None + Pending Out
-        To                    | MUST NOT |
-        To + Pending In       | MUST     | To
-        From                  | MUST     | None
-        From + Pending Out    | MUST     | None + Pending Out
-        Both                  | MUST     | To
-    """,
-}
-
-# A.3.1 to A.3.4: existing state, deliver?, new state; "*": the server answers "subscribed" for the user.
-INBOUND = {
-    "subscribe": """
-        None                  | MUST      | None + Pending In
-        None + Pending Out    | MUST      | None + Pending Out+In
-        None + Pending In     | MUST NOT  |
-        None + Pending Out+In | MUST NOT  |
-        To                    | MUST      | To + Pending In
-        To + Pending In       | MUST NOT  |
-        From                  | MUST NOT* |
-        From + Pending Out    | MUST NOT* |
-        Both                  | MUST NOT* |
-    """,
-    "unsubscribe": """
-        None                  | MUST NOT  |
-        None + Pending Out    | MUST NOT  |
-        None + Pending In     | MUST      | None
-        None + Pending Out+In | MUST      | None + Pending Out
-        To                    | MUST NOT  |
-        To + Pending In       | MUST      | To
-        From                  | MUST      | None
-        From + Pending Out    | MUST      | None + Pending Out
-        Both                  | MUST      | To
-    """,
-    "subscribed": """
-        None                  | MUST NOT  |
-        None + Pending Out    | MUST      | To
-        None + Pending In     | MUST NOT  |
-        None + Pending Out+In | MUST      | To + Pending In
-        To                    | MUST NOT  |
-        To + Pending In       | MUST NOT  |
-        From                  | MUST NOT  |
-        From + Pending Out    | MUST      | Both
-        Both                  | MUST NOT  |
-    """,
-    "unsubscribed": """
-        None                  | MUST NOT  |
-        None + Pending Out    | MUST      | None
-        None + Pending In     | MUST NOT  |
-        None + Pending Out+In | MUST      | None + Pending In
-        To                    | MUST      | None
-        To + Pending In       | MUST      | None + Pending In
-        From                  | MUST NOT  |
-        From + Pending Out    | MUST      | From
-        Both                  | MUST      | From
-    """,
-}
-
-
-def rows(tables: dict[str, str]) -> list[tuple[str, str, str, str]]:
-    found = []
-    for kind, table in tables.items():
-        for line in table.strip().splitlines():
-            before, verdict, after = (cell.strip() for cell in line.split("|"))
-            found.append((kind, before, verdict, after or before))
-    assert len(found) == 36
-    return found
 
 
 def item_in(state: str, **more: object) -> RosterItem:
@@ -151,36 +33,34 @@ def name_of(item: RosterItem | None) -> str:
     return next(name for name, state in STATES.items() if state == key)
 
 
-@pytest.mark.parametrize(("kind", "before", "verdict", "after"), rows(OUTBOUND))
-def test_what_our_user_sends_moves_the_state_as_the_rfc_says(
-    kind: str, before: str, verdict: str, after: str
-) -> None:
-    decision = outbound(item_in(before), kind, CONTACT)
-    assert name_of(decision.item) == after
-    assert decision.route is (verdict == "MUST")
+def named(row: Row) -> str:
+    return f"{row.kind} in {row.before}"
+
+
+@pytest.mark.parametrize("row", rows(OUTBOUND), ids=named)
+def test_what_our_user_sends_moves_the_state_as_the_rfc_says(row: Row) -> None:
+    decision = outbound(item_in(row.before), row.kind, CONTACT)
+    assert name_of(decision.item) == row.after
+    assert decision.route is row.is_passed_on
     assert decision.item is not None
     assert (decision.item.name, decision.item.groups) == ("Friend", ("Friends",))
 
 
-@pytest.mark.parametrize(("kind", "before", "verdict", "after"), rows(INBOUND))
-def test_what_the_contact_sends_moves_the_state_as_the_rfc_says(
-    kind: str, before: str, verdict: str, after: str
-) -> None:
-    decision = inbound(item_in(before), kind, CONTACT, STANZA)
-    assert name_of(decision.item) == after
-    assert decision.deliver is (verdict == "MUST")
-    assert decision.auto_reply == ("subscribed" if verdict.endswith("*") else None)
+@pytest.mark.parametrize("row", rows(INBOUND), ids=named)
+def test_what_the_contact_sends_moves_the_state_as_the_rfc_says(row: Row) -> None:
+    decision = inbound(item_in(row.before), row.kind, CONTACT, STANZA)
+    assert name_of(decision.item) == row.after
+    assert decision.deliver is row.is_passed_on
+    assert decision.auto_reply == (REPLIES[row.kind] if row.is_answered else None)
     assert decision.item is not None
     assert (decision.item.name, decision.item.groups) == ("Friend", ("Friends",))
 
 
-@pytest.mark.parametrize(("kind", "before", "verdict", "after"), rows(OUTBOUND) + rows(INBOUND))
-def test_a_request_is_kept_exactly_while_it_is_pending(
-    kind: str, before: str, verdict: str, after: str
-) -> None:
+@pytest.mark.parametrize("row", rows(OUTBOUND) + rows(INBOUND), ids=named)
+def test_a_request_is_kept_exactly_while_it_is_pending(row: Row) -> None:
     for decision in (
-        outbound(item_in(before), kind, CONTACT),
-        inbound(item_in(before), kind, CONTACT, STANZA),
+        outbound(item_in(row.before), row.kind, CONTACT),
+        inbound(item_in(row.before), row.kind, CONTACT, STANZA),
     ):
         assert decision.item is not None
         assert (decision.item.request is not None) is decision.item.pending_in

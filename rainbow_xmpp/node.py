@@ -18,6 +18,7 @@ from rainbow_xmpp.config import Config
 from rainbow_xmpp.errors import Condition, StanzaError
 from rainbow_xmpp.observe.audit import AuditLog, chain_keys
 from rainbow_xmpp.observe.metrics import Counters
+from rainbow_xmpp.observe.timings import Timings
 from rainbow_xmpp.observe.trail import Trail
 from rainbow_xmpp.plugin.base import Plugin, PluginOptions
 from rainbow_xmpp.plugin.manager import PluginManager
@@ -31,6 +32,7 @@ from rainbow_xmpp.router.iq import IqRegistry, IqRequest, IqService, Target
 from rainbow_xmpp.router.listeners import PresenceListeners, ServerMessages
 from rainbow_xmpp.router.pipeline import Pipeline
 from rainbow_xmpp.router.questions import Questions
+from rainbow_xmpp.router.sampling import StanzaTimer
 from rainbow_xmpp.session import Session, SessionTable
 from rainbow_xmpp.session.background import Background
 from rainbow_xmpp.session.directory import AccountDirectory
@@ -52,6 +54,7 @@ class Node:
         self.config = config
         self.store = store
         self.counters = Counters()
+        self.timings = Timings()
         self.sessions = SessionTable()
         self.background = Background()
         self.pool = HashPool()
@@ -97,6 +100,7 @@ class Node:
             server_messages,
             xml_limits(config.limits.xml, config.limits.stanza_bytes),
         )
+        self.inbound.sample(StanzaTimer(self.timings.stanza))
         self.watch = ChangeWatch(
             store.changes,
             store.accounts,
@@ -137,6 +141,7 @@ class Node:
             sessions=self.sessions,
             handle=self.inbound.handle,
             counters=self.counters,
+            login_times=self.timings.login,
             spawn=self.background.spawn,
             started=self.session_started,
             succeeded=self.trail.logged_in,

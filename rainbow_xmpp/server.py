@@ -21,8 +21,10 @@ from rainbow_xmpp.errors import PeerViolation, RainbowError, StreamCondition
 from rainbow_xmpp.http.app import HttpHandler, Readiness, Site, make_app, make_handler
 from rainbow_xmpp.node import Node
 from rainbow_xmpp.observe.control import ControlSocket, run_folder
+from rainbow_xmpp.observe.figures import Health, NodeFigures
 from rainbow_xmpp.observe.log import set_up_log
 from rainbow_xmpp.observe.metrics import Exposition, FaultCounter
+from rainbow_xmpp.observe.stalls import StallWatch
 from rainbow_xmpp.plugin.select import select_plugins
 from rainbow_xmpp.reload import Reloader
 from rainbow_xmpp.session.entrance import Elsewhere
@@ -82,7 +84,7 @@ async def _serve(config: Config, reread: Callable[[], Config]) -> None:
         loop.add_signal_handler(number, stopping.set)
     loop.add_signal_handler(signal.SIGHUP, hung_up.set)
     server = await Server.start(config)
-    logging.getLogger().addHandler(FaultCounter(server.node.counters))
+    logging.getLogger().addHandler(FaultCounter(server.node.counters, server.node.plugins.registries.figures))
     pid_file = _write_pid(config)
     reloader = Reloader(server, reread)
     reloading = loop.create_task(reloader.run(hung_up))
@@ -132,6 +134,10 @@ class Server:
         self._certificate: Certificate | None = None
         self._port: PortShared | None = None
         self._bindings: dict[str, bytes] = {}
+        self._health = Health(lambda: self._housekeeping is not None and self._housekeeping.store_is_well)
+        self._stalls = StallWatch(
+            config.observe.stall_ms / 1000, self.node.counters, self.node.timings.loop_lag
+        )
         self.control = ControlSocket(run_folder(config))
         """What may be asked of this server from its own machine; `on` adds to it."""
 
@@ -188,6 +194,7 @@ class Server:
         entrance = self._port.links.entrance
         entrance.mechanisms, entrance.elsewhere = config.auth.mechanisms, Elsewhere.of(config)
         self._port.links.use(limits)
+        self._stalls.threshold_s = config.observe.stall_ms / 1000
         self._listeners.set_handshake_timeout(limits.handshake_timeout_s)
         self._housekeeping.use(limits)
         pace = Pace.of(limits)
@@ -203,6 +210,7 @@ class Server:
         assert self._certificate is not None, "there is one once the server listens"
         for concern in self._certificate.concerns(self._config.certificate_names, datetime.now(UTC)):
             log.warning("clients will refuse the certificate: %s %s", tls.certificate, concern)
+        self._health.certificate_ends = self._certificate.not_after.timestamp()
         bound = self._certificate.endpoint_hash
         self._bindings = {"tls-server-end-point": bound} if bound else {}
 
@@ -239,9 +247,12 @@ class Server:
                 Chore(3600, self.node.tidy),
             ],
             config.limits,
+            self.node.counters,
         )
         self._housekeeping.start()
-        await self._listeners.open(config, port, context, Exposition(self.node.counters), quick=quick)
+        self._stalls.start()
+        exposition = Exposition(self.node.counters, [NodeFigures(self.node, self._health)])
+        await self._listeners.open(config, port, context, exposition, quick=quick)
 
     def _links(self) -> LinkShared:
         return LinkShared(
@@ -267,8 +278,7 @@ class Server:
         )
 
     def _readiness(self) -> Readiness:
-        is_well = self._housekeeping is not None and self._housekeeping.store_is_well
-        return Readiness({"storage": is_well, "serving": not self._is_stopping})
+        return Readiness({"storage": self._health.database(), "serving": not self._is_stopping})
 
     async def _check_store(self) -> None:
         await self.node.store.check()
@@ -277,6 +287,7 @@ class Server:
         """Drain: no new connections, every stream told why, everything written, the database closed."""
         self._is_stopping = True
         await self.control.close()
+        self._stalls.stop()
         limits = self._config.limits
         deadline = time.monotonic() + limits.drain_timeout_s
         await self._listeners.close()

@@ -154,6 +154,7 @@ class Authenticator:
         try:
             is_right = await self._is_right(record, names[0], password)
         except PoolFull:
+            self._counters.limit_password_checks += 1
             return LATER
         except SealError as error:
             return _unreadable(error)

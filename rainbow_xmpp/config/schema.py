@@ -237,6 +237,23 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Observe:
+    """[observe]: how closely the server looks at itself."""
+
+    stall_ms: int = key(
+        500,
+        "When the event loop stands still for so many milliseconds, the log says where. 0 = off.",
+        ge=0,
+        le=60_000,
+        reload="live",
+    )
+
+    def problems(self) -> Complaints:
+        if 0 < self.stall_ms < 50:
+            yield "stall_ms", f"is {self.stall_ms}; 50 or more are allowed, or 0 = off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
     """[audit]: the record of who changed what (rainbow-xmpp audit show)."""
 
@@ -285,6 +302,7 @@ class Config:
     limits: Limits = field(default=Limits())
     log: Log = field(default=Log())
     audit: Audit = field(default=Audit())
+    observe: Observe = field(default=Observe())
     plugins: Mapping[str, PluginTable] = field(default_factory=dict)
 
     def problems(self) -> Complaints:

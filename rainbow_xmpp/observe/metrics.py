@@ -6,12 +6,14 @@ store that keeps one series for each name an attacker invents runs out of memory
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from rainbow_xmpp.errors import StreamCondition
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -39,16 +41,32 @@ class Counters:
     logins_ok: int = 0
     logins_failed: int = 0
     streams_opened: int = 0
-    stream_errors: int = 0
+    stream_errors: dict[StreamCondition, int] = field(
+        default_factory=lambda: dict.fromkeys(StreamCondition, 0)
+    )
     connections_refused: int = 0
+    handshakes_ok: int = 0
+    handshakes_failed: int = 0
     http_requests: int = 0
     faults: int = 0
 
+    limit_handshake_time: int = 0
+    limit_login_time: int = 0
     limit_login_attempts: int = 0
     limit_login_failures: int = 0
+    limit_password_checks: int = 0
+    limit_resources: int = 0
+    limit_pace: int = 0
+    limit_output: int = 0
+    limit_silence: int = 0
+
+    loop_stalls: int = 0
 
     connections: int = 0
     sessions: int = 0
+    sessions_websocket: int = 0
+    sessions_direct_tls: int = 0
+    sessions_starttls: int = 0
 
     def ended(self, outcome: str) -> None:
         """Count a stanza that came to this end of its way; KeyError for any other name."""
@@ -91,25 +109,71 @@ FAMILIES: Sequence[Family] = (
         "result",
     ),
     _one("rainbow_streams_opened", "XMPP streams opened.", "streams_opened"),
-    _one("rainbow_stream_errors", "Streams closed with an error by this server.", "stream_errors"),
     _one("rainbow_connections_refused", "Connections closed by a limit.", "connections_refused"),
+    Family(
+        "rainbow_tls_handshakes",
+        "TLS handshakes that came to an end.",
+        {"ok": "handshakes_ok", "failed": "handshakes_failed"},
+        "result",
+    ),
+    Family(
+        "rainbow_limits_hit",
+        "How often a limit made itself felt.",
+        {
+            "handshake_time": "limit_handshake_time",
+            "login_time": "limit_login_time",
+            "login_attempts": "limit_login_attempts",
+            "login_failures": "limit_login_failures",
+            "password_checks": "limit_password_checks",
+            "resources": "limit_resources",
+            "pace": "limit_pace",
+            "output": "limit_output",
+            "silence": "limit_silence",
+        },
+        "limit",
+    ),
+    _one("rainbow_loop_stalls", "Times the event loop stood still for long.", "loop_stalls"),
     _one("rainbow_http_requests", "HTTP requests answered, refusals included.", "http_requests"),
     _one("rainbow_faults", "Errors of the server itself; each has a traceback in the log.", "faults"),
     _one("rainbow_connections", "Open connections of every kind.", "connections", gauge=True),
     _one("rainbow_sessions", "Sessions with a bound resource.", "sessions", gauge=True),
+    Family(
+        "rainbow_transport_sessions",
+        "The same by what carries them.",
+        {
+            "websocket": "sessions_websocket",
+            "direct_tls": "sessions_direct_tls",
+            "starttls": "sessions_starttls",
+        },
+        "transport",
+        gauge=True,
+    ),
 )
 
 
-class FaultCounter(logging.Handler):
-    """A log handler that counts what is logged with a traceback: whatever is caught anywhere is counted here."""
+class Failures(Protocol):
+    """Whoever counts failures of plugins."""
 
-    def __init__(self, counters: Counters) -> None:
+    def failed(self, plugin: str) -> None: ...
+
+
+class FaultCounter(logging.Handler):
+    """A log handler that counts what is logged with a traceback: whatever is caught anywhere is counted here.
+
+    With `extra={"plugin": name}` it is that plugin's, too.
+    """
+
+    def __init__(self, counters: Counters, plugins: Failures | None = None) -> None:
         super().__init__(logging.ERROR)
         self._counters = counters
+        self._plugins = plugins
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.exc_info:
             self._counters.faults += 1
+            plugin = getattr(record, "plugin", None)
+            if plugin is not None and self._plugins is not None:
+                self._plugins.failed(plugin)
 
 
 class MetricSource(Protocol):
@@ -145,6 +209,7 @@ class Exposition(Collector):
         """One scrape (called by prometheus_client)."""
         for family in FAMILIES:
             yield _filled(family, self._counters)
+        yield _stream_errors(self._counters)
         for source in self._sources:
             yield from source.metrics()
 
@@ -153,11 +218,20 @@ class Exposition(Collector):
         return generate_latest(self._registry)
 
 
+def _stream_errors(counters: Counters) -> Metric:
+    made = CounterMetricFamily(
+        "rainbow_stream_errors", "Streams closed with an error by this server.", labels=["condition"]
+    )
+    for condition, count in counters.stream_errors.items():
+        made.add_metric([condition], count)
+    return made
+
+
 def _filled(family: Family, counters: Counters) -> Metric:
     labels = [family.label] if family.label else []
     made = (GaugeMetricFamily if family.gauge else CounterMetricFamily)(
         family.name, family.doc, labels=labels
     )
-    for value, field in family.fields.items():
-        made.add_metric([value] if family.label else [], getattr(counters, field))
+    for value, name in family.fields.items():
+        made.add_metric([value] if family.label else [], getattr(counters, name))
     return made

@@ -15,7 +15,7 @@ from rainbow_xmpp.errors import LocalMisuse
 from rainbow_xmpp.plugin import adapters, marks
 from rainbow_xmpp.plugin.adapters import Reader, Wanted
 from rainbow_xmpp.plugin.base import Plugin
-from rainbow_xmpp.plugin.deadline import Handler, in_time
+from rainbow_xmpp.plugin.deadline import Handler, Late, in_time, too_late
 from rainbow_xmpp.plugin.registries import Registries, Undo
 from rainbow_xmpp.router.stages import PLAIN_CALLS, Hook, Stage, bound_to_company, check_signature
 from rainbow_xmpp.session.inline import BindFeature, Granted, InlineFeature
@@ -37,6 +37,7 @@ class Binding:
 
     def register(self) -> None:
         """Register everything that the plugin declares. Raises LocalMisuse, and then nothing stays."""
+        self._to.figures.add(self._owner)
         try:
             if self._plugin.audit:
                 self._others.append(self._to.audit.declare(self._owner, self._plugin.audit))
@@ -79,7 +80,7 @@ class Binding:
                 return self._route(mark, handler)
             case marks.DiscoMark():
                 self._expect(handler, "ctx", "node", shape=f"disco_{mark.what}")
-                bounded = in_time(self._owner, handler, mark.deadline_s)
+                bounded = self._timed(handler, mark.deadline_s)
                 return self._to.contributions.add(self._owner, mark, bounded)
             case marks.CommandMark():
                 return self._command(mark, handler)
@@ -91,7 +92,7 @@ class Binding:
     def _hook(self, mark: marks.HookMark, handler: Handler) -> Undo:
         check_signature(mark.stage, handler, self._owner)
         if mark.stage not in PLAIN_CALLS:
-            handler = in_time(self._owner, handler, mark.deadline_s)
+            handler = self._timed(handler, mark.deadline_s)
         return self._add(Hook(mark.stage, handler, self._owner, mark.before, mark.after, mark.is_needed))
 
     def _iq(self, mark: marks.IqMark, handler: Handler) -> Undo:
@@ -121,7 +122,7 @@ class Binding:
 
     def _event(self, mark: marks.EventMark, handler: Handler) -> Undo:
         self._expect(handler, "event", shape=f"on({mark.event.__name__})")
-        bounded = in_time(self._owner, handler, mark.deadline_s, None)
+        bounded = self._timed(handler, mark.deadline_s, None)
         listener = adapters.hear(Wanted(self._plugin.services, bounded, self._serves))
         return self._to.events.add(self._owner, mark.event, listener)
 
@@ -134,12 +135,12 @@ class Binding:
         def every_s() -> float:
             return float(getattr(plugin.options, option)) if option else mark.every_s
 
-        bounded = in_time(self._owner, handler, mark.deadline_s, None)
+        bounded = self._timed(handler, mark.deadline_s, None)
         return self._to.jobs.add(self._owner, handler.__name__, every_s, bounded)
 
     def _route(self, mark: marks.RouteMark, handler: Handler) -> Undo:
         self._expect(handler, "request", shape=f"route({mark.method!r}, {mark.path!r})", waits=True)
-        bounded = in_time(self._owner, handler, mark.deadline_s, web.HTTPServiceUnavailable)
+        bounded = self._timed(handler, mark.deadline_s, web.HTTPServiceUnavailable)
 
         async def respond(request: web.Request) -> web.StreamResponse:
             response: web.StreamResponse = await bounded(request)
@@ -159,19 +160,20 @@ class Binding:
 
     def _inline(self, mark: marks.InlineMark, handler: Handler) -> Undo:
         self._expect(handler, "newcomer", "request", shape="with_login", waits=True)
-        grant = adapters.for_newcomers(
-            self._plugin, in_time(self._owner, handler, mark.deadline_s), Granted()
-        )
+        grant = adapters.for_newcomers(self._plugin, self._timed(handler, mark.deadline_s), Granted())
         return self._to.inline.add(
             self._owner, InlineFeature(mark.request, mark.announcement.encode(), grant)
         )
 
     def _binding(self, mark: marks.BindMark, handler: Handler) -> Undo:
         self._expect(handler, "newcomer", "requests", shape="with_binding", waits=True)
-        prepare = adapters.for_newcomers(self._plugin, in_time(self._owner, handler, mark.deadline_s), None)
+        prepare = adapters.for_newcomers(self._plugin, self._timed(handler, mark.deadline_s), None)
         return self._to.inline.add_to_binding(self._owner, BindFeature(mark.requests, mark.feature, prepare))
 
     # -- what they have in common ----------------------------------------------------------------------
+
+    def _timed(self, handler: Handler, deadline_s: float, late: Late | None = too_late) -> Handler:
+        return in_time(self._owner, handler, deadline_s, self._to.figures, late)
 
     @property
     def _serves(self) -> adapters.Serves | None:
@@ -183,7 +185,7 @@ class Binding:
         return self._to.pipeline.add_hook(hook if serves is None else bound_to_company(hook, serves))
 
     def _wanted(self, mark: marks.IqMark | marks.MessageMark, handler: Handler) -> Wanted:
-        bounded = in_time(self._owner, handler, mark.deadline_s)
+        bounded = self._timed(handler, mark.deadline_s)
         return Wanted(self._plugin.services, bounded, self._serves)
 
     def _expect(self, handler: Handler, *arguments: str, shape: str, waits: bool | None = None) -> None:

@@ -6,9 +6,11 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
+from time import perf_counter
 from typing import Any
 
 from rainbow_xmpp.errors import Condition, StanzaError
+from rainbow_xmpp.observe.timings import PluginFigures
 
 log = logging.getLogger(__name__)
 
@@ -22,14 +24,21 @@ def too_late() -> StanzaError:
     return StanzaError(Condition.RESOURCE_CONSTRAINT, detail="a handler took too long")
 
 
-def in_time(owner: str, handler: Handler, deadline_s: float, late: Late | None = too_late) -> Handler:
-    """The same handler; what it waits for is cancelled at its deadline, and logged.
+def in_time(
+    owner: str,
+    handler: Handler,
+    deadline_s: float,
+    figures: PluginFigures,
+    late: Late | None = too_late,
+) -> Handler:
+    """The same handler; what it waits for is measured, and cancelled at its deadline, which is logged.
 
     Without `late` nothing is raised then. A handler that does not wait costs one look at what it returns.
     """
     name = getattr(handler, "__qualname__", repr(handler))
 
     async def bounded(answering: Awaitable[Any]) -> Any:
+        began = perf_counter()
         timer = asyncio.timeout(deadline_s)
         try:
             async with timer:
@@ -37,10 +46,13 @@ def in_time(owner: str, handler: Handler, deadline_s: float, late: Late | None =
         except TimeoutError:
             if not timer.expired():
                 raise
+            figures.late(owner)
             log.warning("plugin %s: %s took longer than %g s", owner, name, deadline_s)
             if late is not None:
                 raise late() from None
             return None
+        finally:
+            figures.waited(owner, perf_counter() - began)
 
     def call(*arguments: Any) -> Any:
         answer = handler(*arguments)

@@ -91,7 +91,7 @@ class PluginManager:
             try:
                 plugin.reconfigured(before)
             except Exception:
-                log.exception("plugin %s could not use its new options", name)
+                log.exception("a plugin could not use its new options", extra={"plugin": name})
         return waiting
 
     async def stop(self) -> None:
@@ -101,7 +101,7 @@ class PluginManager:
             try:
                 await plugin.stop()
             except Exception:
-                log.exception("plugin %s did not stop cleanly", plugin.name)
+                log.exception("a plugin did not stop cleanly", extra={"plugin": plugin.name})
         self._running.clear()
 
     def _unregister(self, plugin: Plugin) -> None:

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from rainbow_xmpp.errors import LocalMisuse
 from rainbow_xmpp.observe.audit import AuditLog
+from rainbow_xmpp.observe.timings import PluginFigures
 from rainbow_xmpp.plugin.marks import Mark
 from rainbow_xmpp.router.events import Events
 from rainbow_xmpp.router.iq import IqRegistry
@@ -40,7 +41,7 @@ class Job(NamedTuple):
             await self.work()
         except Exception:
             log.exception(
-                "the job %s of plugin %s failed; it runs again at its next time", self.name, self.owner
+                "the job %s failed; it runs again at its next time", self.name, extra={"plugin": self.owner}
             )
 
     async def repeat(self) -> None:
@@ -147,6 +148,8 @@ class Registries:
     jobs: Jobs = field(default_factory=Jobs)
     routes: Routes = field(default_factory=Routes)
     contributions: Contributions = field(default_factory=Contributions)
+    figures: PluginFigures = field(default_factory=PluginFigures)
+    """How plugins' handlers do; for the metrics."""
 
     def holds(self, owner: str) -> list[str]:
         """Where something of this owner is registered."""

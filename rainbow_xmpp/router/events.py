@@ -96,7 +96,7 @@ class Events:
             try:
                 pending = listener(event)
             except Exception:
-                log.exception("plugin %s failed on %s", owner, type(event).__name__)
+                log.exception("a plugin failed on %s", type(event).__name__, extra={"plugin": owner})
                 continue
             if pending is not None:
                 waiting.append((owner, pending))
@@ -108,4 +108,4 @@ async def _all(waiting: list[tuple[str, Awaitable[None]]], what: str) -> None:
         try:
             await pending
         except Exception:
-            log.exception("plugin %s failed on %s", owner, what)
+            log.exception("a plugin failed on %s", what, extra={"plugin": owner})

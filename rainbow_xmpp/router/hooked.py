@@ -53,6 +53,10 @@ class Hooked:
         """The plugins in each stage, in the order in which they are asked."""
         return {s: [h.owner for h in in_order(h for h in self._hooks if h.stage is s)] for s in Stage}
 
+    def _blame(self, handler: Callable[..., Any]) -> dict[str, str]:
+        """Whose handler it is, for the log."""
+        return {"plugin": next((hook.owner for hook in self._hooks if hook.handler == handler), "")}
+
     def _of(self, stage: Stage) -> tuple[Any, ...]:
         return tuple(
             hook.handler if hook.is_needed else expendable(hook)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from copy import copy
 from typing import Protocol
 
 from rainbow_xmpp.errors import Condition, PeerViolation, StanzaError, StreamCondition
@@ -13,6 +14,7 @@ from rainbow_xmpp.router.iq import IqService, Target, check_iq
 from rainbow_xmpp.router.listeners import PresenceListeners, ServerMessages
 from rainbow_xmpp.router.passage import Passage
 from rainbow_xmpp.router.pipeline import Absent, Pipeline, normal_address
+from rainbow_xmpp.router.sampling import Sampler
 from rainbow_xmpp.session import Session, SessionTable, Wire
 from rainbow_xmpp.stanza import error_reply
 from rainbow_xmpp.xml import DEFAULT_LIMITS, View, XmlLimits, names, scan
@@ -59,9 +61,27 @@ class Inbound:
         self._server_messages = server_messages
         self.limits = limits
         """For stanzas from now on; a reload puts others here."""
+        self._sampler: Sampler | None = None
+        self._unsampled = -1
+        """Stanzas until the next one that is looked at closely; negative for never."""
+
+    def sample(self, sampler: Sampler) -> None:
+        """Let some stanzas be looked at closely."""
+        self._sampler = sampler
+        self._unsampled = sampler.unseen()
+
+    def _handle_sampled(self, session: Session, data: bytes) -> Awaitable[None] | None:
+        assert self._sampler is not None
+        self._unsampled = self._sampler.unseen()
+        twin = copy(self)
+        twin._unsampled = -1
+        return self._sampler.handle(twin, session, data)
 
     def handle(self, session: Session, data: bytes) -> Awaitable[None] | None:
         """One element from a bound session. Raises PeerViolation; everything else becomes a reply."""
+        if not self._unsampled:
+            return self._handle_sampled(session, data)
+        self._unsampled -= 1
         wire = session.wire
         view = scan(data, wire.stanza_ns, wire.prefixes, self.limits)
         if view.ns != names.CLIENT:

@@ -112,10 +112,18 @@ class IqRegistry:
         """Who answers any request."""
         return {owner for owner, _ in self._handlers.values()}
 
+    def owner_of(self, request: IqRequest) -> str:
+        """Who answers this request; empty when nobody does."""
+        known = self._handler_of(request)
+        return known[0] if known is not None else ""
+
+    def _handler_of(self, request: IqRequest) -> tuple[str, IqHandler] | None:
+        child = request.view.children[0]
+        return self._handlers.get((request.target, request.view.attrs["type"], child.ns, child.name))
+
     def answer(self, request: IqRequest) -> Awaitable[Outcome] | Outcome:
         """Answer, or raise StanzaError."""
-        child = request.view.children[0]
-        known = self._handlers.get((request.target, request.view.attrs["type"], child.ns, child.name))
+        known = self._handler_of(request)
         if known is None:
             raise Absent()
         answer = known[1](request)
@@ -176,7 +184,7 @@ class IqService:
 
     def _refuse(self, request: IqRequest, error: Exception) -> None:
         if not isinstance(error, StanzaError):
-            error = excuse("request", error)
+            error = excuse("request", error, plugin=self._registry.owner_of(request))
         session = request.session
         data = error_reply(request.view, error, from_=_asked(request), to=session.full)
         if data is not None:

@@ -177,7 +177,7 @@ class Pipeline(Hooked):
             try:
                 p = rewrite(p)
             except Exception:
-                log.exception("a rewriter failed and was skipped")
+                log.exception("a rewriter failed and was skipped", extra=self._blame(rewrite))
         pending: list[Awaitable[None]] | None = None
         for record in self._recorders:
             waits = record(p)
@@ -272,7 +272,7 @@ class Pipeline(Hooked):
             try:
                 observe(p, outcome)
             except Exception:
-                log.exception("an observer failed")
+                log.exception("an observer failed", extra=self._blame(observe))
 
     def _stay_closed(self, p: Passage, error: Exception) -> None:
         """A gate said no, or failed, which means the same."""

@@ -142,7 +142,7 @@ def expendable(hook: Hook) -> Record:
         try:
             pending: Awaitable[None] | None = hook.handler(p)
         except Exception:
-            log.exception("plugin %s could not record a stanza", hook.owner)
+            log.exception("a stanza could not be recorded", extra={"plugin": hook.owner})
             return None
         return None if pending is None else later(pending)
 
@@ -150,7 +150,7 @@ def expendable(hook: Hook) -> Record:
         try:
             await pending
         except Exception:
-            log.exception("plugin %s could not record a stanza", hook.owner)
+            log.exception("a stanza could not be recorded", extra={"plugin": hook.owner})
 
     return record
 

@@ -21,6 +21,9 @@ class Background:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def __len__(self) -> int:
+        return len(self._tasks)
+
     @property
     def is_busy(self) -> bool:
         return bool(self._tasks)

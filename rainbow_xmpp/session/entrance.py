@@ -9,6 +9,7 @@ from typing import Protocol
 from rainbow_xmpp.auth.authenticator import Authenticator
 from rainbow_xmpp.config import Config
 from rainbow_xmpp.errors import SeeOther
+from rainbow_xmpp.observe.histogram import Histogram
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.session.inline import InlineRegistry
 from rainbow_xmpp.session.limits import Pace
@@ -90,6 +91,8 @@ class Entrance:
     sessions: SessionTable
     handle: Handler
     counters: Counters
+    login_times: Histogram
+    """From the connection to the bound resource."""
     spawn: Callable[[Awaitable[None]], None]
     """Run a login step that waits."""
     started: Callable[[Session], None]
@@ -140,4 +143,7 @@ class Entrance:
         if home is None:
             return True
         staying = [s for s in home.sessions if not agent_id or s.agent.id != agent_id]
-        return len(staying) < self.resources_per_account
+        if len(staying) < self.resources_per_account:
+            return True
+        self.counters.limit_resources += 1
+        return False

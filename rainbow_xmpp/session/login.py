@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Mapping, Sequence
+from time import monotonic
 
 from rainbow_xmpp import ids, sasl
 from rainbow_xmpp.auth.authenticator import Refused
@@ -50,6 +51,7 @@ class Login:
         "_source",
         "_stream",
         "_welcome",
+        "began",
         "busy",
         "has_greeted",
     )
@@ -75,6 +77,7 @@ class Login:
         self._generation = 0
         """How far changes of accounts were known when this account was looked up."""
         self._welcome: Welcome | None = None
+        self.began = monotonic()
         self.has_greeted = False
         """The peer has our header of the stream that it is in now."""
         self.busy = False

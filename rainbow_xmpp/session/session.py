@@ -57,6 +57,9 @@ class Wire(Protocol):
     def resume(self) -> None:
         """Read again."""
 
+    def slowed(self) -> None:
+        """The peer sends faster than it may and has to wait."""
+
     def ping(self) -> None:
         """Make the peer show that it is there, without a stanza it could see."""
 
@@ -161,6 +164,7 @@ class Session:
         self._bytes_left -= len(data)
         if (self._stanzas_left < 0 or self._bytes_left < 0) and self._rest_s():
             self.wire.pause()
+            self.wire.slowed()
             self.wait_for(self._handle_rested(data))
             return
         try:

@@ -8,9 +8,10 @@ half-way with "database is locked". PostgreSQL: its own defaults.
 import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
@@ -18,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.util import await_only, greenlet_spawn
 
+from rainbow_xmpp.observe.timings import DatabaseTimings
 from rainbow_xmpp.store.errors import DatabaseUnreachable, StoreError
 
 BUSY_TIMEOUT_MS = 10_000
@@ -67,20 +69,31 @@ class Database:
             self._writer = _postgresql_engine(self.url)
             self._readers = self._writer.execution_options(isolation_level="AUTOCOMMIT")
         self._write_lock = asyncio.Lock() if self.dialect == "sqlite" else None
+        self.timings = DatabaseTimings()
+        self.writing = 0
+        """Transactions that run or wait for their turn."""
 
-    def read(self, *, snapshot: bool = False) -> AbstractAsyncContextManager[AsyncConnection]:
+    @asynccontextmanager
+    async def read(self, *, snapshot: bool = False) -> AsyncIterator[AsyncConnection]:
         """A connection for reading; with `snapshot` all its statements see the same state of the database."""
-        return self._snapshot() if snapshot else self._readers.connect()
+        began = perf_counter()
+        try:
+            async with self._snapshot() if snapshot else self._readers.connect() as connection:
+                yield connection
+        finally:
+            self.timings.read.observe(perf_counter() - began)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A connection in one transaction: committed at the end, rolled back by any exception."""
-        if self._write_lock is None:
-            async with self._writer.begin() as connection:
+        began = perf_counter()
+        self.writing += 1
+        try:
+            async with self._write_lock or nullcontext(), self._writer.begin() as connection:
                 yield connection
-        else:
-            async with self._write_lock, self._writer.begin() as connection:
-                yield connection
+        finally:
+            self.writing -= 1
+            self.timings.write.observe(perf_counter() - began)
 
     @asynccontextmanager
     async def _snapshot(self) -> AsyncIterator[AsyncConnection]:
@@ -111,6 +124,13 @@ class Database:
         One call of the driver instead of a dozen (on SQLite each is a thread hop) and no result objects: an
         eighth of the time of `read`. Booleans of SQLite come as numbers.
         """
+        began = perf_counter()
+        try:
+            return await self._rows(query, parameters)
+        finally:
+            self.timings.query.observe(perf_counter() - began)
+
+    async def _rows(self, query: Query, parameters: Mapping[str, object]) -> Sequence[Sequence[Any]]:
         given = {**query.constants, **parameters}
         values = [given[name] for name in query.parameters]
         if self.dialect == "sqlite":

@@ -9,6 +9,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from rainbow_xmpp.observe.timings import DatabaseTimings
 from rainbow_xmpp.store import migrate
 from rainbow_xmpp.store.accounts import Accounts
 from rainbow_xmpp.store.audit import AuditRecords
@@ -69,6 +70,16 @@ class Store:
     async def schema_state(self, plugin_paths: Iterable[Path] = ()) -> migrate.SchemaState:
         """Compare the database with the migrations of this software."""
         return await migrate.schema_state(self._database, plugin_paths)
+
+    @property
+    def timings(self) -> DatabaseTimings:
+        """How long calls took."""
+        return self._database.timings
+
+    @property
+    def writing(self) -> int:
+        """How many transactions run or wait for their turn."""
+        return self._database.writing
 
     @property
     def dialect(self) -> str:

@@ -58,5 +58,8 @@ class MemoryWire:
     def resume(self) -> None:
         self.is_paused = False
 
+    def slowed(self) -> None:
+        pass
+
     def ping(self) -> None:
         self.pings += 1

@@ -21,6 +21,7 @@ class TcpLink(Link):
     __slots__ = ("_framer", "_upgrade", "stanza_ns")
 
     framing = TcpFraming()
+    session_counter = "sessions_direct_tls"
 
     def __init__(
         self,
@@ -143,3 +144,11 @@ class TcpLink(Link):
             self._login.secured(self._shared.bindings())
         self.flush()
         upgrade(self)
+
+
+class UpgradedLink(TcpLink):
+    """One that began in plain text."""
+
+    __slots__ = ()
+
+    session_counter = "sessions_starttls"

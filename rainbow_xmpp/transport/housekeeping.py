@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from rainbow_xmpp.config import Limits
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
+from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.session import SessionTable
 from rainbow_xmpp.transport.deadlines import Deadlines
 
@@ -38,11 +39,13 @@ class Housekeeping:
         check_store: Callable[[], Awaitable[None]],
         chores: Sequence[Chore],
         limits: Limits,
+        counters: Counters,
     ) -> None:
         self._sessions = sessions
         self._deadlines = deadlines
         self._check_store = check_store
         self._chores = chores
+        self._counters = counters
         self._tasks: list[asyncio.Task[None]] = []
         self.store_is_well = True
         self.use(limits)
@@ -77,6 +80,7 @@ class Housekeeping:
         for session in self._sessions:
             silent_s = now - session.last_heard
             if silent_s >= self._idle_s + self._answer_s + self._sweep_every_s:
+                self._counters.limit_silence += 1
                 session.wire.fail(PeerViolation(StreamCondition.CONNECTION_TIMEOUT))
             elif silent_s >= self._idle_s:
                 session.wire.ping()

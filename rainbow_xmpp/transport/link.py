@@ -11,6 +11,7 @@ import logging
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from rainbow_xmpp.config import Limits
@@ -99,6 +100,8 @@ class Link(Reading):
     _out: list[bytes] | None
     framing: Framing
     stanza_ns: str
+    session_counter: str
+    """Which of the counters has this transport's sessions."""
     can_bind_channel = True
     """Browsers cannot see the TLS channel, so a WebSocket offers no -PLUS mechanisms."""
 
@@ -184,7 +187,10 @@ class Link(Reading):
     def become(self, session: Session) -> None:
         """The login is done: everything received goes to this session."""
         self._session = session
-        self._login = None
+        login, self._login = self._login, None
+        self._count_session(+1)
+        if login is not None:
+            self._shared.entrance.login_times.observe(monotonic() - login.began)
         session.last_heard = self._shared.deadlines.tick
         self.set_limit(self._shared.limits.stanza_bytes)
         self._shared.deadlines.discard(self)
@@ -196,7 +202,7 @@ class Link(Reading):
             return
         if violation.detail:
             log.debug("stream closed: %s: %s", violation.condition, violation.detail)
-        self._shared.counters.stream_errors += 1
+        self._shared.counters.stream_errors[violation.condition] += 1
         if self._login is not None and not self._login.has_greeted:
             self.send(self._login.greeting())
         for frame in self.framing.farewell(violation):
@@ -239,10 +245,20 @@ class Link(Reading):
         """
         session, self._session = self._session, None
         if session is not None:
+            self._count_session(-1)
             asyncio.get_running_loop().call_soon(self._shared.ended, session)
+
+    def _count_session(self, change: int) -> None:
+        counters, name = self._shared.counters, self.session_counter
+        setattr(counters, name, getattr(counters, name) + change)
+
+    def slowed(self) -> None:
+        """The session sends faster than it may and has to wait."""
+        self._shared.counters.limit_pace += 1
 
     def timed_out(self) -> None:
         """Too long without a login."""
+        self._shared.counters.limit_login_time += 1
         self.fail(PeerViolation(StreamCondition.CONNECTION_TIMEOUT, "log in sooner"))
         self.abort_later()
 
@@ -287,7 +303,9 @@ class Link(Reading):
         """A peer that does not read is cut off at its output budget."""
         if waiting_bytes > self._shared.limits.output_bytes and not self.is_closing:
             log.info("a peer that does not read was cut off")
-            self._shared.counters.stream_errors += 1
+            counters = self._shared.counters
+            counters.limit_output += 1
+            counters.stream_errors[StreamCondition.RESOURCE_CONSTRAINT] += 1
             self.is_closing = True
             self.abort()
 

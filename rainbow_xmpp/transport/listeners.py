@@ -14,7 +14,7 @@ from rainbow_xmpp.errors import RainbowError
 from rainbow_xmpp.http.metrics import MetricsListener, listen_for_scrapes
 from rainbow_xmpp.observe.metrics import Exposition
 from rainbow_xmpp.transport.accept import BACKLOG, TlsAcceptor, TlsUpgrade, listening_socket
-from rainbow_xmpp.transport.direct_tls import TcpLink
+from rainbow_xmpp.transport.direct_tls import UpgradedLink
 from rainbow_xmpp.transport.link import LinkShared
 from rainbow_xmpp.transport.port import Mux, PortShared
 from rainbow_xmpp.transport.redirect import redirect_factory
@@ -57,7 +57,7 @@ class Listeners:
                 quick=quick,
                 handshake_timeout_s=timeout_s,
                 admit=lambda address: links.entered(source_of(address)),
-                failed=lambda address: links.left(source_of(address), was_half_open=True),
+                failed=lambda address: _handshake_failed(links, address),
             )
             acceptor.listen(listen.address, listen.port)
             self._listeners.append(acceptor)
@@ -96,6 +96,11 @@ class Listeners:
             await metrics.close()
 
 
+def _handshake_failed(links: LinkShared, address: str) -> None:
+    links.counters.handshakes_failed += 1
+    links.left(source_of(address), was_half_open=True)
+
+
 class _Plain(asyncio.Protocol):
     """A connection to the STARTTLS port: counted, then a stream that must begin with TLS (RFC 6120 §5)."""
 
@@ -110,7 +115,7 @@ class _Plain(asyncio.Protocol):
         if not self._links.entered(source):
             plain.abort()
             return
-        link = TcpLink(self._links, source, upgrade=lambda link: self._upgrade.begin(plain, link))
+        link = UpgradedLink(self._links, source, upgrade=lambda link: self._upgrade.begin(plain, link))
         plain.set_protocol(link)
         link.connection_made(plain)
 

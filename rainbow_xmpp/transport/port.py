@@ -59,6 +59,7 @@ class Mux(Reading):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        self._shared.links.counters.handshakes_ok += 1
         peer = transport.get_extra_info("peername")
         source = source_of(peer[0] if peer else "")
         self._source = source  # counted in before its handshake
@@ -103,6 +104,7 @@ class Mux(Reading):
         return origin_allowed(origin, self._shared.public_host, self._shared.origins)
 
     def _too_slow(self) -> None:
+        self._shared.links.counters.limit_handshake_time += 1
         self._refuse("no request, or no reading, in time")
 
     def _stop_timer(self) -> None:

@@ -32,6 +32,7 @@ class WebSocketLink(Link):
 
     framing = WebSocketFraming()
     stanza_ns = ""
+    session_counter = "sessions_websocket"
     can_bind_channel = False
 
     def __init__(self, shared: LinkShared, source: str) -> None:
@@ -205,7 +206,8 @@ class WebSocketLink(Link):
 
     def _fail_connection(self) -> None:
         """RFC 6455 §7.1.7: whoever does not speak this protocol is not told more in XMPP."""
-        self._shared.counters.stream_errors += not self.is_closing
+        if not self.is_closing:
+            self._shared.counters.stream_errors[StreamCondition.UNDEFINED_CONDITION] += 1
         self._finish(b"" if self.is_closing else frames.closing(frames.PROTOCOL_ERROR))
 
     def _finish(self, last: bytes) -> None:

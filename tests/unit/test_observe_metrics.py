@@ -9,7 +9,9 @@ import pytest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from rainbow_xmpp.errors import StreamCondition
 from rainbow_xmpp.observe.metrics import FAMILIES, OUTCOMES, Counters, Exposition, FaultCounter
+from rainbow_xmpp.observe.timings import PluginFigures
 
 
 def samples(exposition: Exposition) -> dict[tuple[str, str], float]:
@@ -23,13 +25,14 @@ def samples(exposition: Exposition) -> dict[tuple[str, str], float]:
 
 def test_every_counter_is_shown_once_and_every_shown_one_exists() -> None:
     shown = Counter(field for family in FAMILIES for field in family.fields.values())
-    assert shown == Counter(field.name for field in fields(Counters))
+    assert shown == Counter(field.name for field in fields(Counters) if field.name != "stream_errors")
 
 
 def test_each_counter_reaches_its_own_sample() -> None:
     counters = Counters()
     for number, field in enumerate(fields(Counters), 1):
-        setattr(counters, field.name, number)
+        if field.name != "stream_errors":
+            setattr(counters, field.name, number)
     shown = samples(Exposition(counters))
     for family in FAMILIES:
         suffix = "" if family.gauge else "_total"
@@ -96,3 +99,47 @@ def test_memory_and_cpu_are_shown_but_no_version() -> None:
     assert "process_resident_memory_bytes" in text
     assert "process_cpu_seconds_total" in text
     assert "python_info" not in text
+
+
+def test_stream_errors_are_shown_by_every_condition_there_is() -> None:
+    counters = Counters()
+    counters.stream_errors[StreamCondition.NOT_WELL_FORMED] += 2
+    shown = samples(Exposition(counters))
+    found = {label: value for (name, label), value in shown.items() if name == "rainbow_stream_errors_total"}
+    assert found == {condition: 2.0 * (condition == "not-well-formed") for condition in StreamCondition}
+
+
+def test_a_fault_of_a_plugin_is_the_plugins_too() -> None:
+    counters, plugins = Counters(), PluginFigures()
+    plugins.add("nudge")
+    logger = logging.getLogger("rainbow_xmpp.test_plugin_faults")
+    handler = FaultCounter(counters, plugins)
+    logger.addHandler(handler)
+    try:
+        for extra in ({"plugin": "nudge"}, {"plugin": "nobody"}, {}):
+            try:
+                raise ZeroDivisionError
+            except ZeroDivisionError:
+                logger.exception("it failed", extra=extra)
+    finally:
+        logger.removeHandler(handler)
+    shown = samples(Exposition(counters, [plugins]))
+    assert counters.faults == 3
+    assert {key for key in shown if key[0] == "rainbow_plugin_failures_total"} == {
+        ("rainbow_plugin_failures_total", "nudge")
+    }
+    assert shown["rainbow_plugin_failures_total", "nudge"] == 1
+
+
+def test_what_plugins_wait_for_is_measured_for_those_that_run() -> None:
+    plugins = PluginFigures()
+    plugins.add("nudge")
+    plugins.waited("nudge", 0.003)
+    plugins.late("nudge")
+    for told in (plugins.failed, plugins.late):
+        told("stranger")
+    plugins.waited("stranger", 1.0)
+    text = Exposition(Counters(), [plugins]).render().decode()
+    assert 'rainbow_plugin_wait_seconds_count{plugin="nudge"} 1.0' in text
+    assert 'rainbow_plugin_deadlines_total{plugin="nudge"} 1.0' in text
+    assert "stranger" not in text

@@ -1,0 +1,92 @@
+"""Figures that are looked up when somebody asks: queues, times, the database, the certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from rainbow_xmpp.observe.timings import histogram_family
+
+if TYPE_CHECKING:
+    from rainbow_xmpp.node import Node
+
+
+@dataclass(slots=True)
+class Health:
+    """What the server knows beside its node; it keeps this up to date."""
+
+    database: Callable[[], bool]
+    """Whether the database answered when it was last asked."""
+    certificate_ends: float = 0.0
+    """Unix time at which the certificate in use expires."""
+
+
+class NodeFigures:
+    """The rest of what `/metrics` shows; a `MetricSource`."""
+
+    def __init__(self, node: Node, health: Health) -> None:
+        self._node = node
+        self._health = health
+
+    def metrics(self) -> Iterator[Metric]:
+        """Everything, as it is now."""
+        yield from self._times()
+        yield self._queues()
+        yield self._audit()
+        yield from self._state()
+        yield from self._node.plugins.registries.figures.metrics()
+
+    def queues(self) -> dict[str, int]:
+        """What waits where. Lanes are sessions with a stanza that waits for something."""
+        node = self._node
+        return {
+            "lanes": sum(session.is_busy for session in node.sessions.by_full.values()),
+            "background": len(node.background),
+            "password_checks": node.pool.pending,
+            "database_writes": node.store.writing,
+        }
+
+    def _queues(self) -> Metric:
+        made = GaugeMetricFamily("rainbow_queue_length", "What waits, or is under way.", labels=["queue"])
+        for name, length in self.queues().items():
+            made.add_metric([name], length)
+        return made
+
+    def _times(self) -> Iterator[Metric]:
+        times, database = self._node.timings, self._node.store.timings
+        yield histogram_family(
+            "rainbow_login_seconds", "From the connection to the bound resource.", {"": times.login}
+        )
+        yield histogram_family(
+            "rainbow_stanza_seconds",
+            "A stanza from being read to being handed on or answered; one in 64 is measured.",
+            {"": times.stanza},
+        )
+        yield histogram_family(
+            "rainbow_loop_lag_seconds", "How late the event loop gets to what is due.", {"": times.loop_lag}
+        )
+        yield histogram_family(
+            "rainbow_database_seconds",
+            "Calls of the database, waiting included.",
+            {"query": database.query, "read": database.read, "write": database.write},
+            "operation",
+        )
+
+    def _audit(self) -> Metric:
+        made = CounterMetricFamily("rainbow_audit_records", "Records for the audit log.", labels=["result"])
+        made.add_metric(["written"], self._node.audit.written)
+        made.add_metric(["failed"], self._node.audit.failed)
+        return made
+
+    def _state(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "rainbow_database_up", "Whether the database answers.", value=float(self._health.database())
+        )
+        yield GaugeMetricFamily(
+            "rainbow_certificate_expiry_timestamp_seconds",
+            "When the certificate in use expires (Unix time).",
+            value=self._health.certificate_ends,
+        )

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from rainbow_xmpp.config import Audit
-from rainbow_xmpp.observe.audit import PRUNED_AT_ONCE, AuditLog, Fact, Kind
+from rainbow_xmpp.observe.audit import MAX_FACT, PRUNED_AT_ONCE, AuditLog, Fact, Kind
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.store.outage import is_outage
 from rainbow_xmpp.store.values import Account
@@ -42,7 +42,8 @@ class Trail:
         reason: str = "",
         **facts: Fact,
     ) -> None:
-        """Record it, or say in the log that it could not be recorded."""
+        """Record it, or say in the log that it could not be recorded. A text that is too long is cut off."""
+        facts = {name: fact[:MAX_FACT] if isinstance(fact, str) else fact for name, fact in facts.items()}
         try:
             await self._audit.record(
                 kind, company_id=company_id, actor=actor, target=target, reason=reason, **facts

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 
 from rainbow_xmpp.auth.authenticator import Attempts, Authenticator, Guards
+from rainbow_xmpp.auth.people import People
 from rainbow_xmpp.auth.pool import HashPool
 from rainbow_xmpp.auth.seal import Sealer
 from rainbow_xmpp.auth.throttle import Throttle
@@ -109,6 +110,14 @@ class Node:
             self.authenticator,
             self.events.tell,
         )
+        self.people = People(
+            store,
+            self.audit,
+            self._sealer,
+            config.auth,
+            hashing=self.pool.run,
+            changed=self.watch.catch_up,
+        )
 
     async def start(self, chosen: Mapping[type[Plugin], PluginOptions]) -> None:
         """Start these plugins with these options. Raises RainbowError with a message for administrators."""
@@ -126,6 +135,7 @@ class Node:
         self.roster.max_items = limits.roster_items
         self.inbound.limits = xml_limits(limits.xml, limits.stanza_bytes)
         self.trail.config = config.audit
+        self.people.settings = config.auth
 
     def entrance(self) -> Entrance:
         """What logins share. To be called once the plugins have started, since streams announce what they do."""
@@ -178,6 +188,7 @@ class Node:
             plugins=self.plugins,
             questions=self.questions,
             is_subscribed=self.roster.may_see,
+            people=self.people,
             audit=self.audit.record,
         )
 

@@ -10,6 +10,7 @@ from importlib import resources
 
 from rainbow_xmpp.auth.credentials import InvalidPassword, prepare
 from rainbow_xmpp.config.schema import Password
+from rainbow_xmpp.errors import RainbowError
 
 _LEAST_OWN_WORD = 4
 _PRODUCT_WORDS = ("rainbow",)
@@ -18,6 +19,18 @@ _LEAST_GROUPS = 4
 # What looks alike in many fonts is left out: 0 O o, 1 l I i.
 _LETTERS_AND_DIGITS = "".join(c for c in string.ascii_letters + string.digits if c not in "0Oo1lIi")
 _LOOKALIKES = str.maketrans("0134578@$!|+", "oieastbasiit")
+
+
+class WeakPassword(RainbowError, ValueError):
+    """The policy has something against a new password; `str()` says what, as a sentence."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(weakness(problems))
+
+
+def weakness(problems: list[str]) -> str:
+    """What the policy has against a password, as a sentence."""
+    return f"The password {'; it '.join(problems)}."
 
 
 class PasswordPolicy:

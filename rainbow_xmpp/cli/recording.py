@@ -1,5 +1,8 @@
 """What commands change is recorded in the audit log, in the name of whoever calls them."""
 
+import asyncio
+
+from rainbow_xmpp.auth.people import People
 from rainbow_xmpp.cli.passwords import sealer_of
 from rainbow_xmpp.config import Config
 from rainbow_xmpp.observe.audit import AuditLog, Fact, Kind, chain_keys, cli_actor
@@ -9,6 +12,22 @@ from rainbow_xmpp.store import Store
 def audit_log(store: Store, config: Config) -> AuditLog:
     """The audit log of this database, with the configured keys."""
     return AuditLog(store.audit, chain_keys(sealer_of(config)))
+
+
+def people(store: Store, config: Config) -> People:
+    """What changes accounts; a server that runs hears of it from the database."""
+    return People(
+        store,
+        audit_log(store, config),
+        sealer_of(config),
+        config.auth,
+        hashing=asyncio.to_thread,
+        changed=_nothing_runs_here,
+    )
+
+
+async def _nothing_runs_here() -> None:
+    """No server in this process."""
 
 
 async def record(

@@ -139,8 +139,7 @@ def _email(text: str) -> str:
 
 def _ask_password(config: Config, email: str, company: str) -> str | None:
     """Typed twice, asked again until the policy accepts it; None when a random one is wanted."""
-    from rainbow_xmpp.auth.policy import PasswordPolicy
-    from rainbow_xmpp.cli.passwords import weakness
+    from rainbow_xmpp.auth.policy import PasswordPolicy, weakness
 
     policy = PasswordPolicy(config.auth.password)
     while True:
@@ -165,15 +164,14 @@ async def _add(
     localpart: str | None,
     password: str | None = None,
 ) -> NewPerson:
-    from rainbow_xmpp.auth.policy import PasswordPolicy
     from rainbow_xmpp.cli.company import add_company
     from rainbow_xmpp.cli.user import add_person
 
     if await store.companies.by_name(company) is None:
         await add_company(store, config, company)
-    random = "" if password else PasswordPolicy(config.auth.password).generate()
-    account = await add_person(store, config, email, company, localpart, "user", password or random)
-    return NewPerson(email, f"{account.localpart}@{config.domain}", account.company.name, random)
+    added = await add_person(store, config, email, company, localpart, "user", password or "")
+    account = added.account
+    return NewPerson(email, f"{account.localpart}@{config.domain}", account.company.name, added.password)
 
 
 def _show(invocation: Invocation, config: Config, people: list[NewPerson]) -> None:

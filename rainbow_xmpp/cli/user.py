@@ -1,6 +1,7 @@
-"""`user add`, `list`, `passwd`, `remove` and `import`."""
+"""`user add`, `list`, `passwd`, `disable`, `enable`, `kick`, `remove` and `import`."""
 
 import sys
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from rainbow_xmpp.cli.context import Invocation, pass_invocation
 from rainbow_xmpp.config import Config
 
 if TYPE_CHECKING:
+    from rainbow_xmpp.auth.people import Added, People
     from rainbow_xmpp.store import Store
     from rainbow_xmpp.store.values import Account, Member
 
@@ -60,15 +62,14 @@ def add(
     as_json: bool,
 ) -> None:
     """Add a person, who can then log in by EMAIL or by localpart."""
-    from rainbow_xmpp.cli.passwords import new_password
+    from rainbow_xmpp.cli.passwords import given_password
 
     config = invocation.config()
-    own_words = (email, company, localpart or "")
-    password = new_password(config, own_words, from_stdin=password_stdin, generate=generate)
-    account = invocation.with_store(
+    password = given_password(from_stdin=password_stdin, generate=generate)
+    added = invocation.with_store(
         config, lambda store: add_person(store, config, email, company, localpart, role, password)
     )
-    shown = password if generate else None
+    account, shown = added.account, added.password
     if as_json:
         print_json(_person(account, (email,), config.domain) | ({"password": shown} if shown else {}))
     else:
@@ -100,17 +101,46 @@ def list_(invocation: Invocation, company: str | None, as_json: bool) -> None:
 @pass_invocation
 def passwd(invocation: Invocation, who: str, password_stdin: bool, generate: bool, as_json: bool) -> None:
     """Give USER (an e-mail address or a localpart) a new password; what was logged in is logged out."""
-    from rainbow_xmpp.cli.passwords import new_password
+    from rainbow_xmpp.cli.passwords import given_password
 
     config = invocation.config()
-    password = new_password(config, (who,), from_stdin=password_stdin, generate=generate)
-    account = invocation.with_store(config, lambda store: _set_password(store, config, who, password))
-    shown = password if generate else None
+    password = given_password(from_stdin=password_stdin, generate=generate)
+    account, shown = invocation.with_store(config, lambda store: _set_password(store, config, who, password))
     if as_json:
         print_json({"id": account.id, "user": who} | ({"password": shown} if shown else {}))
     else:
         note(f"{who} has a new password.")
         _print_password(shown)
+
+
+@user.command()
+@click.argument("who", metavar="USER")
+@json_option
+@pass_invocation
+def disable(invocation: Invocation, who: str, as_json: bool) -> None:
+    """Shut USER (an e-mail address or a localpart) out; nothing of theirs is lost."""
+    account = _act(invocation, who, lambda people, account: people.disable(account, actor=cli_actor()))
+    _say(account, who, "is shut out", as_json=as_json)
+
+
+@user.command()
+@click.argument("who", metavar="USER")
+@json_option
+@pass_invocation
+def enable(invocation: Invocation, who: str, as_json: bool) -> None:
+    """Let USER (an e-mail address or a localpart) in again."""
+    account = _act(invocation, who, lambda people, account: people.enable(account, actor=cli_actor()))
+    _say(account, who, "may log in", as_json=as_json)
+
+
+@user.command()
+@click.argument("who", metavar="USER")
+@json_option
+@pass_invocation
+def kick(invocation: Invocation, who: str, as_json: bool) -> None:
+    """Log USER (an e-mail address or a localpart) out everywhere; they may log in again."""
+    account = _act(invocation, who, lambda people, account: people.end_sessions(account, actor=cli_actor()))
+    _say(account, who, "is logged out", as_json=as_json)
 
 
 @user.command()
@@ -125,7 +155,7 @@ def remove(invocation: Invocation, who: str, yes: bool) -> None:
         if not can_ask():
             raise click.UsageError("there is no terminal to ask on: say --yes to remove")
         click.confirm(f"Remove {who} of {account.company.name} with everything that is theirs?", abort=True)
-    invocation.with_store(config, lambda store: _remove(store, config, account))
+    invocation.with_store(config, lambda store: people_of(store, config).remove(account, actor=cli_actor()))
     click.echo(f"Removed {who} of {account.company.name}.")
 
 
@@ -158,35 +188,23 @@ def import_(invocation: Invocation, file: Path, as_json: bool) -> None:
 
 async def add_person(
     store: "Store", config: Config, email: str, company: str, localpart: str | None, role: str, password: str
-) -> "Account":
-    """Make an account with this password. What stands in the way ends the command."""
-    from rainbow_xmpp.cli.passwords import sealed
-    from rainbow_xmpp.cli.recording import record
-    from rainbow_xmpp.ids import new_id, new_localpart
-    from rainbow_xmpp.observe.audit import Kind
+) -> "Added":
+    """Make an account, with a random password for "". What stands in the way ends the command."""
+    from rainbow_xmpp.ids import new_localpart
     from rainbow_xmpp.store.errors import AlreadyExists
     from rainbow_xmpp.store.values import NewAccount, Role
 
-    id = new_id()
-    name = (await company_named(store, company)).name
-    key_id, blob = sealed(config, id, password)
+    new = NewAccount(
+        company=(await company_named(store, company)).name,
+        email=email,
+        localpart=localpart or new_localpart(),
+        role=Role(role),
+    )
     try:
-        account = await store.accounts.add(
-            NewAccount(
-                id=id,
-                company=name,
-                email=email,
-                localpart=localpart or new_localpart(),
-                role=Role(role),
-                sealed=blob,
-                key_id=key_id,
-            )
-        )
+        return await people_of(store, config).add(new, password, actor=cli_actor())
     except AlreadyExists as taken:
         what = "e-mail address" if taken.field == "email" else "localpart"
         raise Failed(f'The {what} "{taken.value}" belongs to another account.') from None
-    await record(store, config, Kind.USER_ADDED, company_id=account.company.id, target=account.id, role=role)
-    return account
 
 
 async def person_called(store: "Store", who: str) -> "Account":
@@ -202,24 +220,40 @@ async def _members(store: "Store", company: str | None) -> "list[Member]":
     return [member for each in companies for member in await store.accounts.list(each.id)]
 
 
-async def _set_password(store: "Store", config: Config, who: str, password: str) -> "Account":
-    from rainbow_xmpp.cli.passwords import sealed
-    from rainbow_xmpp.cli.recording import record
-    from rainbow_xmpp.observe.audit import Kind
-
+async def _set_password(store: "Store", config: Config, who: str, password: str) -> "tuple[Account, str]":
     account = await person_called(store, who)
-    key_id, blob = sealed(config, account.id, password)
-    await store.credentials.put(account, blob, key_id)
-    await record(store, config, Kind.PASSWORD_CHANGED, company_id=account.company.id, target=account.id)
-    return account
+    return account, await people_of(store, config).set_password(account, password, actor=cli_actor())
 
 
-async def _remove(store: "Store", config: Config, account: "Account") -> None:
-    from rainbow_xmpp.cli.recording import record
-    from rainbow_xmpp.observe.audit import Kind
+def _act(invocation: Invocation, who: str, act: "Callable[[People, Account], Awaitable[None]]") -> "Account":
+    """Do this to the account; returns it as it was before."""
+    config = invocation.config()
 
-    await store.accounts.remove(account.company.id, account.id)
-    await record(store, config, Kind.USER_REMOVED, company_id=account.company.id, target=account.id)
+    async def work(store: "Store") -> "Account":
+        account = await person_called(store, who)
+        await act(people_of(store, config), account)
+        return account
+
+    return invocation.with_store(config, work)
+
+
+def people_of(store: "Store", config: Config) -> "People":
+    from rainbow_xmpp.cli.recording import people
+
+    return people(store, config)
+
+
+def cli_actor() -> str:
+    from rainbow_xmpp.observe.audit import cli_actor
+
+    return cli_actor()
+
+
+def _say(account: "Account", who: str, what: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"id": account.id, "user": who})
+    else:
+        click.echo(f"{who} of {account.company.name} {what}.")
 
 
 def _person(account: "Account", emails: tuple[str, ...], domain: str) -> dict[str, object]:
@@ -233,8 +267,8 @@ def _person(account: "Account", emails: tuple[str, ...], domain: str) -> dict[st
     }
 
 
-def _print_password(password: str | None) -> None:
+def _print_password(password: str) -> None:
     """The password alone on standard output, so that a script can take it."""
-    if password is not None:
+    if password:
         note("Its password, shown only now:")
         click.echo(password)

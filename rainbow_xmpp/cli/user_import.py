@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from rainbow_xmpp.auth.policy import PasswordPolicy
+from rainbow_xmpp.auth.policy import PasswordPolicy, weakness
 from rainbow_xmpp.cli.console import Failed
-from rainbow_xmpp.cli.passwords import derived, sealer_of, weakness
+from rainbow_xmpp.cli.passwords import derived, sealer_of
 from rainbow_xmpp.cli.recording import audit_log
 from rainbow_xmpp.config import Config
 from rainbow_xmpp.ids import new_localpart

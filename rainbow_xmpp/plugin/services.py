@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from rainbow_xmpp.auth.people import People
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.plugin.speech import Speech
@@ -86,6 +87,8 @@ class Services:
     questions: Questions
     is_subscribed: Callable[[Account, str], Awaitable[bool]]
     """Whether a bare JID is a subscriber of an account's presence."""
+    people: People
+    """Adds, disables, logs out and removes accounts, as administrators do; it is recorded."""
     audit: Audit
     """Record what happened, with a kind that the plugin declares (`audit=` of its class)."""
 

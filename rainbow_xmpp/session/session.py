@@ -27,6 +27,10 @@ REST_S = 0.1
 MOST_REST_S = 5.0
 """And looks so often whether the limits have been changed meanwhile."""
 
+ENDED_BY_ADMINISTRATOR = PeerViolation(
+    StreamCondition.POLICY_VIOLATION, "an administrator ended this session"
+)
+
 
 class Wire(Protocol):
     """What a session writes to; the transport's end of it."""
@@ -262,6 +266,10 @@ class Session:
     def is_of_same_client(self, other: Session) -> bool:
         """Both are of one installation of a client, which said so (XEP-0386 §3.2)."""
         return bool(self.agent.id) and self.agent.id == other.agent.id
+
+    def end_by_administrator(self) -> None:
+        """An administrator ended this session; its owner may log in again (XEP-0133 §4.5)."""
+        self.wire.fail(ENDED_BY_ADMINISTRATOR)
 
     def replace_with_conflict(self) -> None:
         """Another connection took this resource (RFC 6120 §7.7.2.2)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
@@ -11,6 +12,7 @@ from rainbow_xmpp.auth.authenticator import Authenticator
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.router.events import AccountRemoved, Event
 from rainbow_xmpp.session.directory import AccountDirectory
+from rainbow_xmpp.session.session import ENDED_BY_ADMINISTRATOR
 from rainbow_xmpp.session.table import SessionTable
 from rainbow_xmpp.store.values import Account, Change, ChangeKind
 
@@ -23,7 +25,9 @@ _ENDS_SESSIONS = {
     ChangeKind.ACCOUNT_REMOVED: PeerViolation(StreamCondition.NOT_AUTHORIZED, "this account was removed"),
     ChangeKind.ACCOUNT_DISABLED: PeerViolation(StreamCondition.NOT_AUTHORIZED, "this account was disabled"),
     ChangeKind.CREDENTIALS_CHANGED: PeerViolation(StreamCondition.RESET, "the password was changed"),
+    ChangeKind.SESSIONS_ENDED: ENDED_BY_ADMINISTRATOR,
 }
+_REMOVES = frozenset((ChangeKind.ACCOUNT_REMOVED, ChangeKind.ACCOUNT_DISABLED))
 
 
 class ChangeLog(Protocol):
@@ -37,7 +41,7 @@ class AccountsById(Protocol):
 
 
 class ChangeWatch:
-    """Reads the log of administrative writes; `poll` is called once a second."""
+    """Reads the log of administrative writes; `poll` is called once a second, and after what is done here."""
 
     def __init__(
         self,
@@ -55,6 +59,7 @@ class ChangeWatch:
         self._authenticator = authenticator
         self._tell = tell
         self._seen = 0
+        self._turn = asyncio.Lock()
         self.generation = 0
         """Rises with every change, before anything is done about it."""
 
@@ -63,12 +68,20 @@ class ChangeWatch:
 
     async def poll(self) -> None:
         """Apply what is new. Raises what the database raises."""
-        while changes := await self._changes.after(self._seen):
-            self.generation += 1
-            self._directory.forget_all()
-            for change in changes:
-                await self._apply(change)
-                self._seen = change.id
+        async with self._turn:
+            while changes := await self._changes.after(self._seen):
+                self.generation += 1
+                self._directory.forget_all()
+                for change in changes:
+                    await self._apply(change)
+                    self._seen = change.id
+
+    async def catch_up(self) -> None:
+        """Apply what was just written, as far as the database lets; the next `poll` does the rest."""
+        try:
+            await self.poll()
+        except Exception:
+            log.exception("a change is applied a moment later")
 
     async def tidy(self, now: float) -> None:
         """Drop what every server has read long ago; `now` is Unix time in seconds."""
@@ -86,7 +99,7 @@ class ChangeWatch:
             await self._refresh([change.account_id])
             return
         await self._end_outdated(change.account_id, violation)
-        if change.kind is not ChangeKind.CREDENTIALS_CHANGED:
+        if change.kind in _REMOVES:
             pending = self._tell(AccountRemoved(change.company_id, change.account_id))
             if pending is not None:
                 await pending

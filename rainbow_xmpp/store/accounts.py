@@ -119,9 +119,14 @@ class Accounts(Directory):
         kind = ChangeKind.ACCOUNT_DISABLED if disabled else ChangeKind.ACCOUNT_ENABLED
         await self._update(company_id, account_id, kind, disabled=disabled, epoch=_u.epoch + 1)
 
-    async def bump_epoch(self, company_id: str, account_id: str) -> None:
-        """End the account's tokens and sessions without changing anything else. Raises NotFound."""
-        await self._update(company_id, account_id, ChangeKind.CREDENTIALS_CHANGED, epoch=_u.epoch + 1)
+    async def bump_epoch(
+        self, company_id: str, account_id: str, kind: ChangeKind = ChangeKind.CREDENTIALS_CHANGED
+    ) -> None:
+        """End the account's tokens and sessions without changing anything else. Raises NotFound.
+
+        `kind` says why, and so what the sessions are told.
+        """
+        await self._update(company_id, account_id, kind, epoch=_u.epoch + 1)
 
     async def remove(self, company_id: str, account_id: str) -> None:
         """Remove the account and all it owns, in plugins' tables too. Raises NotFound."""

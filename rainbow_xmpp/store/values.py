@@ -315,6 +315,7 @@ class ChangeKind(StrEnum):
     ACCOUNT_ENABLED = "account-enabled"
     ACCOUNT_REMOVED = "account-removed"
     CREDENTIALS_CHANGED = "credentials-changed"
+    SESSIONS_ENDED = "sessions-ended"
     LINKS_CHANGED = "links-changed"
     AUTHORISATIONS_CHANGED = "authorisations-changed"
 

@@ -21,8 +21,8 @@ PREAPPROVAL = "urn:xmpp:features:pre-approval"
 
 # XEPs
 ADDRESS = "http://jabber.org/protocol/address"  # XEP-0033
-BIND2 = "urn:xmpp:bind:0"  # XEP-0386
 ADMIN = "http://jabber.org/protocol/admin"  # XEP-0133
+BIND2 = "urn:xmpp:bind:0"  # XEP-0386
 BLOCKING = "urn:xmpp:blocking"  # XEP-0191
 CAPS = "http://jabber.org/protocol/caps"  # XEP-0115
 CARBONS = "urn:xmpp:carbons:2"  # XEP-0280

@@ -165,6 +165,39 @@ def test_a_password_for_nobody_is_refused(line: CommandLine) -> None:
     assert said == 'There is nobody called "bob"; user list shows everybody.\n'
 
 
+def test_somebody_is_shut_out_and_let_in_again(line: CommandLine) -> None:
+    add(line, "alice@acme.example", "--localpart", "alice")
+    assert line.ok("user", "disable", "alice@acme.example") == "alice@acme.example of Acme is shut out.\n"
+    assert [person["disabled"] for person in json.loads(line.ok("user", "list", "--json"))] == [True]
+    assert line.ok("user", "enable", "alice") == "alice of Acme may log in.\n"
+    assert [person["disabled"] for person in json.loads(line.ok("user", "list", "--json"))] == [False]
+
+
+def test_somebody_is_logged_out(line: CommandLine) -> None:
+    add(line, "alice@acme.example", "--localpart", "alice")
+    assert line.ok("user", "kick", "alice") == "alice of Acme is logged out.\n"
+    assert json.loads(line.ok("user", "kick", "alice", "--json"))["user"] == "alice"
+    assert "nobody called" in line.refused("user", "kick", "bob")
+
+
+def test_what_is_done_to_people_is_recorded(line: CommandLine) -> None:
+    add(line, "alice@acme.example", "--localpart", "alice")
+    line.ok("user", "disable", "alice")
+    line.ok("user", "enable", "alice")
+    line.ok("user", "kick", "alice")
+    line.ok("user", "passwd", "alice", "--generate")
+    line.ok("user", "remove", "alice", "--yes")
+    kinds = [row["kind"] for row in json.loads(line.ok("audit", "show", "--kind", "user.", "--json"))]
+    assert kinds == [
+        "user.added",
+        "user.disabled",
+        "user.enabled",
+        "user.sessions_ended",
+        "user.password_changed",
+        "user.removed",
+    ]
+
+
 def test_removing_asks_first_and_without_a_terminal_wants_a_flag(line: CommandLine) -> None:
     add(line, "alice@acme.example", "--localpart", "alice")
     assert "say --yes" in line.refused("user", "remove", "alice", exit_code=2)

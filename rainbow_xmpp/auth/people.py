@@ -1,0 +1,123 @@
+"""Accounts as administrators change them: added, shut out, let in again, logged out, removed; each recorded.
+
+The command line, plugins and the web do it here, so that a password is judged and an action is recorded whoever acts.
+What is changed is in effect on this server when a method returns, and on others a moment later (`store.changes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from rainbow_xmpp.auth.credentials import Verifier, derive
+from rainbow_xmpp.auth.policy import PasswordPolicy, WeakPassword
+from rainbow_xmpp.auth.seal import Sealer
+from rainbow_xmpp.config.schema import Auth
+from rainbow_xmpp.observe.audit import AuditLog, Kind
+from rainbow_xmpp.store import Store
+from rainbow_xmpp.store.values import Account, ChangeKind, NewAccount
+
+
+class Hashing(Protocol):
+    """Runs slow functions beside the event loop: `HashPool.run`, `asyncio.to_thread`."""
+
+    def __call__(
+        self, function: Callable[[str, int], Verifier], password: str, iterations: int, /
+    ) -> Awaitable[Verifier]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """Somebody new. `password` is the one that was made for them, to be shown once; "" when they had their own."""
+
+    account: Account
+    password: str = field(repr=False)
+
+
+class People:
+    """Everything takes `actor`: who does it, as the audit log names them."""
+
+    def __init__(
+        self,
+        store: Store,
+        audit: AuditLog,
+        sealer: Sealer,
+        settings: Auth,
+        *,
+        hashing: Hashing,
+        changed: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`changed` brings what was written into effect on the server that runs in this process, if one does."""
+        self._store = store
+        self._audit = audit
+        self._sealer = sealer
+        self._hashing = hashing
+        self._changed = changed
+        self.settings = settings
+        """A reload puts others here."""
+
+    async def add(self, new: NewAccount, password: str = "", *, actor: str) -> Added:
+        """Make an account, with a random password when none is given.
+
+        Raises WeakPassword, and what `Accounts.add` raises.
+        """
+        own_words = (new.email, new.localpart, new.company, new.name)
+        made = "" if password else self._policy.generate()
+        self.judge(password or made, *own_words)
+        key_id, blob = await self._sealed(password or made, new.id)
+        account = await self._store.accounts.add(replace(new, sealed=blob, key_id=key_id))
+        await self._did(Kind.USER_ADDED, account, actor, role=str(new.role))
+        return Added(account, made)
+
+    async def set_password(self, account: Account, password: str = "", *, actor: str) -> str:
+        """A new password, which ends what was logged in with the old one; returns it when it was made here.
+
+        Raises WeakPassword and NotFound.
+        """
+        made = "" if password else self._policy.generate()
+        member = await self._store.accounts.member(account.company.id, account.id)
+        emails = member.emails if member is not None else ()
+        self.judge(password or made, account.localpart, account.company.name, account.name, *emails)
+        key_id, blob = await self._sealed(password or made, account.id)
+        await self._store.credentials.put(account, blob, key_id)
+        await self._did(Kind.PASSWORD_CHANGED, account, actor)
+        return made
+
+    async def disable(self, account: Account, *, actor: str) -> None:
+        """Shut somebody out; nothing of theirs is lost. Raises NotFound."""
+        await self._store.accounts.set_disabled(account.company.id, account.id, True)
+        await self._did(Kind.USER_DISABLED, account, actor)
+
+    async def enable(self, account: Account, *, actor: str) -> None:
+        """Let somebody in again. Raises NotFound."""
+        await self._store.accounts.set_disabled(account.company.id, account.id, False)
+        await self._did(Kind.USER_ENABLED, account, actor)
+
+    async def end_sessions(self, account: Account, *, actor: str) -> None:
+        """Log somebody out everywhere, tokens too; they may log in again. Raises NotFound."""
+        await self._store.accounts.bump_epoch(account.company.id, account.id, ChangeKind.SESSIONS_ENDED)
+        await self._did(Kind.SESSIONS_ENDED, account, actor)
+
+    async def remove(self, account: Account, *, actor: str) -> None:
+        """Remove an account with everything that is its owner's. Raises NotFound."""
+        await self._store.accounts.remove(account.company.id, account.id)
+        await self._did(Kind.USER_REMOVED, account, actor)
+
+    def judge(self, password: str, *own_words: str) -> None:
+        """Raise WeakPassword unless the policy accepts it; `own_words` are what others would guess first."""
+        if problems := self._policy.problems(password, own_words):
+            raise WeakPassword(problems)
+
+    @property
+    def _policy(self) -> PasswordPolicy:
+        return PasswordPolicy(self.settings.password)
+
+    async def _sealed(self, password: str, account_id: str) -> tuple[str, bytes]:
+        """Key id and sealed SCRAM keys, for this account only."""
+        verifier = await self._hashing(derive, password, self.settings.scram_iterations)
+        return self._sealer.seal(verifier, account_id)
+
+    async def _did(self, kind: Kind, account: Account, actor: str, **facts: str) -> None:
+        await self._changed()
+        await self._audit.record(kind, company_id=account.company.id, actor=actor, target=account.id, **facts)

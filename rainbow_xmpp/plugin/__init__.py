@@ -4,7 +4,7 @@ A plugin declares what it needs and is given it; it never sees the server. Stopp
 """
 
 from rainbow_xmpp.config import key as option
-from rainbow_xmpp.errors import Condition, StanzaError
+from rainbow_xmpp.errors import Condition, ErrorType, StanzaError
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.plugin.base import Plugin, PluginOptions
 from rainbow_xmpp.plugin.context import Context
@@ -66,6 +66,7 @@ __all__ = [
     "DiscoItems",
     "DiscoMark",
     "Element",
+    "ErrorType",
     "Event",
     "Facts",
     "Form",

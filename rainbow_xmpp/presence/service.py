@@ -99,6 +99,23 @@ class PresenceService:
             if shown is not None and home.bare in shown.subscribers:
                 self._show(shown, session)
         for request in home.requests:
+            self._spawn(self._ask_again(request, session))
+
+    async def _ask_again(self, request: bytes, session: Session) -> None:
+        """A subscription request from before this session (§3.1.3): the gate may have closed since it came."""
+        view, home = scan_again(request), session.home
+        asker = view.attrs["from"]
+        account = await self._pipeline.account_at(asker)
+        if account is None:
+            return
+        p = Passage(
+            "presence", "subscribe", view, request, asker, account, None, home.bare, home.account, home, None
+        )  # fmt: skip
+        try:
+            await self._pipeline.may_pass(p)
+        except StanzaError:
+            return
+        if session.presence is not None:
             session.wire.send(request)
 
     def _unavailable(self, session: Session, view: View, data: bytes) -> Awaitable[None] | None:

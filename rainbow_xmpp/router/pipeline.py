@@ -145,6 +145,10 @@ class Pipeline(Hooked):
         bare = p.to.partition("/")[0]
         return p._replace(home=self._sessions.homes.get(bare), target=self._by_full.get(p.to))
 
+    async def account_at(self, address: str) -> Account | None:
+        """Who has this address of ours; nobody has one of a disabled account."""
+        return await self._directory.find(JID.parse(address).local)
+
     async def may_pass(self, p: Passage) -> None:
         """The gate: raise StanzaError when these two may not speak, or when there is nobody to speak to.
 

@@ -71,5 +71,5 @@ class WireVenue:
         return WireSeat(wire, self._patience_s)
 
 
-PROSODY_HAS = frozenset(("disco", "offline", "ping", "private_xml", "vcard_temp"))
+PROSODY_HAS = frozenset(("blocking", "disco", "offline", "ping", "private_xml", "vcard_temp"))
 """What plays need of our plugins and Prosody has as well."""

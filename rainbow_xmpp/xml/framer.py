@@ -6,7 +6,7 @@ from collections.abc import Callable
 from rainbow_xmpp.errors import StreamCondition
 from rainbow_xmpp.xml import tags
 from rainbow_xmpp.xml.begun import Begun
-from rainbow_xmpp.xml.boundary import DONE, MALFORMED, RESTRICTED, TEXT, advance
+from rainbow_xmpp.xml.boundary import CDATA, DONE, MALFORMED, RESTRICTED, TEXT, advance
 from rainbow_xmpp.xml.judge import refuse
 from rainbow_xmpp.xml.model import Token, TokenKind
 
@@ -126,7 +126,7 @@ class Framer:
             if tags.name_of(head) == self._name:
                 refuse(StreamCondition.POLICY_VIOLATION, "a stream header inside the stream")
             self._begun = Begun()
-        self._begun.feed(self._buffer, self._start)
+        self._begun.feed(self._buffer, self._start, in_tag=self._mode not in (TEXT, CDATA))
 
     def _begin(self) -> bool:
         """Skip to the `<` of the next token, not looked at so far; False when more is needed."""

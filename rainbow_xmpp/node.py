@@ -100,6 +100,7 @@ class Node:
             presence_listeners,
             server_messages,
             xml_limits(config.limits.xml, config.limits.stanza_bytes),
+            config.limits.presence_bytes,
         )
         self.inbound.sample(StanzaTimer(self.timings.stanza))
         self.watch = ChangeWatch(
@@ -134,6 +135,7 @@ class Node:
         self.authenticator.use(limits, config.auth.scram_iterations)
         self.roster.max_items = limits.roster_items
         self.inbound.limits = xml_limits(limits.xml, limits.stanza_bytes)
+        self.inbound.presence_bytes = limits.presence_bytes
         self.trail.config = config.audit
         self.people.settings = config.auth
 

@@ -122,6 +122,7 @@ class Authenticator:
         self._secret = sealer.secret_for("made-up salts")
         self._iterations = iterations
         self._clock = clock
+        self._decoy = self._sealed_decoy()
 
     def use(self, limits: Limits, iterations: int) -> None:
         """These count from the next attempt on."""
@@ -137,9 +138,11 @@ class Authenticator:
         if not self._may_try(names[0], source):
             return LATER
         record = await self._record(names)
+        made_up = self._made_up(names[0], hash_name)
         if record is None or record.sealed is None or record.key_id is None:
             # Also for a hash brought from elsewhere: it is replaced at the first login with PLAIN.
-            return Found(None, self._made_up(names[0], hash_name))
+            self._sealer.open(*self._decoy)
+            return Found(None, made_up)
         try:
             verifier = self._sealer.open(record.key_id, record.sealed, record.account.id)
         except SealError as error:
@@ -183,11 +186,10 @@ class Authenticator:
         return True
 
     async def _record(self, names: tuple[str, ...]) -> LoginRecord | None:
-        for name in names:
-            record = await self._accounts.for_login(name)
-            if record is not None:
-                return record if record.account.may_log_in else None
-        return None
+        """What the first of these names that somebody has says. All are looked up, or the time would tell."""
+        found = [await self._accounts.for_login(name) for name in names]
+        first = next((record for record in found if record is not None), None)
+        return first if first is not None and first.account.may_log_in else None
 
     async def _is_right(self, record: LoginRecord | None, name: str, password: str) -> bool:
         if record is not None and record.sealed is None and record.imported_hash is not None:
@@ -217,6 +219,11 @@ class Authenticator:
         await self._credentials.replace_imported(record.account, sealed, key_id)
         log.info("the imported password hash of %s was replaced by SCRAM keys", record.account.id)
         return True
+
+    def _sealed_decoy(self) -> tuple[str, bytes, str]:
+        """Sealed keys to open where nobody's are there: key id, blob and account."""
+        nobody = Verifier(self._made_up("", "sha256"), self._made_up("", "sha1"))
+        return *self._sealer.seal(nobody, "nobody"), "nobody"
 
     def _made_up(self, name: str, hash_name: str) -> ScramKeys:
         return fake_keys(name, self._secret, self._iterations, hash_name)

@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from rainbow_xmpp.errors import RainbowError
 
 SALT_BYTES = 16
+MAX_PASSWORD_CHARS = 1024
+"""The most that a policy can allow; preparing longer ones would take strangers' time from everybody."""
 _BCRYPT_BYTES = 72
 
 # PBKDF2 of the OpenSSL that comes with `cryptography` is twice as fast as that of Debian 12's, which hashlib uses.
@@ -60,6 +62,8 @@ def prepare(password: str) -> bytes:
 
     For what people type it agrees with the SASLprep of RFC 5802. Raises InvalidPassword.
     """
+    if len(password) > MAX_PASSWORD_CHARS:
+        raise InvalidPassword
     if password.isascii() and password.isprintable() and password:
         return password.encode()
     try:

@@ -56,18 +56,20 @@ class _Counters:
     def __init__(self, free: int, most: int) -> None:
         self.free = free
         self._most = most
-        self._entries: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()  # failures, at the time
+        # Failures and when, by the hash of the key: what strangers call themselves may be long, and is not kept.
+        self._entries: OrderedDict[int, tuple[float, float]] = OrderedDict()
 
     def add(self, key: Hashable, now: float) -> None:
         if not self.free:
             return
-        self._entries[key] = self._failures(key, now) + 1, now
-        self._entries.move_to_end(key)
+        number = hash(key)
+        self._entries[number] = self._failures(number, now) + 1, now
+        self._entries.move_to_end(number)
         if len(self._entries) > self._most:
             self._entries.popitem(last=False)
 
     def wait_s(self, key: Hashable, now: float) -> float:
-        entry = self._entries.get(key)
+        entry = self._entries.get(hash(key))
         if entry is None:
             return 0.0
         failures, at = entry
@@ -78,13 +80,13 @@ class _Counters:
         return max(0.0, at + delay - now)
 
     def forget(self, key: Hashable) -> None:
-        self._entries.pop(key, None)
+        self._entries.pop(hash(key), None)
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def _failures(self, key: Hashable, now: float) -> float:
-        failures, at = self._entries.get(key, (0.0, now))
+    def _failures(self, number: int, now: float) -> float:
+        failures, at = self._entries.get(number, (0.0, now))
         return max(0.0, failures - max(0.0, now - at) * self.free / 60)
 
 

@@ -106,6 +106,14 @@ class Limits:
         le=16_777_216,
         reload="live",
     )
+    presence_bytes: int = key(
+        16_384,
+        "Greatest size of one presence stanza, in bytes. It is sent on to everybody who sees it, and kept for those "
+        "who come later.",
+        ge=LEAST_STANZA_BYTES,
+        le=16_777_216,
+        reload="live",
+    )
     output_bytes: int = key(
         4_194_304,
         "Bytes that may wait for a client that reads too slowly; beyond, its connection is closed.",

@@ -19,6 +19,8 @@ GROUP = f"{{{names.ROSTER}}}group"
 
 MAX_NAME_CHARS = 1023
 MAX_GROUPS = 32
+MAX_ITEM_CHARS = 2048
+"""Name and groups together: a full roster is made in one go, and everybody else waits for it."""
 
 
 class Wish:
@@ -47,6 +49,7 @@ class Wish:
         if len(set(groups)) != len(groups):
             raise StanzaError(Condition.BAD_REQUEST)
         too_long = any(len(text) > MAX_NAME_CHARS for text in (name, *groups))
+        too_long |= len(name) + sum(map(len, groups)) > MAX_ITEM_CHARS
         if too_long or not all(map(str.strip, groups)) or len(groups) > MAX_GROUPS:
             raise StanzaError(Condition.NOT_ACCEPTABLE)
         return cls(str(jid), name, tuple(groups), item.get("subscription") == "remove")

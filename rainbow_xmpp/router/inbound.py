@@ -49,6 +49,7 @@ class Inbound:
         listeners: PresenceListeners,
         server_messages: ServerMessages,
         limits: XmlLimits = DEFAULT_LIMITS,
+        presence_bytes: int = 16_384,
     ) -> None:
         """`limits` hold for stanzas; the transport may have lower ones."""
         self._domain = domain
@@ -61,6 +62,8 @@ class Inbound:
         self._server_messages = server_messages
         self.limits = limits
         """For stanzas from now on; a reload puts others here."""
+        self.presence_bytes = presence_bytes
+        """The same for the size of presence, which many get and which is kept."""
         self._sampler: Sampler | None = None
         self._unsampled = -1
         """Stanzas until the next one that is looked at closely; negative for never."""
@@ -159,6 +162,8 @@ class Inbound:
         return None if taken is True else self._answered(session, view, taken)
 
     def _presence_stanza(self, session: Session, view: View) -> Awaitable[None] | None:
+        if len(view.data) > self.presence_bytes:
+            raise StanzaError(Condition.POLICY_VIOLATION, "this presence is too large")
         type_ = view.attrs.get("type", "")
         to = view.attrs.get("to")
         for listen in self._listeners.all:

@@ -14,6 +14,9 @@ Advance = Callable[[bytes | bytearray, int, int, int], tuple[int, int, int]]
 
 Whole = Callable[[bytes, int], list[bytes] | None]
 
+MOST_LEVELS = 512
+"""Of an element that has not arrived as a whole; more than any configuration lets the judge accept."""
+
 _BLANK = re.compile(rb"[ \t\r\n]*")
 _DECLARATION = re.compile(
     rb"""<\?xml[ \t\r\n]+version[ \t\r\n]*=[ \t\r\n]*(?:"1\.\d"|'1\.\d')"""
@@ -121,6 +124,9 @@ class Framer:
         """
         if self._state is not TokenKind.ELEMENT or self._start == self._pos:
             return
+        if self._depth > MOST_LEVELS:
+            # Before expat keeps 130 bytes for each of them.
+            refuse(StreamCondition.POLICY_VIOLATION, f"more than {MOST_LEVELS} levels")
         if self._begun is None:
             head = bytes(self._buffer[self._start : self._start + len(self._name) + 2])
             if tags.name_of(head) == self._name:

@@ -6,11 +6,11 @@ Otherwise whoever sends one could get past a plugin, end a contact's stream or b
 import pytest
 
 from rainbow_xmpp.config import Limits
-from rainbow_xmpp.errors import PeerViolation
+from rainbow_xmpp.errors import Condition, PeerViolation
 from rainbow_xmpp.plugins.forgery_guard import ForgeryGuard
 from rainbow_xmpp.plugins.offline import Offline
 from rainbow_xmpp.store.values import RosterItem, Subscription
-from rainbow_xmpp.testing import TestServer
+from rainbow_xmpp.testing import TestServer, condition_of
 from rainbow_xmpp.xml import DEFAULT_LIMITS, scan
 
 LIMITS = DEFAULT_LIMITS
@@ -25,7 +25,8 @@ def greatest(kind: str, shape: str, attributes: str, content: str = "") -> str:
             free = LIMITS.attributes - attributes.count("=")
             stanza = start + "".join(f" a{n}='x'" for n in range(free)) + f">{content}{end}"
         case "bytes":
-            free = LIMITS.max_bytes - len(f"{start}>{content}<x></x>{end}".encode())
+            most = LIMITS.max_bytes if kind == "message" else Limits().presence_bytes
+            free = most - len(f"{start}>{content}<x></x>{end}".encode())
             stanza = f"{start}>{content}<x>{'x' * free}</x>{end}"
         case "depth":
             levels = LIMITS.depth - 1
@@ -111,6 +112,34 @@ async def test_the_greatest_presence_harms_nobody_who_sees_it(shape: str) -> Non
         ann.send(f"<presence type='subscribed' to='{cem.bare}'/>")
         assert any(b"id='p'" in data for data in await cem.rest_bytes())
         assert ann.wire.is_open
+
+
+@pytest.mark.parametrize(
+    "attributes", ["", " to='bob@rainbow.test'", " type='subscribe' to='bob@rainbow.test'"]
+)
+async def test_presence_that_is_larger_is_refused_and_nobody_is_troubled_with_it(attributes: str) -> None:
+    """It is kept and sent to everybody who comes: enough of it could keep somebody from logging in."""
+    async with TestServer() as server:
+        bob, ann = await server.login("bob@acme"), await server.login("ann@acme", available=False)
+        presence = greatest("presence", "bytes", attributes)
+        ann.send(presence.replace("</presence>", " </presence>"))
+        (refusal,) = await ann.rest()
+        assert condition_of(refusal) is Condition.POLICY_VIOLATION
+        assert await bob.rest() == []
+        assert ann.session.presence is None
+
+
+async def test_a_roster_has_no_more_text_than_can_be_sent_in_one_go() -> None:
+    async with TestServer() as server:
+        ann = await server.login("ann@acme")
+
+        async def put(name: int, group: int) -> Condition | None:
+            groups = f"<group>{'g' * group}</group><group>{'h' * group}</group>"
+            item = f"<item jid='bob@acme.example' name='{'n' * name}'>{groups}</item>"
+            return condition_of(await ann.ask("set", f"<query xmlns='jabber:iq:roster'>{item}</query>"))
+
+        assert await put(48, 1000) is None
+        assert await put(49, 1000) is Condition.NOT_ACCEPTABLE
 
 
 async def test_a_server_that_allows_more_takes_more() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import tracemalloc
 from concurrent.futures import CancelledError
 
 import pytest
@@ -97,6 +98,19 @@ def test_memory_is_bounded() -> None:
     assert len(throttle) == 200
     fail(throttle, "user999", "10.0.3.231", 2)
     assert not throttle.may_try("user999", "10.0.3.231", 0.0)
+
+
+def test_long_names_are_not_kept() -> None:
+    """A name may have 2,000 characters, and strangers may come from many addresses."""
+    throttle = Throttle(per_account=1, per_source=1)
+
+    tracemalloc.start()
+    for number in range(5_000):
+        fail(throttle, f"{number}" + "\N{GRINNING FACE}" * 2000, f"source {number}", 1)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 5_000_000
+    assert not throttle.may_try("7" + "\N{GRINNING FACE}" * 2000, "source 7", 0.1)
 
 
 def test_a_clock_that_goes_back_gives_nothing_away() -> None:

@@ -1,11 +1,13 @@
 """Addresses: RFC 7622 with its verified errata."""
 
+import contextlib
 import copy
 import pickle
+import time
 
 import pytest
 
-from rainbow_xmpp.jid import JID, InvalidJID
+from rainbow_xmpp.jid import JID, InvalidJID, _parse
 
 # RFC 7622 §3.5 table 1, and the parts each is made of once prepared.
 LEGAL = [
@@ -198,3 +200,41 @@ def test_a_refusal_never_repeats_the_address() -> None:
         JID.parse("secret name@example.com")
     assert "secret" not in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+HOSTILE = {
+    "marks in the wrong order": "a\u0301\u0316" * 9 + "a",
+    "two letters that shrink": "e\u0301",
+    "wide": "\uff41",
+    "jamo": "\u1112\u1161\u11ab",
+    "right to left": "\u0627",
+    "ligature": "\ufdfa",
+    "joiner": "\u0915\u094d\u200d",
+    "labels": "ä.",
+}
+
+
+@pytest.mark.parametrize("alphabet", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("form", ["{}@b", "a@{}", "a@b/{}"])
+def test_no_text_takes_more_than_linear_time(alphabet: str, form: str) -> None:
+    def cpu_of(size: int) -> float:
+        part = (alphabet * size)[:size]
+        begun = time.thread_time()
+        for _ in range(10):
+            with contextlib.suppress(InvalidJID):
+                _parse(form.format(part))
+        return time.thread_time() - begun
+
+    # Four times as much: 4 when linear, 16 when quadratic; what is refused at once takes no time at all.
+    assert min(cpu_of(1000) for _ in range(5)) < 11 * min(cpu_of(250) for _ in range(5)) + 0.001
+
+
+@pytest.mark.parametrize("form", ["{}@b", "a@{}", "a@b/{}"])
+def test_what_would_take_long_is_refused_unprepared(form: str) -> None:
+    marks = "a" + "\u0301\u0316" * 16
+    begun = time.thread_time()
+    for _ in range(200):
+        for part in ("ä" * 100_000, marks * 30, marks):
+            with pytest.raises(InvalidJID):
+                _parse(form.format(part))
+    assert time.thread_time() - begun < 1

@@ -15,6 +15,7 @@ from rainbow_xmpp.auth.pool import HashPool
 from rainbow_xmpp.auth.seal import Sealer
 from rainbow_xmpp.auth.throttle import Throttle
 from rainbow_xmpp.auth.verified import VerifiedPasswords
+from rainbow_xmpp.company.agreements import Agreements
 from rainbow_xmpp.config import Config
 from rainbow_xmpp.errors import Condition, StanzaError
 from rainbow_xmpp.observe.audit import AuditLog, chain_keys
@@ -64,6 +65,7 @@ class Node:
         )
         self.audit = AuditLog(store.audit, chain_keys(self._sealer), now=store.now)
         self.trail = Trail(self.audit, config.audit, self.counters, self.background.spawn)
+        self.agreements = Agreements(store, self.audit.record, config.domain, store.now)
         self.authenticator = _authenticator(config, store, self._sealer, self.pool, self.counters)
         self.directory = AccountDirectory(store.accounts)
         self.pipeline = Pipeline(config.domain, self.sessions, self.directory)
@@ -189,7 +191,9 @@ class Node:
             spawn=self.background.spawn,
             plugins=self.plugins,
             questions=self.questions,
-            is_subscribed=self.roster.may_see,
+            rosters=self.roster,
+            agreements=self.agreements,
+            apply_changes=self.watch.catch_up,
             people=self.people,
             audit=self.audit.record,
         )

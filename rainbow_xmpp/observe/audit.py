@@ -49,6 +49,12 @@ class Kind(StrEnum):
     USER_CHANGED = "user.changed"
     PASSWORD_CHANGED = "user.password_changed"  # noqa: S105
     SESSIONS_ENDED = "user.sessions_ended"
+    AUTHORISATION_INVITED = "authorisation.invited"
+    AUTHORISATION_ACCEPTED = "authorisation.accepted"
+    AUTHORISATION_ENDED = "authorisation.ended"
+    LINK_ASKED = "link.asked"
+    LINK_CONFIRMED = "link.confirmed"
+    LINK_ENDED = "link.ended"
     LOGIN_OK = "login.ok"
     LOGINS_THROTTLED = "login.throttled"
     DATABASE_UPGRADED = "db.upgraded"

@@ -3,6 +3,7 @@
 A plugin declares what it needs and is given it; it never sees the server. Stopping undoes all it registered.
 """
 
+from rainbow_xmpp.company import Action, Relation
 from rainbow_xmpp.config import key as option
 from rainbow_xmpp.errors import Condition, ErrorType, StanzaError
 from rainbow_xmpp.jid import JID
@@ -13,6 +14,7 @@ from rainbow_xmpp.plugin.facts import Facts
 from rainbow_xmpp.plugin.marks import (
     CommandMark,
     DiscoMark,
+    access,
     command,
     disco_info,
     disco_items,
@@ -31,6 +33,7 @@ from rainbow_xmpp.router.events import (
     AccountRemoved,
     BecameAvailable,
     BecameUnavailable,
+    Changed,
     Event,
     SessionEnded,
     SessionStarted,
@@ -44,17 +47,21 @@ from rainbow_xmpp.stanza.disco import DiscoInfo, DiscoItem, DiscoItems, Identity
 from rainbow_xmpp.stanza.form_fields import FormError
 from rainbow_xmpp.stanza.forms import Blank, Form, form_field
 from rainbow_xmpp.stanza.payload import Payload, attr, child, child_text, children, flag, text
-from rainbow_xmpp.store.values import Account, Company, Role, Visibility
+from rainbow_xmpp.store.values import Account, Change, ChangeKind, Company, Role, Visibility
 from rainbow_xmpp.xml import Element, View
 
 __all__ = [
     "JID",
     "Account",
     "AccountRemoved",
+    "Action",
     "Answered",
     "BecameAvailable",
     "BecameUnavailable",
     "Blank",
+    "Change",
+    "ChangeKind",
+    "Changed",
     "CommandAnswer",
     "CommandMark",
     "Company",
@@ -82,6 +89,7 @@ __all__ = [
     "Payload",
     "Plugin",
     "PluginOptions",
+    "Relation",
     "Role",
     "Services",
     "Session",
@@ -94,6 +102,7 @@ __all__ = [
     "Unheard",
     "View",
     "Visibility",
+    "access",
     "attr",
     "child",
     "child_text",

@@ -82,6 +82,10 @@ class Binding:
                 self._expect(handler, "ctx", "node", shape=f"disco_{mark.what}")
                 bounded = self._timed(handler, mark.deadline_s)
                 return self._to.contributions.add(self._owner, mark, bounded)
+            case marks.AccessMark():
+                self._expect(handler, "action", "actor", "target", shape="access", waits=True)
+                bounded = self._timed(handler, marks.DEADLINE_S)
+                return self._to.contributions.add(self._owner, mark, bounded)
             case marks.CommandMark():
                 return self._command(mark, handler)
             case marks.InlineMark():

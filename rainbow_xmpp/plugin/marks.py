@@ -91,6 +91,11 @@ class DiscoMark:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessMark:
+    """Asked by `Services.may`."""
+
+
+@dataclass(frozen=True, slots=True)
 class CommandMark:
     """Offered by whoever does ad-hoc commands (`plugins/adhoc`)."""
 
@@ -125,6 +130,7 @@ Mark = (
     | CommandMark
     | InlineMark
     | BindMark
+    | AccessMark
 )
 
 
@@ -250,6 +256,14 @@ def disco_info(*, to: Literal["server", "account"] = "server", node: str | None 
 def disco_items(*, to: Literal["server", "account"] = "server", node: str | None = "") -> Callable[[F], F]:
     """As `disco_info`, for items: it returns `DiscoItem`s, or None for a node it does not know."""
     return marked(DiscoMark("items", _disco_target(to), node))
+
+
+def access() -> Callable[[F], F]:
+    """This `async def` method answers `Services.may`: `(self, action, actor, target) -> bool`.
+
+    All of them must say yes; one that fails says no.
+    """
+    return marked(AccessMark())
 
 
 def command(node: str, title: str, *, roles: tuple[Role, ...] = ()) -> Callable[[F], F]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from rainbow_xmpp.auth.people import People
+from rainbow_xmpp.company.access import Action
+from rainbow_xmpp.company.agreements import Agreements
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.observe.metrics import Counters
+from rainbow_xmpp.plugin.marks import AccessMark
 from rainbow_xmpp.plugin.speech import Speech
 from rainbow_xmpp.router.passage import Passage
 from rainbow_xmpp.router.questions import Questions
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from rainbow_xmpp.store.values import Account
 
 M = TypeVar("M")
+log = logging.getLogger(__name__)
 
 
 class ShowsPresence(Protocol):
@@ -37,6 +42,19 @@ class ShowsPresence(Protocol):
 
     def show_contact(self, home: Home, contact: str) -> None:
         """A contact's presence to the account's available sessions, when they may see it."""
+
+    def part(self, one: Home, other: Home) -> None:
+        """Each hears that the other is gone, whatever the gate says: what they agreed on is over."""
+
+
+class KnowsRosters(Protocol):
+    """What the roster does beside what clients ask for."""
+
+    async def may_see(self, owner: Account, viewer: str) -> bool:
+        """A bare JID is a subscriber of an account's presence."""
+
+    async def forget(self, account: Account, bare: str, contact: str) -> None:
+        """Take a contact out of an account's roster (`bare` is its address), and ask nobody."""
 
 
 class Declared(Protocol):
@@ -85,8 +103,12 @@ class Services:
     """Run something beside everything else; it is ended when the server stops."""
     plugins: Declared
     questions: Questions
-    is_subscribed: Callable[[Account, str], Awaitable[bool]]
-    """Whether a bare JID is a subscriber of an account's presence."""
+    rosters: KnowsRosters
+    agreements: Agreements
+    """What people and companies agree on: invitations, authorisations, links."""
+    apply_changes: Callable[[], Awaitable[None]]
+    """Apply at once what was written to the database just now, instead of within a second. Not while handling
+    `Changed`, which is a part of that."""
     people: People
     """Adds, disables, logs out and removes accounts, as administrators do; it is recorded."""
     audit: Audit
@@ -110,9 +132,25 @@ class Services:
         home = self.sessions.homes.get(self.bare_jid(account))
         return [] if home is None else list(home.sessions)
 
+    async def may(self, action: Action, actor: Account, target: Account) -> bool:
+        """Whether one person may do this with another: what every path asks that is no stanza.
+
+        Fails closed: a plugin that cannot say means no.
+        """
+        if actor.id == target.id:
+            return True
+        for _, permits in self.plugins.declared(AccessMark, None):
+            try:
+                if not await permits(action, actor, target):
+                    return False
+            except Exception:
+                log.exception("whether somebody may %s somebody could not be decided; it means no", action)
+                return False
+        return True
+
     async def sees_presence(self, viewer: Account, owner: Account) -> bool:
         """The viewer is a subscriber of the owner's presence."""
-        return await self.is_subscribed(owner, self.bare_jid(viewer))
+        return await self.rosters.may_see(owner, self.bare_jid(viewer))
 
     # -- speaking --------------------------------------------------------------------------------------
 

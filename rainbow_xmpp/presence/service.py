@@ -178,6 +178,21 @@ class PresenceService:
                 session.directed.discard(to)
                 self._say_unavailable(session, to)
 
+    def part(self, one: Home, other: Home) -> None:
+        """What allowed two accounts to see each other is over: each hears that the other is gone.
+
+        The gate is not asked: it is closed by now.
+        """
+        for gone, viewer in ((one, other), (other, one)):
+            for session in gone.sessions:
+                shown = {to for to in session.directed or () if to.partition("/")[0] == viewer.bare}
+                if session.directed is not None:
+                    session.directed -= shown
+                if session.presence is None and not shown:
+                    continue
+                for witness in viewer.available():
+                    witness.wire.send(presence(from_=session.full, to=witness.full, type_="unavailable"))
+
     def show_contact(self, home: Home, contact: str) -> None:
         """A contact's presence to the account's available sessions, when they may see it: as at first presence."""
         shown = self._sessions.homes.get(contact)

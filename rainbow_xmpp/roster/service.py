@@ -144,6 +144,13 @@ class RosterService:
         for kind in subscription.removal(change.old).send:  # §2.5.2
             await self._say(session.account, session.bare, contact, kind)
 
+    async def forget(self, account: Account, bare: str, contact: str) -> None:
+        """Take a contact out of an account's roster (`bare` is its address), and ask nobody: it is over."""
+        change = await self._rosters.apply(account.company.id, account.id, contact, lambda item: None)
+        home = self._sessions.homes.get(bare)
+        if change.old is not None and home is not None:
+            self._changed(home, contact, change)
+
     async def _check_room(self, account: Account, contact: str) -> None:
         """Raise StanzaError when the roster is full and this contact is not in it."""
         if await self._rosters.count(account.company.id, account.id) < self.max_items:

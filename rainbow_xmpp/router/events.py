@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rainbow_xmpp.session import Session
+from rainbow_xmpp.store.values import Change
 
 if TYPE_CHECKING:
     from rainbow_xmpp.store.values import Account
@@ -67,6 +68,13 @@ class AccountRemoved(Event):
 
     company_id: str
     account_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changed(Event):
+    """An administrative write, of this server or of another process, was applied to what is in memory."""
+
+    change: Change
 
 
 Listener = Callable[[Event], Awaitable[None] | None]

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from rainbow_xmpp.auth.authenticator import Authenticator
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
-from rainbow_xmpp.router.events import AccountRemoved, Event
+from rainbow_xmpp.router.events import AccountRemoved, Changed, Event
 from rainbow_xmpp.session.directory import AccountDirectory
 from rainbow_xmpp.session.session import ENDED_BY_ADMINISTRATOR
 from rainbow_xmpp.session.table import SessionTable
@@ -75,6 +75,9 @@ class ChangeWatch:
                 for change in changes:
                     await self._apply(change)
                     self._seen = change.id
+                    pending = self._tell(Changed(change))
+                    if pending is not None:
+                        await pending
 
     async def catch_up(self) -> None:
         """Apply what was just written, as far as the database lets; the next `poll` does the rest."""

@@ -13,6 +13,7 @@ from rainbow_xmpp.ids import new_id
 from rainbow_xmpp.store import changes, tables
 from rainbow_xmpp.store.database import Database
 from rainbow_xmpp.store.errors import NotFound
+from rainbow_xmpp.store.keys import owner_list, owners
 from rainbow_xmpp.store.ownership import owned_by
 from rainbow_xmpp.store.upsert import upsert
 from rainbow_xmpp.store.values import Account, Authorisation, AuthorisationState, ChangeKind
@@ -45,11 +46,24 @@ class Authorisations:
         self._database = database
         self._now = now
         self._of = database.prepare(_OF)
+        asked = owners(database.dialect)
+        theirs = sa.and_(_a.company_id == asked.c.company_id, _a.owner_id == asked.c.owner_id)
+        self._of_many = database.prepare(
+            sa.select(*_COLUMNS).select_from(asked.join(tables.authorisations, theirs))
+        )
 
     async def of(self, company_id: str, owner_id: str) -> list[Authorisation]:
         """One person's authorisations and invitations, expired ones too, oldest first."""
         rows = await self._database.fetch(self._of, {"company": company_id, "owner": owner_id})
         return [_from(row) for row in rows]
+
+    async def of_many(self, people: Sequence[Account]) -> dict[str, list[Authorisation]]:
+        """The same of several people with one question, by their ids; who has none is left out."""
+        pairs = [(account.company.id, account.id) for account in people]
+        found: dict[str, list[Authorisation]] = {}
+        for row in await self._database.fetch(self._of_many, owner_list(self._database.dialect, pairs)):
+            found.setdefault(row[2], []).append(_from(row))
+        return found
 
     async def of_company(self, company_id: str) -> list[Authorisation]:
         """Everything of a company's people, oldest first."""

@@ -174,6 +174,19 @@ class Rosters:
         rows = await self._database.fetch(self._count_query, parameters)
         return int(rows[0][0])
 
+    async def across_companies(self, domain: str) -> list[tuple[str, str]]:
+        """(company, owner) of everybody who has somebody of another company of this domain in the roster."""
+        contact = sa.alias(tables.users)
+        address = contact.c.localpart + sa.literal("@" + domain)
+        statement = (
+            sa.select(_i.company_id, _i.owner_id)
+            .distinct()
+            .join(contact, _i.contact == address)
+            .where(contact.c.company_id != _i.company_id)
+        )
+        async with self._database.read() as connection:
+            return [(row[0], row[1]) for row in await connection.execute(statement)]
+
     async def close(self) -> None:
         """Wait for the loads under way."""
         await self._loads.close()

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from rainbow_xmpp.plugin import Visibility
+from rainbow_xmpp.plugin import Account, Action, Plugin, Visibility, access
 from rainbow_xmpp.plugins.company_isolation import CompanyIsolation
 from rainbow_xmpp.testing import Client, TestServer
 
@@ -30,7 +30,6 @@ STANZAS = {
     "directed unavailable": "<presence to='{to}' type='unavailable'/>",
     "probe": "<presence to='{to}' type='probe' id='p1'/>",
     "probe of a full JID": "<presence to='{to}/phone' type='probe'/>",
-    "subscribe": "<presence to='{to}' type='subscribe' id='p2'/>",
     "subscribed": "<presence to='{to}' type='subscribed'/>",
     "unsubscribe": "<presence to='{to}' type='unsubscribe'/>",
     "unsubscribed": "<presence to='{to}' type='unsubscribed'/>",
@@ -117,23 +116,159 @@ AS_COMPANY = Visibility.SAME_THAN_COMPANY
         (ISOLATED, PUBLIC, False),
     ],
 )
-async def test_a_public_person_reaches_and_is_reached_by_other_companies(company, own, may):
+async def test_a_persons_own_visibility_counts_but_nobody_leaves_an_isolated_company(company, own, may):
     async with TestServer([CompanyIsolation]) as server:
         await server.company("elsewhere", visibility=company)
-        await server.person("pia@elsewhere", visibility=own)
-        ann, pia = await server.login("ann@acme"), await server.login("pia@elsewhere")
-        assert await reaches(server, ann, pia) is may
-        assert await reaches(server, pia, ann) is may
+        pia = await server.person("pia@elsewhere", visibility=own)
+        ann = await server.person("ann@acme")
+        services = server.node.services()
+        assert await services.may(Action.SEARCH, ann.account, pia.account) is may
 
 
-@pytest.mark.parametrize("own", [AS_COMPANY, PUBLIC])
-async def test_nobody_of_an_isolated_company_reaches_a_public_person(own):
+@pytest.mark.parametrize(
+    ("one", "other", "may"),
+    [(AS_COMPANY, AS_COMPANY, True), (AS_COMPANY, PRIVATE, False), (PRIVATE, AS_COMPANY, False)],
+)
+async def test_in_the_public_company_those_who_are_private_are_strangers(one, other, may):
     async with TestServer([CompanyIsolation]) as server:
-        await server.company("island", visibility=ISOLATED)
-        await server.person("ivy@island", visibility=own)
-        ivy, pia = await server.login("ivy@island"), await server.login("pia@Rainbow")
-        assert await reaches(server, ivy, pia) is False
-        assert await reaches(server, pia, ivy) is False
+        await server.person("pia@Rainbow", visibility=one)
+        await server.person("rob@Rainbow", visibility=other)
+        pia, rob = await server.login("pia@Rainbow"), await server.login("rob@Rainbow")
+        assert await reaches(server, pia, rob) is may
+        assert await reaches(server, pia, pia)
+
+
+# -- agreeing, with any client -------------------------------------------------------------------------------
+
+
+async def agreed(server: TestServer) -> tuple[Client, Client]:
+    """Ann of Acme and Carol of Globex, who accepted her request, and asked back."""
+    ann, carol = await server.login("ann@acme"), await server.login("carol@globex")
+    for client in (ann, carol):
+        await client.ask("get", "<query xmlns='jabber:iq:roster'/>")
+    ann.send(f"<presence to='{carol.bare}' type='subscribe'><status>We met</status></presence>")
+    request = await carol.receive()
+    assert (request.get("type"), request.findtext("{jabber:client}status")) == ("subscribe", "We met")
+    carol.send(f"<presence to='{ann.bare}' type='subscribed'/>")
+    await carol.rest()
+    carol.send(f"<presence to='{ann.bare}' type='subscribe'/>")
+    await carol.rest()
+    ann.send(f"<presence to='{carol.bare}' type='subscribed'/>")
+    for client in (carol, ann):
+        await client.rest()
+    return ann, carol
+
+
+async def test_who_was_invited_and_accepts_reaches_and_is_reached():
+    async with TestServer([CompanyIsolation]) as server:
+        ann, carol = await agreed(server)
+        assert await reaches(server, ann, carol)
+        assert await reaches(server, carol, ann)
+        ann.send("<presence><show>away</show></presence>")
+        assert [stanza.get("from") for stanza in await carol.rest()] == [ann.jid]
+
+
+async def test_an_invitation_alone_opens_nothing_in_either_direction():
+    async with TestServer([CompanyIsolation]) as server:
+        ann, carol = await server.login("ann@acme"), await server.login("carol@globex")
+        ann.send(f"<presence to='{carol.bare}' type='subscribe'/>")
+        await carol.rest()
+        assert not await reaches(server, ann, carol)
+        assert not await reaches(server, carol, ann)
+
+
+async def test_nobody_accepts_what_they_were_not_asked():
+    async with TestServer([CompanyIsolation]) as server:
+        ann, carol = await server.login("ann@acme"), await server.login("carol@globex")
+        ann.send(f"<presence to='{carol.bare}' type='subscribe'/>")
+        await carol.rest()
+        ann.send(f"<presence to='{carol.bare}' type='subscribed'/>")
+        assert await carol.rest() == []
+        assert not await reaches(server, carol, ann)
+
+
+async def test_who_declines_is_not_reached_and_the_inviter_is_told():
+    async with TestServer([CompanyIsolation]) as server:
+        ann, carol = await server.login("ann@acme"), await server.login("carol@globex")
+        await ann.ask("get", "<query xmlns='jabber:iq:roster'/>")
+        ann.send(f"<presence to='{carol.bare}' type='subscribe'/>")
+        await carol.rest()
+        carol.send(f"<presence to='{ann.bare}' type='unsubscribed'/>")
+        await carol.rest()
+        assert "unsubscribed" in [stanza.get("type") for stanza in await ann.rest()]
+        assert not await reaches(server, ann, carol)
+
+
+ENDS = {
+    "by a client": None,
+    "by an administrator": lambda server, ann, carol: server.store.authorisations.end(ann, carol),
+    "by isolation": lambda server, ann, carol: server.store.companies.update(
+        carol.company.id, visibility=ISOLATED
+    ),
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+async def test_when_it_ends_each_hears_that_the_other_is_gone_and_nothing_more(end):
+    async with TestServer([CompanyIsolation]) as server:
+        ann, carol = await agreed(server)
+        if end is None:
+            carol.send(f"<presence to='{ann.bare}' type='unsubscribed'/>")
+            await server.settle()
+        else:
+            await end(server, ann.account, carol.account)
+        await server.node.watch.poll()
+        heard = {client.bare: await client.rest() for client in (ann, carol)}
+        for one, other in ((ann, carol), (carol, ann)):
+            gone = {s.get("from") for s in heard[one.bare] if s.get("type") == "unavailable"}
+            assert other.jid in gone
+        for one, other in ((ann, carol), (carol, ann)):
+            answer = await one.ask("get", "<query xmlns='jabber:iq:roster'/>")
+            assert len(answer[0]) == 0
+            assert not await reaches(server, one, other)
+
+
+async def test_when_a_link_ends_the_rosters_of_both_companies_are_cleared_of_each_other():
+    async with TestServer([CompanyIsolation]) as server:
+        ann, carol = await server.person("ann@acme"), await server.person("carol@globex")
+        link = await server.store.links.ask(ann.account.company.id, carol.account.company.id)
+        await server.store.links.confirm(carol.account.company.id, link.id)
+        await server.node.watch.poll()
+        one, other = await agreed(server)
+        assert await server.store.authorisations.of(ann.account.company.id, ann.account.id) == []
+        assert await reaches(server, one, other)
+        await server.store.links.end(ann.account.company.id, link.id)
+        await server.node.watch.poll()
+        assert {s.get("type") for s in await other.rest()} == {"unavailable", "set"}
+        assert not await reaches(server, one, other)
+        answer = await other.ask("get", "<query xmlns='jabber:iq:roster'/>")
+        assert len(answer[0]) == 0
+
+
+async def test_an_authorisation_for_a_time_ends_by_itself():
+    async with TestServer([CompanyIsolation]) as server:
+        ann, carol = await server.person("ann@acme"), await server.person("carol@globex")
+        agreements = server.node.agreements
+        until = int(server.clock()) + 60
+        await agreements.invite(ann.account, carol.account, expires_at=until, actor="system")
+        await agreements.accept(carol.account, ann.account, actor="system")
+        one, other = await server.login("ann@acme"), await server.login("carol@globex")
+        assert await reaches(server, one, other)
+        server.clock.advance(61)
+        assert not await reaches(server, one, other)
+        await server.plugin(CompanyIsolation).end_expired()
+        assert await server.store.authorisations.of(ann.account.company.id, ann.account.id) == []
+
+
+async def test_a_plugin_that_cannot_say_means_no():
+    class Broken(Plugin, name="broken"):
+        @access()
+        async def permits(self, action: Action, actor: Account, target: Account) -> bool:
+            raise RuntimeError("a bug")
+
+    async with TestServer([Broken]) as server:
+        ann, bob = await server.person("ann@acme"), await server.person("bob@acme")
+        assert not await server.node.services().may(Action.MESSAGE, ann.account, bob.account)
 
 
 async def test_presence_does_not_flow_between_companies_even_where_rosters_say_so():

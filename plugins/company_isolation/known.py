@@ -1,0 +1,42 @@
+"""What the gate must know at once: who agreed with whom, and which companies are linked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rainbow_xmpp.company.policy import Relation, relation_by_company
+from rainbow_xmpp.plugin import Account, Facts, Services
+from rainbow_xmpp.store.values import Authorisation
+
+Agreed = Mapping[str, Authorisation]
+"""One person's halves of authorisations and invitations, by the other one's id."""
+
+NOTHING: Agreed = {}
+NO_LINKS: frozenset[str] = frozenset()
+
+
+class Known:
+    """In memory; read when it is lacking, forgotten when it changes."""
+
+    def __init__(self, services: Services) -> None:
+        self._store = services.store
+        self._now = services.now
+        self.linked: dict[str, frozenset[str]] = {}
+        """For each linked company those it is linked to."""
+        self.agreed: Facts[Account, Agreed] = Facts(self._read, otherwise=NOTHING)
+
+    async def read_links(self) -> dict[str, frozenset[str]]:
+        """Read the links anew; returns, for each company, those that it is not linked to any more."""
+        before, self.linked = self.linked, await self._store.links.confirmed()
+        return {one: others - self.linked.get(one, NO_LINKS) for one, others in before.items()}
+
+    def relation(self, one: Account, other: Account, half: Authorisation | None) -> Relation:
+        """What two people are to each other; `half` is the first one's of what they agreed on, if anything."""
+        by_company = relation_by_company(one, other, self.linked.get(one.company.id, NO_LINKS))
+        if by_company is Relation.COLLEAGUE or half is None or not half.holds_at(self._now()):
+            return by_company
+        return Relation.AUTHORISED
+
+    async def _read(self, people: Sequence[Account]) -> Mapping[str, Agreed]:
+        found = await self._store.authorisations.of_many(people)
+        return {owner: {half.contact_id: half for half in halves} for owner, halves in found.items()}

@@ -179,7 +179,7 @@ def _prepare_resource(resource: str) -> str:
 
 def _prepare_domain(domain: str) -> str:
     domain = domain.removesuffix(".")  # RFC 7622 §3.2
-    if _PLAIN_LABELS(domain) and "xn--" not in domain:
+    if _PLAIN_LABELS(domain) and "--" not in domain:
         return _sized(domain, "domain")
     if domain.startswith("["):
         return _ip_literal(domain)
@@ -202,7 +202,9 @@ def _narrow(character: str) -> str:
 
 def _prepare_label(label: str) -> str:
     """One label as U-label, checked by IDNA2008 (RFC 5891 §5)."""
-    if _PLAIN_LABELS(label) and "." not in label and not label.startswith("xn--"):
+    if (
+        _PLAIN_LABELS(label) and "." not in label and label[2:4] != "--"
+    ):  # "--" there is reserved (RFC 5890 §2.3.1)
         return label
     try:
         u_label = idna.ulabel(label)
@@ -223,8 +225,9 @@ def _check_bidi(labels: list[str]) -> None:
 
 def _ip_literal(domain: str) -> str:
     try:
-        if domain.endswith("]"):
-            return f"[{ipaddress.IPv6Address(domain[1:-1]).compressed}]"
+        address = ipaddress.IPv6Address(domain[1:-1])
+        if domain.endswith("]") and address.scope_id is None:  # RFC 3986 §3.2.2 has no zones
+            return f"[{address.compressed}]"
     except ValueError:
         pass
     raise InvalidJID("a domain that is no IPv6 address")

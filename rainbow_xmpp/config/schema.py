@@ -16,6 +16,7 @@ from rainbow_xmpp.config.declare import key
 from rainbow_xmpp.config.limits import Limits
 from rainbow_xmpp.config.problem import Origin, did_you_mean
 from rainbow_xmpp.config.secret import Secret
+from rainbow_xmpp.jid import JID
 
 Complaints = Iterator[tuple[str, str]]
 
@@ -308,6 +309,13 @@ class Config:
     def problems(self) -> Complaints:
         if not _is_domain(self.domain):
             yield "domain", f'is "{self.domain}"; give a host name in lower case, such as "chat.example.com"'
+        elif self.domain != _as_in_addresses(self.domain):
+            wanted = _as_in_addresses(self.domain)
+            yield (
+                "domain",
+                f'is "{self.domain}", which addresses '
+                + (f'write "{wanted}"; write it so here too' if wanted else "cannot have"),
+            )
         ports = {self.listen.port, self.listen.redirect_port, self.listen.starttls_port} - {0}
         if self.metrics.port in ports and self.metrics.address == self.listen.address:
             yield "metrics.port", f"is {self.metrics.port}, which [listen] already uses"
@@ -342,6 +350,14 @@ def _is_domain(text: str) -> bool:
         and text == text.lower()
         and all(_LABEL.fullmatch(label) for label in labels)
     )
+
+
+def _as_in_addresses(domain: str) -> str:
+    """The domain as everybody's address has it (RFC 7622 §3.2); "" when none can."""
+    try:
+        return JID("", domain).domain
+    except ValueError:
+        return ""
 
 
 def _is_host_and_port(text: str) -> bool:

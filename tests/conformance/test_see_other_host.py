@@ -1,11 +1,15 @@
 """A server that is being emptied sends its clients to another (RFC 6120 §4.9.3.19, RFC 7395 §3.6.1)."""
 
-from collections.abc import Iterator
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 
 import pytest
 
 from rainbow_xmpp.config import Listen
 from tests.conformance.wire import Over, Wire, WssWire, child, connect
+from tests.doors import Door
 from tests.process import RainbowServer
 
 TARGET = "node2.example.com:443"
@@ -18,6 +22,24 @@ def leaving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RainbowServer]
     server.start()
     yield server
     server.stop()
+
+
+async def test_a_running_server_is_emptied(start_server: Callable[..., RainbowServer], over: Over) -> None:
+    server = start_server()
+    async with AsyncExitStack() as stack:
+        door = Door(server, over, stack)
+        ann, waiting = await door.log_in(), await door.authenticated()
+        folder = server.config_file.parent / "conf.d"
+        folder.mkdir()
+        (folder / "50-drain.toml").write_text(f'[listen]\ndrain_to = "{TARGET}"\n')
+        assert "listen.drain_to" in await asyncio.to_thread(server.cli, "reload")
+        late = await door.connect()
+        await late.send_header("to='localhost' version='1.0'")
+        await expect_target(late)
+        await ann.settle()  # whoever is in stays until the server stops
+        server.process.send_signal(signal.SIGTERM)
+        await expect_target(ann)
+        await expect_target(waiting)
 
 
 async def expect_target(wire: Wire) -> None:

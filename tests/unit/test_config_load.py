@@ -270,3 +270,18 @@ def test_the_public_address_follows_domain_and_port(conf: Path, listen: str, url
     config = loaded(conf, f"{MINIMAL}[listen]\n{listen}\n")
     assert config.public_url == url
     assert config.websocket_url == url.replace("https", "wss") + "/xmpp-websocket"
+
+
+@pytest.mark.parametrize(
+    ("domain", "text"),
+    [
+        (
+            "xn--fsqu00a.example",
+            'is "xn--fsqu00a.example", which addresses write "\u4f8b\u5b50.example"; write it so here too',
+        ),
+        ("ab--cd.example", 'is "ab--cd.example", which addresses cannot have'),
+    ],
+)
+def test_the_domain_is_written_as_addresses_write_it(conf: Path, domain: str, text: str) -> None:
+    (problem,) = refused(conf, MINIMAL.replace("chat.example", domain))
+    assert problem == f"rainbow.toml:1: domain {text}"

@@ -84,6 +84,8 @@ def test_illegal_examples_of_the_rfc_are_refused(text: str) -> None:
         "a@" + "x" * 64,
         "[::1",
         "[::g]",
+        "a@[fe80::1%eth0]",
+        "a@ab--cd.example",
         "[]",
         "9abc.\u05d0\u05d1",  # RFC 5893 §2: a digit may not begin a label of a right-to-left domain
     ],
@@ -111,6 +113,62 @@ def test_spellings_of_one_address_are_equal(one: str, other: str) -> None:
     assert JID.parse(one) == JID.parse(other)
     assert hash(JID.parse(one)) == hash(JID.parse(other))
     assert str(JID.parse(one)) == str(JID.parse(other))
+
+
+# RFC 8265 §4.3 tables 5 and 6, as far as a resource may be what a password may be.
+@pytest.mark.parametrize(
+    ("written", "prepared"),
+    [
+        ("correct horse battery staple", "correct horse battery staple"),
+        ("Correct Horse Battery Staple", "Correct Horse Battery Staple"),
+        ("\u03c0\u00df\u00e5", "\u03c0\u00df\u00e5"),
+        ("Jack of \u2666s", "Jack of \u2666s"),
+        ("foo\u1680bar", "foo bar"),
+        ("e\u0301", "\u00e9"),
+        ("\uff21", "\uff21"),  # width is kept
+    ],
+)
+def test_opaque_strings_are_prepared_as_the_rfc_shows(written: str, prepared: str) -> None:
+    assert JID.parse(f"a@b/{written}").resource == prepared
+
+
+@pytest.mark.parametrize("part", ["my cat is a \u0009by", "a\u200db", "a\u00adb", "\u0378", "\ufdd0"])
+def test_what_no_opaque_string_may_have_is_refused(part: str) -> None:
+    with pytest.raises(InvalidJID):
+        JID.parse(f"a@b/{part}")
+
+
+# RFC 8265 §3.5 tables 1 and 2, RFC 5892 appendix A, RFC 5893.
+@pytest.mark.parametrize(
+    ("written", "prepared"),
+    [
+        ("Fu\u00dfball", "fu\u00dfball"),
+        ("\u03a3", "\u03c3"),
+        ("l\u00b7l", "l\u00b7l"),  # a middle dot between two l
+        ("\u05d0\u05d1", "\u05d0\u05d1"),
+        ("\u0130", "i\u0307"),
+    ],
+)
+def test_localparts_are_prepared_as_the_rfc_says(written: str, prepared: str) -> None:
+    assert JID.parse(f"{written}@b").local == prepared
+
+
+@pytest.mark.parametrize(
+    "local",
+    [
+        "henry\u2163",
+        "\u265a",
+        "a\u00b7b",
+        "\u0660\u06f0",  # two kinds of Arabic digits
+        "\u05d0a",  # left to right inside right to left
+        "a\u200db",
+        "\u00a0",
+        "a\u3000b",
+    ],
+)
+def test_what_no_localpart_may_have_is_refused(local: str) -> None:
+    with pytest.raises(InvalidJID):
+        JID.parse(f"{local}@b")
 
 
 def test_the_resource_keeps_its_case() -> None:

@@ -43,7 +43,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Authenticated:
-    """By classic SASL the peer proved to be the account whose keys were handed in last."""
+    """The peer is logged in as the account whose keys were handed in last."""
 
     mechanism: str
 

@@ -260,10 +260,13 @@ class ServerStream:
 
     def welcomed(self, jid: str, results: bytes = b"", *, is_bound: bool = False) -> list[Output]:
         """The peer is logged in as `jid`, a full one when `is_bound`; no restart follows (XEP-0388 §2.6.1)."""
+        begun = self._begun
+        assert begun is not None
         self.see(Seen.BIND if is_bound else Seen.SUCCESS_UNBOUND)
         success = sasl_elements.success(jid, self._proof, results)
         self._begun, self._proof, self._tasks = None, b"", ()
-        return [Send(success), Send(self._framing.features(self._features()))]
+        told = self._framing.features(self._features())
+        return [Authenticated(begun.mechanism), Send(success), Send(told)]
 
     def refuse(self, condition: FailureCondition, detail: str = "", text: str = "") -> list[Output]:
         """End this attempt to log in; the peer may try again a few times (RFC 6120 §6.4.5)."""

@@ -32,6 +32,15 @@ async def test_a_resource_that_cannot_be_is_refused_and_the_client_may_ask_again
     assert await wire.bind("phone")
 
 
+async def test_a_request_without_an_id_is_refused_and_the_client_may_ask_again(door: Door) -> None:
+    wire = await door.authenticated()
+    await wire.send(f"<iq type='set'><bind xmlns='{NAMESPACES['bind']}'/></iq>")
+    refused = await wire.expect("iq[@type='error']")
+    assert child(refused, "error/stanzas:bad-request") is not None
+    assert "id" not in refused.attrib
+    assert await wire.bind()
+
+
 async def test_the_fifth_request_in_vain_ends_the_stream(door: Door) -> None:
     wire = await door.authenticated()
     for _ in range(5):

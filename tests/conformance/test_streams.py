@@ -98,6 +98,13 @@ async def test_a_version_below_1_0_is_refused(door: Door, version: str) -> None:
     assert wire.header["from"] == "localhost"
 
 
+@pytest.mark.parametrize("version", ["1", "01.0", "1.00", "000001.0"])
+async def test_leading_zeros_of_a_version_do_not_count(door: Door, version: str) -> None:
+    wire = await door.connect()
+    await wire.send_header(f"to='localhost' version='{version}'")
+    assert await wire.expect("stream:features") is not None
+
+
 async def test_a_higher_version_is_answered_with_ours(door: Door) -> None:
     wire = await door.connect()
     await wire.send_header("to='localhost' version='11.7'")
@@ -193,6 +200,31 @@ async def test_a_restart_to_another_host_is_refused_in_the_new_stream(door: Door
     await wire.send_header("to='elsewhere.example' version='1.0'")
     await wire.expect_stream_error("host-unknown")
     assert wire.header["id"] != before
+
+
+@pytest.mark.parametrize("claimed", ["else@localhost", "localhost"])
+async def test_whoever_has_logged_in_is_nobody_else(door: Door, claimed: str) -> None:
+    """RFC 6120 §4.9.3.9, when the header of the new stream names another account."""
+    person = door.server.new_person()
+    wire = await door.opened()
+    await wire.authenticate(person.localpart, person.password)
+    wire._restart()
+    await wire.send_header(f"from='{claimed}' to='localhost' version='1.0'")
+    await wire.expect_stream_error("invalid-from")
+
+
+@pytest.mark.parametrize("name", ["localpart", "email"])
+@pytest.mark.parametrize("claimed", ["", "{jid}", "{JID}/phone", "{escaped}@localhost"])
+async def test_whoever_has_logged_in_may_say_so_in_its_own_words(door: Door, name: str, claimed: str) -> None:
+    """The name that somebody typed may be an e-mail address, which a client makes a JID of (XEP-0106)."""
+    person = door.server.new_person()
+    if name == "localpart" and "escaped" in claimed:
+        claimed = "{jid}"
+    said = claimed.format(jid=person.jid, JID=person.jid.upper(), escaped=person.email.replace("@", "\\40"))
+    wire = await door.opened()
+    await wire.authenticate(getattr(person, name), person.password)
+    await wire.open(sender=said)
+    assert (await wire.bind()).startswith(person.jid)
 
 
 async def test_a_second_header_without_authentication_is_refused(door: Door) -> None:
@@ -380,6 +412,20 @@ async def test_a_stanza_in_another_namespace_is_refused(door: Door, ns: str) -> 
     wire = await door.log_in()
     await wire.send(f"<message xmlns='{ns}' to='ann@localhost'/>")
     await wire.expect_stream_error("invalid-namespace")
+
+
+@pytest.mark.parametrize(
+    "form", ["{full}", "{bare}", "{upper}", "{upper}/{resource}", "{local}@localhost./{resource}"]
+)
+async def test_a_client_may_write_its_own_address_in_any_way(door: Door, form: str) -> None:
+    """RFC 6120 §8.1.2.1, RFC 7622: spellings of one address are the same; what others get is the usual one."""
+    ann, bob = await door.log_in(), await door.log_in()
+    bare, _, resource = ann.jid.partition("/")
+    said = form.format(
+        full=ann.jid, bare=bare, upper=bare.upper(), resource=resource, local=bare.partition("@")[0]
+    )
+    await ann.send(f"<message from='{said}' to='{bob.jid}'/>")
+    assert (await bob.expect("message")).get("from") == ann.jid
 
 
 async def test_a_websocket_stanza_without_its_namespace_is_refused(wss: Door) -> None:

@@ -235,10 +235,14 @@ class Wire(ABC):
 
     # Negotiating
 
-    async def open(self, to: str | None = None, timeout: float = DEFAULT_TIMEOUT_S) -> Element:
-        """Opens (or restarts) the stream and returns the server's features."""
+    async def open(
+        self, to: str | None = None, timeout: float = DEFAULT_TIMEOUT_S, *, lang: str = "en", sender: str = ""
+    ) -> Element:
+        """Opens (or restarts) the stream and returns the server's features; without `lang` it names no language."""
         self._restart()
-        await self.send_header(f"to='{to or self.endpoint.domain}' version='1.0' xml:lang='en'")
+        claimed = f" from='{sender}'" if sender else ""
+        language = f" xml:lang='{lang}'" if lang else ""
+        await self.send_header(f"to='{to or self.endpoint.domain}' version='1.0'{claimed}{language}")
         self.features = await self.expect("stream:features", timeout)
         return self.features
 

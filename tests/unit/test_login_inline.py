@@ -28,13 +28,16 @@ class AnyPassword:
 
     def __init__(self, account: Account) -> None:
         self.account = account
+        self.outcomes: list[str] = []
 
     async def check_password(self, names: tuple[str, ...], password: str, source: str) -> Account | Refused:
         return self.account if password == "right" else WRONG
 
-    def failed(self, name: str, source: str) -> None: ...
+    def failed(self, name: str, source: str) -> None:
+        self.outcomes.append("failed")
 
-    def succeeded(self, name: str, source: str) -> None: ...
+    def succeeded(self, name: str, source: str) -> None:
+        self.outcomes.append("succeeded")
 
 
 class Link(MemoryWire):
@@ -108,7 +111,7 @@ async def ann(server: TestServer) -> Person:
 @pytest.fixture
 def connect(server: TestServer, ann: Person) -> Connect:
     def connect(**changes: object) -> Link:
-        entrance = replace(server.node.entrance(), authenticator=AnyPassword(ann.account), **changes)
+        entrance = replace(server.node.entrance(), **({"authenticator": AnyPassword(ann.account)} | changes))
         link = Link(lambda: None)
         link.login = Login(entrance, link, WebSocketFraming(), "", {})  # type: ignore[arg-type]
         link.login.opened(Open("open", names.FRAMING, {"to": server.domain, "version": "1.0"}))
@@ -205,6 +208,26 @@ async def test_a_plugin_that_stopped_announces_nothing(server: TestServer) -> No
     assert b"urn:example" in server.node.plugins.registries.inline.announcement
     await server.node.plugins.stop()
     assert b"urn:example" not in server.node.plugins.registries.inline.announcement
+
+
+async def test_a_login_counts_once_it_is_complete(server: TestServer, ann: Person, connect: Connect) -> None:
+    password, told = AnyPassword(ann.account), []
+    link = await opened(
+        connect,
+        authenticator=password,
+        tasks=Demanding(),
+        succeeded=lambda account, mechanism: told.append((account.id, mechanism)),
+    )
+    link.authenticate(password="wrong")
+    await link.reply()
+    link.authenticate()
+    await link.reply()
+    assert (password.outcomes, told) == (["failed"], [])
+    for task in ("PIN-A", "PIN-C"):
+        link.say(choosing(task, said("1")))
+        await link.reply()
+    assert (password.outcomes, told) == (["failed", "succeeded"], [(ann.account.id, "PLAIN")])
+    assert server.node.counters.logins_ok == 1
 
 
 # Tasks (XEP-0388 §2.6.3)

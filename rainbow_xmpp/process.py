@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import resource
+from pathlib import Path
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
@@ -48,3 +49,21 @@ def tune_gc() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+
+
+def usage() -> dict[str, float]:
+    """CPU time in seconds, resident memory in bytes, open files and how many there may be; without /proc only CPU."""
+    spent = resource.getrusage(resource.RUSAGE_SELF)
+    found: dict[str, float] = {"cpu_s": spent.ru_utime + spent.ru_stime}
+    try:
+        resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+        found |= {"memory_bytes": resident, "open_files": _open_files()}
+    except (OSError, ValueError, IndexError):
+        return found
+    return found | {"most_files": resource.getrlimit(resource.RLIMIT_NOFILE)[0]}
+
+
+def _open_files() -> int:
+    """Newer kernels tell it at once; older ones have them listed."""
+    folder = Path("/proc/self/fd")
+    return folder.stat().st_size or sum(1 for _ in folder.iterdir())

@@ -25,6 +25,7 @@ from rainbow_xmpp.observe.figures import Health, NodeFigures
 from rainbow_xmpp.observe.log import set_up_log
 from rainbow_xmpp.observe.metrics import Exposition, FaultCounter
 from rainbow_xmpp.observe.stalls import StallWatch
+from rainbow_xmpp.observe.status import Status
 from rainbow_xmpp.plugin.select import select_plugins
 from rainbow_xmpp.reload import Reloader
 from rainbow_xmpp.session.entrance import Elsewhere
@@ -139,6 +140,7 @@ class Server:
             config.observe.stall_ms / 1000, self.node.counters, self.node.timings.loop_lag
         )
         self.control = ControlSocket(run_folder(config))
+        self.control.on("status", Status(self.node, self._health, self._stalls).asked)
         """What may be asked of this server from its own machine; `on` adds to it."""
 
     @property

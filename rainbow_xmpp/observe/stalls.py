@@ -38,6 +38,8 @@ class StallWatch:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="stall watch", daemon=True)
         self._watched = 0
+        self.last: dict[str, object] | None = None
+        """The newest stall: when (Unix time), and where."""
 
     def start(self) -> None:
         """Begin, in the loop's thread."""
@@ -88,6 +90,7 @@ class StallWatch:
         self._reported = due
         frame = sys._current_frames().get(self._watched)
         where = stack_of(frame) if frame is not None else "nowhere"
+        self.last = {"at": time.time(), "where": where.partition(" < ")[0]}
         log.warning(
             "the event loop stands still in %s", where, extra={"for_ms": int(self.threshold_s * 1000)}
         )

@@ -145,6 +145,9 @@ class AdHoc(
     async def _advance(self, talk: Talk, stepping: Awaitable[Step]) -> Command:
         try:
             step = await stepping
+        except FormError as wrong:
+            await self._ask_again(talk)
+            raise refusal("bad-payload", wrong.text) from None
         except BaseException:
             self._talks.end(talk)
             raise
@@ -153,6 +156,14 @@ class AdHoc(
             return completed(talk.node, talk.id, step.answer)
         self._talks.asked(talk, step, self.services.now())
         return asking(talk.node, talk.id, step)
+
+    async def _ask_again(self, talk: Talk) -> None:
+        """The command finds that the last answers do not fit: they can be given anew."""
+        step = await talk.conversation.go_back()
+        if isinstance(step, Finished):
+            self._talks.end(talk)
+        else:
+            self._talks.asked(talk, step, self.services.now())
 
     # -- the end of commands ---------------------------------------------------------------------------
 

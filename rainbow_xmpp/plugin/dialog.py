@@ -50,4 +50,6 @@ class Dialog(Protocol):
         `more`: at least one other form will follow. Whoever is asked may go back to an earlier form: then the
         command is begun anew and given the earlier answers again. So it first asks for all it needs, and acts
         after its last question. When nobody answers, it is cancelled here.
+
+        FormError, raised after a question, says that its answers do not fit after all: they are asked for anew.
         """

@@ -97,7 +97,7 @@ class Field:
 
     def to_form(self, value: Any, options: Mapping[str, str] | None = None) -> Element:
         """The question, with this value filled in."""
-        el = self._element(value)
+        el = self._element(None if self.asked.is_private else value)
         if self.asked.desc:
             desc = Element(_DESC)
             desc.text = self.asked.desc

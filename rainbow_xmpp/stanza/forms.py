@@ -70,12 +70,12 @@ def form_field(
 ) -> Any:
     """A field, called `var` in the form (or as the attribute); without a default it must be answered.
 
-    `options` are values with their labels; `private` hides what is typed; `lines` takes several lines of text;
-    `heading` stands above it. `ge`, `le` bound numbers and times, `max_len` and `pattern` (of the whole) texts,
-    `most` the number of values.
+    `options` are values with their labels; `private` hides what is typed, and is never shown again; `lines` takes
+    several lines of text; `heading` stands above it. `ge`, `le` bound numbers and times, `max_len` and `pattern`
+    (of the whole) texts, `most` the number of values.
     """
     asked = Asked(label, desc, var, heading, options, private, hidden, lines, ge, le, max_len, pattern, most)
-    return field(default=default, metadata={_ASKED: asked})
+    return field(default=default, metadata={_ASKED: asked}, repr=not private)
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(form_field,))

@@ -24,6 +24,7 @@ from rainbow_xmpp.store.values import (
     ChangeKind,
     Conflict,
     ConflictField,
+    Headcount,
     Member,
     NewAccount,
     Role,
@@ -44,6 +45,16 @@ _MEMBERS = (
     .order_by(_u.created_at, _u.id, _e.created_at, _e.address)
 )
 _ONE_MEMBER = _MEMBERS.where(_u.id == sa.bindparam("id"))
+_PAGE = (
+    sa.select(*ACCOUNT_COLUMNS)
+    .select_from(tables.users.join(tables.companies))
+    .where(_u.company_id == sa.bindparam("company_id"), _u.id > sa.bindparam("after"))
+    .order_by(_u.id)
+    .limit(sa.bindparam("most"))
+)
+_COUNTS = sa.select(_u.company_id, sa.func.count(), sa.func.sum(sa.case((_u.disabled, 1), else_=0))).group_by(
+    _u.company_id
+)
 
 
 class Accounts(Directory):
@@ -95,6 +106,22 @@ class Accounts(Directory):
             parameters = {"company_id": company_id, "id": account_id}
             members = _members((await connection.execute(_ONE_MEMBER, parameters)).all())
         return members[0] if members else None
+
+    async def page(
+        self, company_id: str, *, after: str = "", most: int = 500, disabled: bool | None = None
+    ) -> Sequence[Account]:
+        """Some of the company's people, by their ids; ask again with the last one's id while any come."""
+        statement = _PAGE if disabled is None else _PAGE.where(_u.disabled == disabled)
+        async with self._database.read() as connection:
+            reader = AccountReader()
+            parameters = {"company_id": company_id, "after": after, "most": most}
+            return [reader.account(row) for row in await connection.execute(statement, parameters)]
+
+    async def counts(self) -> dict[str, Headcount]:
+        """How many people each company has, by its id; companies without any are left out."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(_COUNTS)
+            return {company_id: Headcount(all_, disabled) for company_id, all_, disabled in rows}
 
     async def set_role(self, company_id: str, account_id: str, role: Role) -> None:
         """Give the account this role and end its tokens, which carry the old one. Raises NotFound."""

@@ -1,10 +1,13 @@
 """The columns that say whose a row is, for the stores of plugins."""
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rainbow_xmpp.store import tables
 from rainbow_xmpp.store.errors import NotFound
+from rainbow_xmpp.store.keys import owner_list, owners
 
 _u = tables.users.c
 _REGION = sa.select(_u.region).where(_u.company_id == sa.bindparam("company"), _u.id == sa.bindparam("owner"))
@@ -22,3 +25,19 @@ async def owned_by(
     if region is None:
         raise NotFound("account", owner_id)
     return {"company_id": company_id, "owner_id": owner_id, "region": region, "created_at": int(now)}
+
+
+async def owned_by_each(
+    connection: AsyncConnection, pairs: Sequence[tuple[str, str]], now: float
+) -> list[dict[str, object]]:
+    """The same columns for many accounts, (company id, account id); who does not exist any more is left out."""
+    dialect = connection.dialect.name
+    asked = owners(dialect)
+    statement = sa.select(_u.company_id, _u.id, _u.region).select_from(
+        asked.join(tables.users, sa.and_(_u.company_id == asked.c.company_id, _u.id == asked.c.owner_id))
+    )
+    found = await connection.execute(statement, owner_list(dialect, pairs))
+    return [
+        {"company_id": company, "owner_id": owner, "region": region, "created_at": int(now)}
+        for company, owner, region in found
+    ]

@@ -130,6 +130,14 @@ class Member:
     created_at: int
 
 
+@dataclass(frozen=True, slots=True)
+class Headcount:
+    """How many people a company has, and how many of them are shut out."""
+
+    registered: int
+    disabled: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAccount:
     """An account to be made. `company` is a name; region and service level are the company's when None.

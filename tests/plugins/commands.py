@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rainbow_xmpp.testing import Client
+from rainbow_xmpp.plugin import Role
+from rainbow_xmpp.testing import Client, TestServer
 from rainbow_xmpp.xml import Element, escape, escape_attr, names, serialise
 
 C = f"{{{names.COMMANDS}}}"
@@ -100,3 +101,11 @@ def _submitted(values: Values) -> str:
         inner = "".join(f"<value>{escape(text)}</value>" for text in texts)
         fields += f"<field var='{escape_attr(var)}'>{inner}</field>"
     return f"<x xmlns='{names.DATA_FORM}' type='submit'>{fields}</x>"
+
+
+async def log_in_as(server: TestServer, name: str, role: Role) -> Client:
+    """Somebody with this role, logged in."""
+    person = await server.person(name)
+    await server.store.accounts.set_role(person.account.company.id, person.account.id, role)
+    await server.node.watch.poll()
+    return await server.login(name)

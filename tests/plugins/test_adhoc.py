@@ -9,6 +9,7 @@ from rainbow_xmpp.plugin import (
     Context,
     Dialog,
     Form,
+    FormError,
     Note,
     Plugin,
     PluginOptions,
@@ -20,11 +21,11 @@ from rainbow_xmpp.plugin import (
 )
 from rainbow_xmpp.plugins.adhoc import AdHoc
 from rainbow_xmpp.plugins.disco import Disco
-from rainbow_xmpp.testing import Client, TestServer, condition_of
+from rainbow_xmpp.testing import TestServer, condition_of
 from rainbow_xmpp.xml import names
-from tests.plugins.commands import execute, listed, run
+from tests.plugins.commands import execute, listed, log_in_as, run
 
-ROOM, TIME, TABLE, STAFF, BROKEN = "room", "time", "table", "staff", "broken"
+ROOM, TIME, TABLE, STAFF, EVEN, BROKEN = "room", "time", "table", "staff", "even", "broken"
 
 
 class Which(Form, title="A room"):
@@ -64,6 +65,13 @@ class Rooms(Plugin, name="rooms"):
         await dialog.ask(Which)
         raise StanzaError(Condition.CONFLICT, "taken")
 
+    @command(EVEN, "An even hour")
+    async def even(self, ctx: Context, dialog: Dialog) -> str:
+        when = await dialog.ask(When)
+        if when.hour % 2:
+            raise FormError("the hour must be even", field="hour")
+        return f"at {when.hour}"
+
     @command(BROKEN, "Broken")
     async def broken(self, ctx: Context, dialog: Dialog) -> None:
         raise RuntimeError("a bug")
@@ -73,13 +81,6 @@ def server(**options: int) -> TestServer:
     return TestServer(
         {AdHoc: AdHoc.Options(**options), Disco: PluginOptions(), Rooms: PluginOptions()}  # type: ignore[arg-type]
     )
-
-
-async def admin(server: TestServer, name: str = "eve@acme", role: Role = Role.OPERATOR) -> Client:
-    person = await server.person(name)
-    await server.store.accounts.set_role(person.account.company.id, person.account.id, role)
-    await server.node.watch.poll()
-    return await server.login(name)
 
 
 async def test_a_command_that_asks_nothing_answers_at_once():
@@ -163,7 +164,7 @@ async def test_a_running_command_belongs_to_one_session_and_one_command():
 
 async def test_a_command_for_others_is_like_one_that_does_not_exist():
     async with server() as on:
-        ann, eve = await on.login("ann@acme"), await admin(on)
+        ann, eve = await on.login("ann@acme"), await log_in_as(on, "eve@acme", Role.OPERATOR)
         assert (STAFF, "For the staff") in await listed(eve)
         assert STAFF not in dict(await listed(ann))
         info = f"<query xmlns='{names.DISCO_INFO}' node='%s'/>"
@@ -175,7 +176,7 @@ async def test_a_command_for_others_is_like_one_that_does_not_exist():
 
 async def test_who_loses_the_role_cannot_go_on():
     async with server() as on:
-        eve = await admin(on)
+        eve = await log_in_as(on, "eve@acme", Role.OPERATOR)
         talk = (await execute(eve, STAFF)).session_id
         await on.store.accounts.set_role(eve.account.company.id, eve.account.id, Role.USER)
         await on.node.watch.poll()
@@ -185,7 +186,7 @@ async def test_who_loses_the_role_cannot_go_on():
 
 async def test_a_refusal_of_the_command_is_its_end():
     async with server() as on:
-        eve = await admin(on)
+        eve = await log_in_as(on, "eve@acme", Role.OPERATOR)
         talk = (await execute(eve, STAFF)).session_id
         step = await execute(eve, STAFF, session_id=talk, values={"name": "hall"})
         assert step.error == ("conflict", "", "taken")
@@ -205,6 +206,7 @@ async def test_commands_are_discovered():
         ann = await on.login("ann@acme")
         assert await listed(ann) == [
             (TABLE, "All rooms"),
+            (EVEN, "An even hour"),
             (ROOM, "Book a room"),
             (BROKEN, "Broken"),
             (TIME, "The time"),
@@ -274,5 +276,16 @@ async def test_a_command_node_is_offered_once_and_has_the_right_shape():
 
 async def test_one_form_is_all_that_most_commands_need():
     async with server() as on:
-        eve = await admin(on, role=Role.COMPANY_ADMIN)
+        eve = await log_in_as(on, "eve@acme", Role.COMPANY_ADMIN)
         assert (await run(eve, STAFF, name="hall")).error == ("conflict", "", "taken")
+
+
+async def test_what_a_command_itself_finds_wrong_with_an_answer_may_be_given_again():
+    async with server() as on:
+        ann = await on.login("ann@acme")
+        talk = (await execute(ann, EVEN)).session_id
+        for _ in range(2):
+            odd = await execute(ann, EVEN, session_id=talk, values={"hour": "9"})
+            assert odd.error == ("bad-request", "bad-payload", "the hour must be even")
+        done = await execute(ann, EVEN, session_id=talk, values={"hour": "10"})
+        assert done.notes == [("info", "at 10")]

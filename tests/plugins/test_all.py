@@ -37,8 +37,10 @@ async def test_a_plugin_starts_alone_and_leaves_nothing_behind(plugin: type[Plug
     async with TestServer() as server:
         before = registered(server)
         await server.node.plugins.start([plugin], {}, server.node.services())
-        assert registered(server) != before
+        holds = server.node.plugins.registries.holds
+        assert holds(plugin.name)
         await server.node.plugins.stop()
+        assert not holds(plugin.name)
         assert registered(server) == before
         assert not server.node.plugins.features() | server.node.plugins.account_features()
 

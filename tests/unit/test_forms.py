@@ -190,6 +190,12 @@ def test_a_result_leaves_out_what_has_no_value():
     ]
 
 
+def test_what_is_private_is_neither_shown_again_nor_printed():
+    report = Report(subject="x", secret="hunter2")
+    assert "hunter2" not in repr(report)
+    assert b"hunter2" not in serialise(Report.blank().filled(report).to_xml())
+
+
 def test_several_make_a_table():
     class Person(Form):
         jid: JID = form_field("Address")

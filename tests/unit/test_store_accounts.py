@@ -18,6 +18,7 @@ from rainbow_xmpp.store.values import (
     ChangeKind,
     Company,
     ConflictField,
+    Headcount,
     NewAccount,
     Role,
     RosterItem,
@@ -294,3 +295,26 @@ async def test_of_two_who_take_one_address_at_the_same_time_one_is_refused(
     )
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Account"] + ["AlreadyExists"] * 3
     assert len(await store.accounts.list(acme.id)) == 1
+
+
+async def test_a_large_company_is_read_in_pages(store: Store, acme: Company) -> None:
+    await store.companies.add("Other")
+    rows = [NewAccount(company="Acme", email=f"p{n}@acme.example") for n in range(7)]
+    added = await store.accounts.add_many([*rows, NewAccount(company="Other", email="o@other.example")])
+    shut_out = added[3]
+    await store.accounts.set_disabled(acme.id, shut_out.id, True)
+    found, last = [], ""
+    while page := await store.accounts.page(acme.id, after=last, most=3):
+        assert len(page) <= 3
+        found += page
+        last = page[-1].id
+    assert [account.id for account in found] == sorted(account.id for account in added[:7])
+    disabled = await store.accounts.page(acme.id, disabled=True)
+    assert [account.id for account in disabled] == [shut_out.id]
+    assert len(await store.accounts.page(acme.id, disabled=False)) == 6
+
+
+async def test_people_are_counted_by_company(store: Store, acme: Company, alice: Account) -> None:
+    await store.accounts.add(NewAccount(company="Acme", email="bob@acme.example"))
+    await store.accounts.set_disabled(acme.id, alice.id, True)
+    assert await store.accounts.counts() == {acme.id: Headcount(registered=2, disabled=1)}

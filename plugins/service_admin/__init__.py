@@ -1,0 +1,246 @@
+"""What administrators do from their XMPP client: people added, shut out, logged out, removed, listed (XEP-0133)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from rainbow_xmpp.plugin import (
+    JID,
+    Account,
+    CommandAnswer,
+    Context,
+    Dialog,
+    Form,
+    Note,
+    Plugin,
+    PluginOptions,
+    Role,
+    Services,
+    SessionStarted,
+    Severity,
+    command,
+    every,
+    on,
+    option,
+)
+from rainbow_xmpp.plugins.service_admin import forms
+from rainbow_xmpp.plugins.service_admin.adding import add_person
+from rainbow_xmpp.plugins.service_admin.scope import Scope
+from rainbow_xmpp.plugins.service_admin.store import LastLogins
+from rainbow_xmpp.xml import names
+
+ADMINS = (Role.COMPANY_ADMIN, Role.OPERATOR)
+SHORT = 200
+"""A list that is no longer than this is shown without asking how much of it is wanted."""
+
+
+class ServiceAdmin(
+    Plugin,
+    name="service_admin",
+    implements={"XEP-0133": "1.3.1"},
+    audit={"service_admin.session_ended": "one session of somebody was ended, the others go on"},
+):
+    """Operators act on everybody, a company's administrators on their company; `adhoc` shows the commands.
+
+    No command shows, sets or changes a password that somebody uses, and none shows contacts or network addresses.
+    """
+
+    class Options(PluginOptions):
+        keep_last_login: bool = option(
+            True, "Whether it is kept when each person logged in the last time.", reload="live"
+        )
+
+    options: Options
+
+    def __init__(self, services: Services, options: Options) -> None:
+        super().__init__(services, options)
+        self._logins = LastLogins(services.store)
+        self._seen: dict[tuple[str, str], int] = {}
+
+    def _scope(self, ctx: Context) -> Scope:
+        # The session knows if its account has become somebody else's concern since the command began.
+        return Scope(self.services, ctx.session.account if ctx.session is not None else ctx.sender)
+
+    # -- changing people (§4.1 to §4.5) ----------------------------------------------------------------
+
+    @command(f"{names.ADMIN}#add-user", "Add a user", roles=ADMINS)
+    async def add(self, ctx: Context, dialog: Dialog) -> CommandAnswer:
+        scope = self._scope(ctx)
+        asked = await dialog.ask(forms.AddUserSomewhere if scope.is_everything else forms.AddUser)
+        return await add_person(self.services, self._scope(ctx), asked)
+
+    @command(f"{names.ADMIN}#delete-user", "Delete users", roles=ADMINS)
+    async def delete(self, ctx: Context, dialog: Dialog) -> str:
+        chosen = await self._ask_whom_to_change(ctx, dialog, forms.DeleteUsers)
+        for account in chosen:
+            await self.services.people.remove(account, actor=ctx.sender.id)
+        return _done(chosen, "removed")
+
+    @command(f"{names.ADMIN}#disable-user", "Disable users", roles=ADMINS)
+    async def disable(self, ctx: Context, dialog: Dialog) -> str:
+        chosen = await self._ask_whom_to_change(ctx, dialog, forms.DisableUsers)
+        for account in chosen:
+            await self.services.people.disable(account, actor=ctx.sender.id)
+        return _done(chosen, "shut out")
+
+    @command(f"{names.ADMIN}#reenable-user", "Re-enable users", roles=ADMINS)
+    async def reenable(self, ctx: Context, dialog: Dialog) -> str:
+        chosen = await self._ask_whom_to_change(ctx, dialog, forms.ReenableUsers)
+        for account in chosen:
+            await self.services.people.enable(account, actor=ctx.sender.id)
+        return _done(chosen, "let in again")
+
+    @command(f"{names.ADMIN}#end-user-session", "End sessions", roles=ADMINS)
+    async def end_sessions(self, ctx: Context, dialog: Dialog) -> str:
+        asked = await dialog.ask(forms.EndSessions)
+        chosen = await self._scope(ctx).find(asked.accountjids, field="accountjids")
+        for jid, account in chosen:
+            if jid.resource and jid.domain == self.services.domain:
+                await self._end_one(ctx, str(jid), account)
+            else:
+                await self.services.people.end_sessions(account, actor=ctx.sender.id)
+        return _done([account for _, account in chosen], "logged out")
+
+    async def _end_one(self, ctx: Context, full: str, account: Account) -> None:
+        """§4.5: with a resource, only that session."""
+        session = self.services.sessions.by_full.get(full)
+        if session is None:
+            return
+        await self.services.audit(
+            "service_admin.session_ended",
+            company_id=account.company.id,
+            actor=ctx.sender.id,
+            target=account.id,
+        )
+        session.end_by_administrator()
+
+    async def _ask_whom_to_change(
+        self, ctx: Context, dialog: Dialog, form: type[forms.Several]
+    ) -> list[Account]:
+        asked = await dialog.ask(form)
+        found = await self._scope(ctx).find_to_change(asked.accountjids, field="accountjids")
+        return [account for _, account in found]
+
+    # -- one person (§4.9, §4.10) ----------------------------------------------------------------------
+
+    @command(f"{names.ADMIN}#get-user-lastlogin", "Last logins", roles=ADMINS)
+    async def last_login(self, ctx: Context, dialog: Dialog) -> CommandAnswer:
+        asked = await dialog.ask(forms.WhoseLastLogin)
+        found = await self._scope(ctx).find(asked.accountjids, field="accountjids")
+        rows = [
+            forms.LastLogin(accountjid=self._jid(account), lastlogin=await self._last_login_of(account))
+            for _, account in found
+        ]
+        return rows[0] if len(rows) == 1 else forms.LastLogin.table(rows)
+
+    @command(f"{names.ADMIN}#user-stats", "About a user", roles=ADMINS)
+    async def statistics(self, ctx: Context, dialog: Dialog) -> CommandAnswer:
+        asked = await dialog.ask(forms.WhoseStatistics)
+        ((_, account),) = await self._scope(ctx).find([asked.accountjid], field="accountjid")
+        store, company_id = self.services.store, account.company.id
+        member = await store.accounts.member(company_id, account.id)
+        return forms.Statistics(
+            accountjid=self._jid(account),
+            email=member.emails if member is not None else (),
+            rostersize=await store.rosters.count(company_id, account.id),
+            onlineresources=tuple(session.resource for session in self.services.sessions_of(account)),
+            lastlogin=await self._last_login_of(account),
+        )
+
+    # -- how many (§4.13 to §4.15) ---------------------------------------------------------------------
+
+    @command(f"{names.ADMIN}#get-registered-users-num", "Number of registered users", roles=ADMINS)
+    async def count_registered(self, ctx: Context, dialog: Dialog) -> CommandAnswer:
+        registered, _ = await self._scope(ctx).headcount()
+        return forms.RegisteredNumber(registeredusersnum=registered)
+
+    @command(f"{names.ADMIN}#get-disabled-users-num", "Number of disabled users", roles=ADMINS)
+    async def count_disabled(self, ctx: Context, dialog: Dialog) -> CommandAnswer:
+        _, disabled = await self._scope(ctx).headcount()
+        return forms.DisabledNumber(disabledusersnum=disabled)
+
+    @command(f"{names.ADMIN}#get-online-users-num", "Number of online users", roles=ADMINS)
+    async def count_online(self, ctx: Context, dialog: Dialog) -> CommandAnswer:
+        return forms.OnlineNumber(onlineusersnum=sum(1 for _ in self._scope(ctx).online()))
+
+    # -- who (§4.18 to §4.20) --------------------------------------------------------------------------
+
+    @command(f"{names.ADMIN}#get-registered-users-list", "List of registered users", roles=ADMINS)
+    async def list_registered(self, ctx: Context, dialog: Dialog) -> CommandAnswer:
+        scope = self._scope(ctx)
+        total, _ = await scope.headcount()
+        most = await _ask_how_many(dialog, total)
+        jids = await self._first(scope, most)
+        return _shown(forms.RegisteredList(registereduserjids=jids), len(jids), total)
+
+    @command(f"{names.ADMIN}#get-disabled-users-list", "List of disabled users", roles=ADMINS)
+    async def list_disabled(self, ctx: Context, dialog: Dialog) -> CommandAnswer:
+        scope = self._scope(ctx)
+        _, total = await scope.headcount()
+        most = await _ask_how_many(dialog, total)
+        jids = await self._first(scope, most, disabled=True)
+        return _shown(forms.DisabledList(disableduserjids=jids), len(jids), total)
+
+    @command(f"{names.ADMIN}#get-online-users-list", "List of online users", roles=ADMINS)
+    async def list_online(self, ctx: Context, dialog: Dialog) -> CommandAnswer:
+        most = await _ask_how_many(dialog, sum(1 for _ in self._scope(ctx).online()))
+        homes = list(self._scope(ctx).online())
+        jids = tuple(JID.parse(home.bare) for home in homes[:most])
+        return _shown(forms.OnlineList(onlineuserjids=jids), len(jids), len(homes))
+
+    async def _first(
+        self, scope: Scope, most: int | None, *, disabled: bool | None = None
+    ) -> tuple[JID, ...]:
+        found: list[JID] = []
+        async for account in scope.people(disabled=disabled):
+            if most is not None and len(found) >= most:
+                break
+            found.append(self._jid(account))
+        return tuple(found)
+
+    # -- when they logged in ---------------------------------------------------------------------------
+
+    @on(SessionStarted)
+    def note_login(self, event: SessionStarted) -> None:
+        """Written later, with those of others."""
+        if self.options.keep_last_login:
+            account = event.session.account
+            self._seen[account.company.id, account.id] = int(self.services.now())
+
+    @every(minutes=1)
+    async def write_logins(self) -> None:
+        """A server that is killed loses those of the last minute."""
+        seen, self._seen = self._seen, {}
+        if not seen:
+            return
+        try:
+            await self._logins.put(seen)
+        except Exception:
+            self._seen = seen | self._seen
+            raise
+
+    async def stop(self) -> None:
+        await self.write_logins()
+
+    async def _last_login_of(self, account: Account) -> datetime | None:
+        at = self._seen.get((account.company.id, account.id))
+        if at is None:
+            at = await self._logins.get(account.company.id, account.id)
+        return None if at is None else datetime.fromtimestamp(at, UTC)
+
+    def _jid(self, account: Account) -> JID:
+        return JID(account.localpart, self.services.domain)
+
+
+async def _ask_how_many(dialog: Dialog, total: int) -> int | None:
+    if total <= SHORT:
+        return None
+    return (await dialog.ask(forms.HowMany, note=f"There are {total}.")).most
+
+
+def _shown(listed: Form, shown: int, total: int) -> CommandAnswer:
+    return listed if shown >= total else (listed, Note(f"{shown} of {total} are shown", Severity.WARN))
+
+
+def _done(accounts: list[Account], what: str) -> str:
+    return f"{len(accounts)} {what}"

@@ -53,6 +53,8 @@ def _findings(invocation: Invocation, parts: Iterable[str]) -> list[Finding]:
     except ConfigProblems as wrong:
         return [Finding(Mark.BAD, "config", str(problem)) for problem in wrong.problems]
     findings = [finding for part in parts for finding in PARTS[part](config)]
+    if "config" in parts:
+        findings += (Finding(Mark.WARNING, "config", str(twice)) for twice in draft.overridden)
     sealing_key = draft.file_named_by("auth.sealing_key")
     if sealing_key is not None and "certs" in parts:
         findings.append(closed_to_others(sealing_key))

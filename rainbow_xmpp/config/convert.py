@@ -4,6 +4,7 @@ The plugin manager uses `section` for plugins' options too, so that their tables
 """
 
 import dataclasses
+import textwrap
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,9 @@ from rainbow_xmpp.config.secret import Secret
 
 T = TypeVar("T")
 
+_MOST_BITS = 63
+"""Of whole numbers, as TOML has them."""
+_MOST_SHOWN = 80
 _WRITTEN = {str: "text in quotes", int: "a whole number", bool: "true or false", float: "a number"}
 
 
@@ -134,27 +138,34 @@ def _plain(kind: Any, value: object) -> object:
         if isinstance(value, Secret):
             return value
         raise _WrongType(f"is not {_WRITTEN[str]}")
+    shown = _shown(value)
     if isinstance(value, Secret):
         value = value.reveal()
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         names = [member.value for member in kind]
         if value not in names:
-            raise _WrongType(f"is {_shown(value)}; use one of: {', '.join(names)}")
+            raise _WrongType(f"is {shown}; use one of: {', '.join(names)}")
         return kind(value)
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        raise _WrongType(f"is {shown}; give a smaller one")
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
-        raise _WrongType(f"is {_shown(value)}; give {_WRITTEN.get(kind, kind.__name__)}")
+        raise _WrongType(f"is {shown}; give {_WRITTEN.get(kind, kind.__name__)}")
     return value
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, Secret):
+        return "a text kept elsewhere"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return f'"{value}"'
+        return f'"{textwrap.shorten(value, _MOST_SHOWN, placeholder="…")}"'
     if isinstance(value, (list, Mapping)):
         return "a list" if isinstance(value, list) else "a table"
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        return "a number beyond all bounds"
     return str(value)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rainbow_xmpp.config.convert import field_types, is_section
 from rainbow_xmpp.config.problem import Origin, Problem, did_you_mean
-from rainbow_xmpp.config.reference import is_reference
+from rainbow_xmpp.config.reference import is_reference, is_text
 from rainbow_xmpp.config.schema import Config
 
 PREFIX = "RAINBOW_"
@@ -36,6 +36,9 @@ def apply_environment(
             continue
         origin = Origin(f"environment variable {variable}")
         path = variable.removeprefix(PREFIX).lower().split("__")
+        if not is_text(text):
+            yield Problem(origin, "", "is not UTF-8 text")
+            continue
         if variable in known:
             value = _typed(known[variable], text)
         elif path[0] == "plugins" and len(path) > 2 and all(path):
@@ -90,7 +93,7 @@ def _guessed(text: str) -> object:
 def _toml(text: str) -> object:
     try:
         return tomllib.loads(f"value = {text}")["value"] if "\n" not in text else None
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # beyond TOML's own error: a number of thousands of digits
         return None
 
 

@@ -3,21 +3,20 @@
 Everything that is wrong is reported at once, each with its file and line.
 """
 
-import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from rainbow_xmpp.config.convert import Table, field_types, section
+from rainbow_xmpp.config.convert import Table, field_types, is_section, section
 from rainbow_xmpp.config.environment import apply_environment
-from rainbow_xmpp.config.locate import key_lines
+from rainbow_xmpp.config.files import Unreadable, drop_ins, read_toml
 from rainbow_xmpp.config.problem import ConfigProblems, Origin, Problem
 from rainbow_xmpp.config.reference import Resolver, is_reference
 from rainbow_xmpp.config.schema import Config, PluginTable
 
 PLUGINS = "plugins"
+_SECTIONS = frozenset({PLUGINS, *(name for name, kind in field_types(Config).items() if is_section(kind))})
 
 
 @dataclass(slots=True)
@@ -29,6 +28,8 @@ class Draft:
     values: dict[str, object] = field(default_factory=dict)
     origins: dict[str, Origin] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    overridden: list[Problem] = field(default_factory=list)
+    """Keys that two files of conf.d set. It is allowed, and seldom meant."""
 
     def text(self, dotted: str, default: str = "") -> str:
         """A key's plain text as written, or the default when it is absent or something else."""
@@ -49,7 +50,9 @@ class Draft:
         """The checked configuration. Raises ConfigProblems with everything that is wrong."""
         problems = list(self.problems)
         resolver = Resolver(self.environ)
-        values = {key: resolver.resolved(value, key, section=True) for key, value in self.values.items()}
+        values = {
+            key: resolver.resolved(value, key, section=key in _SECTIONS) for key, value in self.values.items()
+        }
         problems.extend(Problem(self._origin(key), key, text) for key, text in resolver.failures)
         plugins = self._plugins(values.get(PLUGINS, {}), problems)
         table = Table("", values, self.origins, Origin(str(self.main)))
@@ -121,42 +124,45 @@ def read(path: Path | str, environ: Mapping[str, str]) -> Draft:
     """
     draft = Draft(Path(path), environ)
     unreadable: list[Problem] = []
-    for file in [draft.main, *_drop_ins(draft.main)]:
-        _merge_file(draft, file, unreadable)
-    if unreadable:
-        raise ConfigProblems(unreadable)
+    for file in _files(draft.main, unreadable):
+        try:
+            _merge_file(draft, file)
+        except Unreadable as wrong:
+            unreadable.append(wrong.problem)
     draft.problems.extend(apply_environment(draft.values, draft.origins, environ))
+    if unreadable:  # what they do not say would be told as missing
+        raise ConfigProblems([*unreadable, *draft.problems])
     return draft
 
 
-def _drop_ins(main: Path) -> list[Path]:
-    return sorted((main.parent / "conf.d").glob("*.toml"))
-
-
-def _merge_file(draft: Draft, file: Path, unreadable: list[Problem]) -> None:
+def _files(main: Path, unreadable: list[Problem]) -> list[Path]:
     try:
-        text = file.read_bytes().decode()
-        values = tomllib.loads(text)
-    except FileNotFoundError:
-        unreadable.append(Problem(Origin(str(file)), "", "there is no such file; name one with --config"))
-    except OSError as error:
-        unreadable.append(Problem(Origin(str(file)), "", f"cannot be read: {error.strerror}"))
-    except UnicodeDecodeError:
-        unreadable.append(Problem(Origin(str(file)), "", "is not UTF-8 text"))
-    except tomllib.TOMLDecodeError as error:
-        unreadable.append(_syntax_problem(file, text, str(error)))
-    else:
-        _merge(draft.values, values, depth=0)
-        for path, line in key_lines(text).items():
-            draft.origins[".".join(path)] = Origin(str(file), line)
+        return [main, *drop_ins(main)]
+    except Unreadable as wrong:
+        unreadable.append(wrong.problem)
+        return [main]
 
 
-def _syntax_problem(file: Path, text: str, complaint: str) -> Problem:
-    """`tomllib` puts the position at the end of its message, in brackets."""
-    what, _, where = complaint.rpartition(" (")
-    line = re.search(r"line (\d+)", where)
-    at = int(line.group(1)) if line else text.rstrip().count("\n") + 1
-    return Problem(Origin(str(file), at), "", f"is not TOML here: {what}")
+def _merge_file(draft: Draft, file: Path) -> None:
+    values, lines = read_toml(file)
+    _merge(draft.values, values, depth=0)
+    for path, line in lines.items():
+        dotted, origin = ".".join(path), Origin(str(file), line)
+        before = draft.origins.get(dotted)
+        if before is not None and _are_drop_ins(before, origin, draft.main) and not _is_table(values, path):
+            draft.overridden.append(Problem(origin, dotted, f"is also set at {before}; this one counts"))
+        draft.origins[dotted] = origin
+
+
+def _are_drop_ins(one: Origin, other: Origin, main: Path) -> bool:
+    """Two different files of conf.d, which do not know of each other."""
+    return one.source != other.source and str(main) not in (one.source, other.source)
+
+
+def _is_table(values: object, path: tuple[str, ...]) -> bool:
+    for part in path:
+        values = values.get(part) if isinstance(values, Mapping) else None
+    return isinstance(values, Mapping)
 
 
 def _merge(into: dict[str, object], new: Mapping[str, object], depth: int) -> None:

@@ -5,6 +5,7 @@ may rely on the text being valid TOML and needs to know only where keys, strings
 """
 
 import re
+import tomllib
 
 Path = tuple[str, ...]
 
@@ -33,6 +34,8 @@ class _Walker:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
+        self._counted = 0  # so far the line ends are counted
+        self._line = 1
         self.lines: dict[Path, int] = {}
 
     def document(self) -> None:
@@ -91,7 +94,7 @@ class _Walker:
                 self._at = bare.end()
                 parts.append(bare.group())
             elif self._skip_string():
-                parts.append(self._text[start + 1 : self._at - 1])
+                parts.append(_unquoted(self._text[start : self._at]))
             elif self._text[start] == ".":
                 self._at += 1
             else:
@@ -113,7 +116,15 @@ class _Walker:
         return self._at < len(self._text)
 
     def _note(self, path: Path, at: int) -> None:
-        line = self._text.count("\n", 0, at) + 1
+        self._line += self._text.count("\n", self._counted, at)
+        self._counted = at
         for depth in range(1, len(path)):
-            self.lines.setdefault(path[:depth], line)
-        self.lines[path] = line
+            self.lines.setdefault(path[:depth], self._line)
+        self.lines[path] = self._line
+
+
+def _unquoted(key: str) -> str:
+    """What a quoted key stands for; the usual one has no escapes."""
+    if "\\" not in key or key.startswith("'"):
+        return key[1:-1]
+    return next(iter(tomllib.loads(f"{key} = 0")))

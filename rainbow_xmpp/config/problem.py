@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from rainbow_xmpp.errors import RainbowError
 
+_LONGEST_WORD = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -27,7 +29,9 @@ class Problem:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.origin}: {self.key} {self.text}" if self.key else f"{self.origin}: {self.text}"
+        return printable(
+            f"{self.origin}: {self.key} {self.text}" if self.key else f"{self.origin}: {self.text}"
+        )
 
 
 class ConfigProblems(RainbowError):
@@ -40,5 +44,12 @@ class ConfigProblems(RainbowError):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint such as `; did you mean "port"?`, or nothing when no known word is near."""
+    if len(word) > _LONGEST_WORD:
+        return ""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f'; did you mean "{near[0]}"?' if near else ""
+
+
+def printable(text: str) -> str:
+    """The text in one line, with all else escaped that could begin a line or steer a terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

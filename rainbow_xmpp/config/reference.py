@@ -6,6 +6,8 @@ from typing import TypeGuard
 
 from rainbow_xmpp.config.secret import Secret
 
+MOST_BYTES = 65_536
+"""No secret is longer; somebody named another file, or a device that never ends."""
 KINDS = frozenset({"file", "env", "credential"})
 
 
@@ -17,6 +19,11 @@ def is_reference(value: object) -> TypeGuard[dict[str, str]]:
         and not KINDS.isdisjoint(value)
         and all(isinstance(named, str) for named in value.values())
     )
+
+
+def is_text(text: str) -> bool:
+    """What is no UTF-8 in the environment, Python keeps as surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 class Resolver:
@@ -61,16 +68,26 @@ class Resolver:
         value = self._environ.get(name)
         if value is None:
             self._failed(dotted, f"names the environment variable {name}, which is not set")
+        elif not is_text(value):
+            self._failed(dotted, f"names the environment variable {name}, which is not UTF-8 text")
+            return Secret()
         return Secret(value or "")
 
     def _file(self, path: Path, dotted: str) -> Secret:
         """A file's text without the line end that editors put at its end."""
         try:
-            return Secret(path.read_text().rstrip("\r\n"))
+            with path.open("rb") as file:
+                data = file.read(MOST_BYTES + 1)
+            text = data.decode("utf-8-sig").rstrip("\r\n")
         except OSError as error:
             self._failed(dotted, f"names the file {path}, which cannot be read: {error.strerror}")
-        except UnicodeDecodeError:
-            self._failed(dotted, f"names the file {path}, which is not text")
+        except ValueError:  # of a file's contents, or of a name that no file can have
+            self._failed(dotted, f"names the file {path}, which is not UTF-8 text")
+        else:
+            if len(data) > MOST_BYTES:
+                self._failed(dotted, f"names the file {path}, which has more than {MOST_BYTES} bytes")
+                return Secret()
+            return Secret(text)
         return Secret()
 
     def _failed(self, dotted: str, text: str) -> None:

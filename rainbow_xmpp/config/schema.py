@@ -23,6 +23,7 @@ Complaints = Iterator[tuple[str, str]]
 MECHANISMS = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-1", "PLAIN")
 MOST_PORT = 65_535
 
+_SCHEME = re.compile(r"[a-z0-9+.]{1,40}")
 _LABEL = re.compile(r"[^\W_](?:[\w-]*[^\W_])?")
 
 
@@ -134,10 +135,12 @@ class Storage:
     )
 
     def problems(self) -> Complaints:
-        scheme = self.url.partition(":")[0]
+        scheme, _, rest = self.url.partition(":")
         known = ("sqlite+aiosqlite", "postgresql+asyncpg")
-        if scheme not in known:
+        if scheme not in known and rest.startswith("//") and _SCHEME.fullmatch(scheme):
             yield "url", f'begins with "{scheme}"; use {" or ".join(known)}{did_you_mean(scheme, known)}'
+        elif scheme not in known:  # not shown: it may be a secret that does not belong here
+            yield "url", f"is no URL; begin it with {known[0]}:///FILE or {known[1]}://"
         elif scheme == "sqlite+aiosqlite" and not self.sqlite_path:
             yield "url", "names no file; write sqlite+aiosqlite:///FILE, with three slashes before the path"
 

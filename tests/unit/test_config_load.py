@@ -1,5 +1,6 @@
 """Reading the configuration: files, environment, references, and problems that name their line."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -285,3 +286,161 @@ def test_the_public_address_follows_domain_and_port(conf: Path, listen: str, url
 def test_the_domain_is_written_as_addresses_write_it(conf: Path, domain: str, text: str) -> None:
     (problem,) = refused(conf, MINIMAL.replace("chat.example", domain))
     assert problem == f"rainbow.toml:1: domain {text}"
+
+
+# What files can be like
+
+
+def test_a_mark_in_front_and_line_ends_of_another_system_do_no_harm(conf: Path) -> None:
+    conf.write_bytes(b"\xef\xbb\xbf" + MINIMAL.replace("\n", "\r\n").encode() + b"[listen]\r\nport = 0\r\n")
+    with pytest.raises(ConfigProblems, match=r"rainbow\.toml:5: listen\.port is 0;"):
+        load(conf, {})
+
+
+def test_an_empty_file_lacks_what_has_no_default(conf: Path) -> None:
+    assert refused(conf, "")[0] == "rainbow.toml: domain is missing"
+
+
+def test_bytes_that_are_no_text_are_reported_with_their_line(conf: Path) -> None:
+    conf.write_bytes(MINIMAL.encode() + b"# gr\xfcn\n")
+    with pytest.raises(ConfigProblems, match=r"rainbow\.toml:4: is not UTF-8 text here$"):
+        load(conf, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("#" * 1_048_577, "has more than 1048576 bytes, which no configuration needs"),
+        (f"a = {'[' * 20}{']' * 20}", "has more than 16 tables or lists inside each other"),
+        (f"a = {'[' * 100_000}", "has more than 16 tables or lists inside each other"),
+        (f"{'a.' * 5000}a = 1", "has more than 16 tables or lists inside each other"),
+        (f"a = {'9' * 5000}", "is not TOML: Exceeds the limit"),
+    ],
+    ids=["huge", "lists", "many lists", "dotted", "a number of 5000 digits"],
+)
+def test_files_that_are_none_are_refused_as_a_whole(conf: Path, text: str, problem: str) -> None:
+    (found,) = refused(conf, text)
+    assert found.startswith(f"rainbow.toml: {problem}")
+
+
+def test_a_long_file_is_read_in_linear_time(conf: Path) -> None:
+    lines = "\n".join(f"key{number} = 1" for number in range(60_000))
+    began = time.process_time()
+    table = loaded(conf, f"{MINIMAL}[plugins.nudge]\n{lines}\n").plugins["nudge"]
+    assert table.origins["key59999"].line == 60_004
+    assert time.process_time() - began < 10
+
+
+def test_all_files_and_variables_that_are_wrong_are_told_at_once(conf: Path) -> None:
+    drop_ins = conf.parent / "conf.d"
+    drop_ins.mkdir()
+    (drop_ins / "10.toml").write_text("[listen\n")
+    (drop_ins / "20.toml").write_bytes(b"\n\xff")
+    (drop_ins / "30.toml").mkdir()
+    (drop_ins / ".40.toml").symlink_to("an-editors-lock")
+    (drop_ins / "50.toml~").write_text("not read")
+    problems = refused(conf, "domain = \n", {"RAINBOW_LISTEN_PORT": "1"})
+    assert [problem.partition(" is")[0] for problem in problems] == [
+        "rainbow.toml:1:",
+        "conf.d/10.toml:1:",
+        "conf.d/20.toml:2:",
+        "conf.d/30.toml: cannot be read: Is a directory",
+        "environment variable RAINBOW_LISTEN_PORT: stands for no key of the configuration; "
+        'did you mean "RAINBOW_LISTEN__PORT"?',
+    ]
+
+
+def test_a_conf_d_that_cannot_be_looked_into_is_not_passed_over(conf: Path) -> None:
+    (conf.parent / "conf.d").write_text("")
+    assert refused(conf, MINIMAL) == ["conf.d: cannot be read: Not a directory"]
+
+
+def test_a_key_that_two_drop_ins_set_is_noticed_and_the_later_one_counts(conf: Path) -> None:
+    drop_ins = conf.parent / "conf.d"
+    drop_ins.mkdir()
+    (drop_ins / "10.toml").write_text("[listen]\nport = 1\n[limits.xml]\ndepth = 9\n")
+    (drop_ins / "20.toml").write_text("[limits.xml]\nelements = 99\n[listen]\nport = 2\n")
+    conf.write_text(f"{MINIMAL}[listen]\nport = 3\n")
+    draft = read(conf, {})
+    assert draft.config().listen.port == 2
+    assert [str(twice).replace(f"{conf.parent}/", "") for twice in draft.overridden] == [
+        "conf.d/20.toml:4: listen.port is also set at conf.d/10.toml:2; this one counts"
+    ]
+
+
+def test_a_value_in_the_place_of_a_table_and_the_other_way_round(conf: Path) -> None:
+    assert refused(conf, f"{MINIMAL}[listen.port]\n[[limits]]\n[plugins]\nping = 1\n") == [
+        "rainbow.toml:4: listen.port is a table; give a whole number",
+        "rainbow.toml:5: limits is a single value; write a table [limits]",
+        "rainbow.toml:7: plugins.ping is a single value; write a table [plugins.ping]",
+    ]
+
+
+def test_what_could_steer_a_terminal_is_written_out(conf: Path) -> None:
+    (problem,) = refused(conf, f'{MINIMAL}[listen]\n"x\\u001b[2J\\nfoo" = 1\n')
+    assert problem == "rainbow.toml:5: listen.x\\x1b[2J\\nfoo is not a known key"
+
+
+def test_values_are_shown_in_short(conf: Path) -> None:
+    (problem,) = refused(conf, f'{MINIMAL}[listen]\nport = "{"1 " * 500}"\n')
+    assert len(problem) < 200
+    (problem,) = refused(conf, f"{MINIMAL}[listen]\nport = 0x{'f' * 9000}\n")
+    assert problem == "rainbow.toml:5: listen.port is a number beyond all bounds; give a smaller one"
+
+
+# Where secrets come from
+
+
+def test_a_value_at_the_top_may_stand_elsewhere_too(conf: Path) -> None:
+    text = 'domain = { env = "D" }\n[auth]\nsealing_key = "k"\n'
+    assert loaded(conf, text, {"D": "a.example"}).domain == "a.example"
+
+
+def test_a_relative_file_begins_where_the_server_is_started(
+    conf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "key").write_text("here")
+    monkeypatch.chdir(elsewhere)
+    text = 'domain = "a"\n[auth]\nsealing_key = { file = "key" }\n'
+    assert loaded(conf, text).auth.sealing_key.reveal() == "here"
+
+
+def test_a_file_may_have_a_mark_in_front_and_a_line_end(conf: Path, tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes("\ufeffgrün\r\n".encode())
+    text = f'domain = "a"\n[auth]\nsealing_key = {{ file = "{tmp_path}/key" }}\n'
+    assert loaded(conf, text).auth.sealing_key.reveal() == "grün"
+
+
+@pytest.mark.parametrize(
+    ("reference", "text"),
+    [
+        ('{ file = "/dev/zero" }', "names the file /dev/zero, which has more than 65536 bytes"),
+        ('{ file = "/" }', "names the file /, which cannot be read: Is a directory"),
+        ('{ file = "a\\u0000b" }', "names the file a\\x00b, which is not UTF-8 text"),
+        ('{ env = "BYTES" }', "names the environment variable BYTES, which is not UTF-8 text"),
+        ('{ credential = ".." }', "which cannot be read: Is a directory"),
+    ],
+)
+def test_what_is_no_secret_is_refused(conf: Path, tmp_path: Path, reference: str, text: str) -> None:
+    environ = {"BYTES": "\udcff", "CREDENTIALS_DIRECTORY": str(tmp_path)}
+    (problem,) = refused(conf, f'domain = "a"\n[auth]\nsealing_key = {reference}\n', environ)
+    assert text in problem
+
+
+def test_bytes_in_a_variable_are_refused(conf: Path) -> None:
+    assert refused(conf, MINIMAL, {"RAINBOW_DOMAIN": "\udcff"}) == [
+        "environment variable RAINBOW_DOMAIN: is not UTF-8 text"
+    ]
+
+
+def test_a_text_from_elsewhere_is_not_shown_where_it_does_not_fit(conf: Path) -> None:
+    text = f'{MINIMAL}[listen]\nport = {{ env = "S" }}\n[storage]\nurl = {{ env = "S" }}\n'
+    problems = refused(conf, f'{text}[log]\nlevel = {{ env = "S" }}\n', {"S": "hunter2"})
+    assert problems == [
+        "rainbow.toml:5: listen.port is a text kept elsewhere; give a whole number",
+        "rainbow.toml:7: storage.url is no URL; "
+        "begin it with sqlite+aiosqlite:///FILE or postgresql+asyncpg://",
+        "rainbow.toml:9: log.level is a text kept elsewhere; use one of: debug, info, warning, error",
+    ]

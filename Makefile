@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 CONFIG ?= conf/rainbow.toml
 TESTS  ?= tests
+FUZZ_SECONDS ?= 300
 
 BIN      := $(VENV)/bin
 INSTALL  := $(VENV)/.installed
@@ -14,7 +15,7 @@ DECLARED := setup.cfg pyproject.toml $(wildcard setup.py rainbow_xmpp/*/*.c rain
 SOURCES  := rainbow_xmpp plugins tests benchmarks $(wildcard setup.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format format-check lint types bench conf clean
+.PHONY: help run test check format format-check lint types bench fuzz conf clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +44,9 @@ types: $(DEVELOP)  ## mypy --strict
 
 bench: $(DEVELOP)  ## load on loopback: CPU per message, memory per session, logins per second
 	$(BIN)/python -m benchmarks
+
+fuzz: $(DEVELOP)  ## search for faults of the XML layer and the configuration loader, FUZZ_SECONDS long
+	$(BIN)/python -m tests.security.fuzz --seconds $(FUZZ_SECONDS)
 
 conf: $(INSTALL)  ## write conf/ and the reference page anew from the schema
 	$(BIN)/rainbow-xmpp config example > conf/rainbow.toml

@@ -21,6 +21,8 @@ T = TypeVar("T")
 _MOST_BITS = 63
 """Of whole numbers, as TOML has them."""
 _MOST_SHOWN = 80
+_LEAST_SECRET = 4
+"""Shorter texts would be taken out of the middle of other words."""
 _WRITTEN = {str: "text in quotes", int: "a whole number", bool: "true or false", float: "a number"}
 
 
@@ -46,7 +48,19 @@ class Table:
         return self.origins.get(self.name, self.whole)
 
     def problem(self, key: str, text: str) -> Problem:
+        """What is wrong with a key; a text that it was given from elsewhere is taken out of the words."""
+        for secret in _secrets_in(self.values.get(key.partition(".")[0])):
+            if len(secret.reveal()) >= _LEAST_SECRET:
+                text = text.replace(secret.reveal(), "(kept elsewhere)")
         return Problem(self.origin(key), self.dotted(key), text)
+
+
+def _secrets_in(value: object) -> Iterator[Secret]:
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, (list, Mapping)):
+        for inner in value if isinstance(value, list) else value.values():
+            yield from _secrets_in(inner)
 
 
 def section(

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from rainbow_xmpp.config.declare import key
@@ -319,6 +320,9 @@ class Config:
                 f'is "{self.domain}", which addresses '
                 + (f'write "{wanted}"; write it so here too' if wanted else "cannot have"),
             )
+        for path in self.plugin_paths:
+            if not path or not Path(path).is_dir():
+                yield "plugin_paths", f'has "{path}", which is no directory'
         ports = {self.listen.port, self.listen.redirect_port, self.listen.starttls_port} - {0}
         if self.metrics.port in ports and self.metrics.address == self.listen.address:
             yield "metrics.port", f"is {self.metrics.port}, which [listen] already uses"

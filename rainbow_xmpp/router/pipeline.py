@@ -289,9 +289,11 @@ class Pipeline(Hooked):
 
     def _refuse(self, p: Passage) -> None:
         """A refusal looks like absence: probes hear "unsubscribed", from the bare JID and under their own id
-        (RFC 6121 §4.3.2), other presence is ignored, the rest hears "service-unavailable" without a word (§8.5.1)."""
+        (RFC 6121 §4.3.2), other presence and headlines are ignored (§8.5.4, table 1), the rest hears
+        "service-unavailable" without a word (§8.5.1)."""
         if p.kind != "presence":
-            self.reply(p, Absent())
+            if p.type != "headline":
+                self.reply(p, Absent())
         elif p.type == "probe" and p.session is not None:
             bare, stanza_id = p.to.partition("/")[0], p.view.attrs.get("id", "")
             p.session.wire.send(

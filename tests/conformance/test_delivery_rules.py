@@ -1,7 +1,8 @@
 """RFC 6121 §8.5, rule by rule: every kind and type of stanza, for every kind of address, whoever is there.
 
 What is expected is written from the RFC's text, on its own; where the RFC leaves a choice, ours is that of
-docs/decisions/0005. The same cases run in memory, over WebSockets and over direct TLS.
+docs/decisions/0005. The same cases run in memory, over WebSockets and over direct TLS. The sender and the others
+have no subscriptions.
 """
 
 import itertools
@@ -16,22 +17,33 @@ import pytest_asyncio
 
 from rainbow_xmpp.plugins.offline import Offline
 from rainbow_xmpp.testing import TestServer
-from tests.conformance.seats import MemorySeat, Seat, WireSeat
+from rainbow_xmpp.testing.play import Device, Member, MemoryVenue, Seat, Venue
+from tests.conformance.venues import WireVenue
 from tests.doors import Door
 from tests.process import ChatServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+NO_SUCH_USER = "no such user"
 SITUATIONS: Mapping[str, Sequence[int | None]] = {
+    NO_SUCH_USER: (),
     "nobody": (),
     "connected only": (None,),
     "one": (0,),
+    "one positive": (1,),
     "several": (0, 5, 127),
     "negative": (-1,),
     "all negative": (-1, -128),
     "mixed": (-1, 0, None, 3),
 }
 """The priorities of the recipient's resources; None has sent no presence (RFC 6121 §4)."""
+
+SUBSCRIPTION_TYPES = ("subscribe", "subscribed", "unsubscribe", "unsubscribed")
+TYPES: Mapping[str, Sequence[str]] = {
+    "message": ("", "normal", "chat", "headline", "groupchat", "error", "unheard-of"),
+    "presence": ("", "unavailable", "probe", "error", *SUBSCRIPTION_TYPES),
+    "iq": ("get", "set", "result", "error"),
+}
 
 Target = Literal["bare", "first", "last", "absent resource"]
 
@@ -43,8 +55,8 @@ class Fate(Enum):
     IGNORED = "ignored"
     STORED = "stored"
     """Kept for later; its sender hears nothing (§8.5.2.2.1)."""
-    ANSWERED = "answered"
-    """The server answers for the account (§8.5.2.1.3)."""
+    UNSUBSCRIBED = "unsubscribed"
+    """Who may not see the account's presence is told so (§4.3.2)."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,10 @@ class Case:
         everyone = range(len(self.priorities))
         available = [n for n in everyone if self.priorities[n] is not None]
         willing = [n for n in available if (self.priorities[n] or 0) >= 0]
+        if self.type == "subscribe":  # §3.1.3, to whatever address
+            return available
+        if self.kind == "presence" and self.type in (*SUBSCRIPTION_TYPES, "probe"):  # A.2, A.3; §4.3.2
+            return []
         if self.target in ("first", "last"):  # §8.5.3.1
             return [0 if self.target == "first" else len(self.priorities) - 1]
         if self.kind == "iq":  # §8.5.2.1.3, §8.5.3.2.3
@@ -80,26 +96,22 @@ class Case:
 
     def fate(self) -> Fate:
         """What happens when nobody gets it."""
-        if self.kind == "presence" or self.type in ("result", "error"):
-            return Fate.IGNORED  # §8.5.2.2.2, §8.5.3.2.2; RFC 6120 §8.2.3
-        if self.kind == "iq":
-            return Fate.ANSWERED if self.target == "bare" else Fate.ERROR
-        if self.type == "headline":
+        if self.kind == "presence":  # §8.5.1, §8.5.2.2.2, §8.5.3.2.2
+            return Fate.UNSUBSCRIBED if self.type == "probe" else Fate.IGNORED
+        if self.type in ("result", "error"):  # RFC 6120 §8.2.3, §8.3.1
             return Fate.IGNORED
-        if self.type == "groupchat":
+        if self.kind == "iq":  # §8.5.1, §8.5.2.1.3, §8.5.3.2.3: nobody understands this one
             return Fate.ERROR
-        if self.target == "bare" or self.type == "chat":
-            return Fate.STORED
-        return Fate.ERROR
+        if self.type == "headline":  # §8.5.2.1.1, §8.5.2.2.1, §8.5.3.2.1, table 1
+            return Fate.IGNORED
+        if self.situation == NO_SUCH_USER or self.type == "groupchat":  # §8.5.1, §8.5.2.1.1, §8.5.2.2.1
+            return Fate.ERROR
+        is_kept = self.target == "bare" or self.type == "chat"
+        return Fate.STORED if is_kept else Fate.ERROR  # §8.5.2.2.1, §8.5.3.2.1
 
 
 def cases() -> list[Case]:
     """All of them that there can be."""
-    types = {
-        "message": ("", "normal", "chat", "headline", "groupchat", "error", "unheard-of"),
-        "presence": ("", "unavailable"),
-        "iq": ("get", "set", "result", "error"),
-    }
     found = []
     for situation, priorities in SITUATIONS.items():
         targets: list[Target] = ["bare", "absent resource"]
@@ -107,7 +119,7 @@ def cases() -> list[Case]:
             targets.append("first")
         if len(priorities) > 1:
             targets.append("last")
-        for kind, of_kind in types.items():
+        for kind, of_kind in TYPES.items():
             found += [Case(kind, t, situation, target) for t in of_kind for target in targets]
     return found
 
@@ -116,35 +128,46 @@ def cases() -> list[Case]:
 class Crowd:
     """A sender, and somebody in each situation: their bare JID and their resources."""
 
+    domain: str
     sender: Seat
     people: dict[str, tuple[str, list[Seat]]]
 
+    def address(self, case: Case) -> str:
+        """Where the case's stanza goes."""
+        bare, seats = self.people[case.situation]
+        match case.target:
+            case "bare":
+                return bare
+            case "absent resource":
+                return f"{bare}/not-here"
+            case "first":
+                return seats[0].jid
+            case "last":
+                return seats[-1].jid
 
-def presence_of(priority: int | None) -> str:
-    return "" if priority is None else f"<presence><priority>{priority}</priority></presence>"
 
-
-async def crowd_in_memory(server: TestServer) -> Crowd:
-    people: dict[str, tuple[str, list[Seat]]] = {}
+async def crowd_at(venue: Venue) -> Crowd:
+    """Everybody, logged in."""
+    people: dict[str, tuple[str, list[Seat]]] = {NO_SUCH_USER: (f"nobody@{venue.domain}", [])}
     for number, (situation, priorities) in enumerate(SITUATIONS.items()):
-        person = await server.person(f"someone{number}@acme")
-        seats: list[Seat] = []
-        for priority in priorities:
-            client = await server.login(f"someone{number}@acme", available=False)
-            if priority is not None:
-                client.send(presence_of(priority))
-            seats.append(MemorySeat(client))
-        people[situation] = (person.bare, seats)
-    return Crowd(MemorySeat(await server.login("sender@acme")), people)
+        if situation != NO_SUCH_USER:
+            member = Member(f"someone{number}", "Acme")
+            bare = await venue.admit(member)
+            seats = [
+                await seat_with(venue, Device(member.name, f"d{n}"), p) for n, p in enumerate(priorities)
+            ]
+            people[situation] = (bare, seats)
+    await venue.admit(Member("sender", "Acme"))
+    return Crowd(venue.domain, await seat_with(venue, Device("sender"), 0), people)
 
 
-async def crowd_outside(door: Door) -> Crowd:
-    people: dict[str, tuple[str, list[Seat]]] = {}
-    for situation, priorities in SITUATIONS.items():
-        person = door.server.new_person()
-        seats = [WireSeat(await door.log_in(person, presence=presence_of(p))) for p in priorities]
-        people[situation] = (person.jid, [*seats])
-    return Crowd(WireSeat(await door.log_in()), people)
+async def seat_with(venue: Venue, device: Device, priority: int | None) -> Seat:
+    """A device with a presence of this priority, or without."""
+    seat = await venue.log_in(device)
+    if priority is not None:
+        await seat.send(f"<presence><priority>{priority}</priority></presence>")
+    await seat.settle()
+    return seat
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["memory", "wss", "tls"])
@@ -153,54 +176,73 @@ async def crowd(request: pytest.FixtureRequest) -> AsyncIterator[Crowd]:
     async with AsyncExitStack() as stack:
         if request.param == "memory":
             server = await stack.enter_async_context(TestServer(plugins=[Offline]))
-            yield await crowd_in_memory(server)
+            yield await crowd_at(MemoryVenue(server))
             return
         process: ChatServer = request.getfixturevalue("server_process")
         since = process.log_file.stat().st_size
-        yield await crowd_outside(Door(process, request.param, stack))
+        yield await crowd_at(WireVenue(Door(process, request.param, stack)))
         process.assert_no_fault(since)
 
 
 _numbers = itertools.count()
 
 
-def stanza_of(case: Case, to: str, stanza_id: str) -> str:
-    kind = f" type='{case.type}'" if case.type else ""
+def stanza_of(kind: str, type_: str, to: str, stanza_id: str) -> str:
+    attributes = (f" type='{type_}'" if type_ else "") + (f" to='{to}'" if to else "")
     content = {
         "message": "<body>anybody there?</body>",
         "presence": "<status>here</status>",
-        "iq": "" if case.type == "result" else "<query xmlns='urn:example:question'/>",
-    }[case.kind]
-    return f"<{case.kind} to='{to}' id='{stanza_id}'{kind}>{content}</{case.kind}>"
+        "iq": "" if type_ == "result" else "<query xmlns='urn:example:question'/>",
+    }[kind]
+    return f"<{kind} id='{stanza_id}'{attributes}>{content}</{kind}>"
 
 
 @pytest.mark.parametrize("case", cases(), ids=str)
 async def test_a_stanza_goes_where_the_rfc_says(crowd: Crowd, case: Case) -> None:
     bare, seats = crowd.people[case.situation]
-    to = {
-        "bare": bare,
-        "absent resource": f"{bare}/not-here",
-        "first": seats[0].jid if seats else "",
-        "last": seats[-1].jid if seats else "",
-    }[case.target]
-    stanza_id = f"case-{next(_numbers)}"
-    await crowd.sender.say(stanza_of(case, to, stanza_id))
-    got = [[e for e in await seat.take() if e.get("id") == stanza_id] for seat in seats]
-    heard = [e for e in await crowd.sender.take() if e.get("id") == stanza_id]
+    to, stanza_id = crowd.address(case), f"case-{next(_numbers)}"
+    await crowd.sender.send(stanza_of(case.kind, case.type, to, stanza_id))
+    await crowd.sender.settle()
+    got = [[e for e in await seat.rest() if e.get("id") == stanza_id] for seat in seats]
+    heard = [e for e in await crowd.sender.rest() if e.get("id") == stanza_id]
+    await take_back(crowd, case, bare)
 
     takers = case.takers()
+    is_subscription = case.type in SUBSCRIPTION_TYPES
     assert [number for number, stanzas in enumerate(got) if stanzas] == takers
     assert all(len(stanzas) == 1 for stanzas in got if stanzas)
     for stanza in itertools.chain.from_iterable(got):
-        assert stanza.get("from") == crowd.sender.jid
-        assert stanza.get("to") == to
-        assert stanza.get("type", "") == case.type
-    is_refused = not takers and case.fate() in (Fate.ERROR, Fate.ANSWERED)
-    assert [e.get("type") for e in heard] == (["error"] if is_refused else [])
-    for error in heard:
-        assert (
-            error.find("{jabber:client}error/{urn:ietf:params:xml:ns:xmpp-stanzas}service-unavailable")
-            is not None
+        assert stanza.get("from") == (
+            crowd.sender.jid.partition("/")[0] if is_subscription else crowd.sender.jid
         )
-        assert error.get("from") == to
-        assert error.get("to") == crowd.sender.jid
+        assert stanza.get("to") == (bare if is_subscription else to)
+        assert stanza.get("type", "") == case.type
+    answers = {Fate.ERROR: ["error"], Fate.UNSUBSCRIBED: ["unsubscribed"]}
+    assert [e.get("type") for e in heard] == ([] if takers else answers.get(case.fate(), []))
+    for answer in heard:
+        assert answer.get("from") == (bare if case.type == "probe" else to)
+        assert answer.get("to") == crowd.sender.jid
+        if case.type != "probe":
+            error = "{jabber:client}error/{urn:ietf:params:xml:ns:xmpp-stanzas}service-unavailable"
+            assert answer.find(error) is not None
+
+
+async def take_back(crowd: Crowd, case: Case, bare: str) -> None:
+    """Leave no request and no approval behind."""
+    undo = {"subscribe": "unsubscribe", "subscribed": "unsubscribed"}.get(case.type)
+    if undo is not None:
+        await crowd.sender.send(f"<presence type='{undo}' to='{bare}'/>")
+        await crowd.sender.settle()
+
+
+@pytest.mark.parametrize("to", ["{domain}", "{domain}/resource"])
+@pytest.mark.parametrize(("kind", "type_"), [(kind, type_) for kind in TYPES for type_ in TYPES[kind]])
+async def test_what_the_server_itself_is_sent(crowd: Crowd, kind: str, type_: str, to: str) -> None:
+    """RFC 6120 §10.5.1, §10.5.2: it has no use for messages, and none for presence, which it ignores."""
+    stanza_id = f"case-{next(_numbers)}"
+    to = to.format(domain=crowd.domain)
+    await crowd.sender.send(stanza_of(kind, type_, to, stanza_id))
+    await crowd.sender.settle()
+    heard = [e for e in await crowd.sender.rest() if e.get("id") == stanza_id]
+    is_refused = kind != "presence" and type_ not in ("result", "error")
+    assert [(e.get("type"), e.get("from")) for e in heard] == ([("error", to)] if is_refused else [])

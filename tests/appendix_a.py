@@ -16,6 +16,19 @@ STATES: Mapping[str, tuple[str, bool, bool]] = {
 }
 """Each state (A.1) as subscription, "Pending Out", "Pending In"; by the RFC's name for it."""
 
+MIRRORED: Mapping[str, str] = {
+    "None": "None",
+    "None + Pending Out": "None + Pending In",
+    "None + Pending In": "None + Pending Out",
+    "None + Pending Out+In": "None + Pending Out+In",
+    "To": "From",
+    "To + Pending In": "From + Pending Out",
+    "From": "To",
+    "From + Pending Out": "To + Pending In",
+    "Both": "Both",
+}
+"""The contact's state when both rosters agree."""
+
 OUTBOUND: Mapping[str, str] = {
     "subscribe": """
         None                  | MUST     | None + Pending Out

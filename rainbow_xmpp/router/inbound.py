@@ -17,7 +17,7 @@ from rainbow_xmpp.router.pipeline import Absent, Pipeline, normal_address
 from rainbow_xmpp.router.sampling import Sampler
 from rainbow_xmpp.session import Session, SessionTable, Wire
 from rainbow_xmpp.stanza import error_reply
-from rainbow_xmpp.xml import DEFAULT_LIMITS, View, XmlLimits, names, scan
+from rainbow_xmpp.xml import DEFAULT_LIMITS, View, XmlLimits, names, scan, stamp
 
 _MESSAGE_TYPES = frozenset(("chat", "error", "groupchat", "headline", "normal"))
 
@@ -122,7 +122,10 @@ class Inbound:
             type_ = "normal"  # RFC 6121 §5.2.2
         if to is None:  # RFC 6120 §10.3.1
             return self._route(session, view, type_, session.bare, session.signed(view, session.bare))
-        return self._route(session, view, type_, to, session.signed(view))
+        data = stamp(view, from_=session.full)  # as `signed` does, without a call for what is sent most
+        if session.lang:
+            data = session.in_own_language(view, data)
+        return self._route(session, view, type_, to, data)
 
     def _route(
         self, session: Session, view: View, type_: str, to: str, data: bytes

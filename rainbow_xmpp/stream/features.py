@@ -14,16 +14,12 @@ BINDING = f"<bind xmlns='{names.BIND}'/><session xmlns='{names.SESSION}'><option
 def logins(offer: Offer, inline: bytes) -> bytes:
     """Classic SASL (RFC 6120 §6.3), SASL2 (XEP-0388 §2.1) and what can be bound (XEP-0440)."""
     mechanisms = "".join(f"<mechanism>{mechanism}</mechanism>" for mechanism in offer.mechanisms).encode()
+    classic = f"<mechanisms xmlns='{names.SASL}'>".encode() + mechanisms + b"</mechanisms>"
+    if not mechanisms:
+        return classic  # which says that there is none; SASL2 is not offered then
     asked_inline = b"<inline>%b</inline>" % inline if inline else b""
-    return (
-        f"<mechanisms xmlns='{names.SASL}'>".encode()
-        + mechanisms
-        + f"</mechanisms><authentication xmlns='{names.SASL2}'>".encode()
-        + mechanisms
-        + asked_inline
-        + b"</authentication>"
-        + _channel_bindings(offer)
-    )
+    sasl2 = f"<authentication xmlns='{names.SASL2}'>".encode() + mechanisms + asked_inline
+    return classic + sasl2 + b"</authentication>" + _channel_bindings(offer)
 
 
 def _channel_bindings(offer: Offer) -> bytes:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.client import KINDS, Client, ClientFailed, Kind, running
+from tests.interop.client import KINDS, XMPP_CLIENT, Client, ClientFailed, Kind, running
 from tests.interop.relay import Relay
 from tests.interop.scenario import GREETING, become_friends, chat, leave, lose_connection
-from tests.process import ChatServer, Person
+from tests.process import ChatServer, Person, RainbowServer
 
 EVERY_LOGIN = [
     pytest.param(kind, mechanism, name, id=f"{kind}-{mechanism or 'own choice'}-{name}")
@@ -34,6 +34,22 @@ async def test_a_client_logs_in_and_writes_to_itself(
         await client.do("logout")
     assert jid.startswith(f"{person.jid}/")
     assert message["from"] == jid
+
+
+async def test_a_client_that_knows_sasl2_binds_with_its_login(server: ChatServer, tmp_path: Path) -> None:
+    """XEP-0388 and XEP-0386: xmpp.js takes them wherever they are offered."""
+    if not isinstance(server, RainbowServer):
+        pytest.skip("this server has no SASL2")
+    person = server.new_person()
+    resources = []
+    for attempt in ("first", "second"):
+        folder = tmp_path / attempt
+        folder.mkdir()
+        async with running(XMPP_CLIENT, server.endpoint, folder) as client:
+            resources.append((await client.login(person, server.endpoint)).partition("/")[2])
+            await client.do("logout")
+    assert all(resource.startswith("interop/") for resource in resources)
+    assert resources[0] != resources[1]  # each process is an installation of its own
 
 
 @pytest.mark.parametrize("mechanism", ["SCRAM", "PLAIN"])

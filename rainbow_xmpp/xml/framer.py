@@ -124,6 +124,8 @@ class Framer:
         """
         if self._state is not TokenKind.ELEMENT or self._start == self._pos:
             return
+        if self._buffer[self._start : self._start + 2] == b"</":
+            return  # the beginning of the stream's end tag
         if self._depth > MOST_LEVELS:
             # Before expat keeps 130 bytes for each of them.
             refuse(StreamCondition.POLICY_VIOLATION, f"more than {MOST_LEVELS} levels")

@@ -307,6 +307,15 @@ def test_a_beginning_that_can_never_be_right_is_refused(
     assert caught.value.condition == condition
 
 
+def test_the_end_of_the_stream_may_come_in_pieces(xml: ModuleType) -> None:
+    framer = opened(xml)
+    for at in range(len(CLOSE)):
+        assert framer.pull() is None  # type: ignore[attr-defined]
+        framer.check_held()  # type: ignore[attr-defined]
+        framer.push(CLOSE[at : at + 1])  # type: ignore[attr-defined]
+    assert framer.pull() == Token(TokenKind.CLOSE, CLOSE)  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("element", ELEMENTS)
 def test_a_beginning_that_may_still_be_right_is_not(xml: ModuleType, element: bytes) -> None:
     framer = opened(xml)

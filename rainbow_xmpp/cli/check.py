@@ -17,24 +17,31 @@ from rainbow_xmpp.cli.console import json_option, print_json
 from rainbow_xmpp.cli.context import Invocation, pass_invocation
 from rainbow_xmpp.config import Config, ConfigProblems
 
-PARTS: dict[str, Callable[[Config], Iterable[Finding]]] = {
+LOCAL: dict[str, Callable[[Config], Iterable[Finding]]] = {
     "config": check_configuration,
     "certs": check_certificates,
     "db": check_database,
 }
+"""What is checked unless parts are named: all that needs nobody else."""
+DNS = "dns"
 _COLOURS = {Mark.GOOD: "green", Mark.WARNING: "yellow", Mark.BAD: "red"}
 
 
 @click.command()
-@click.argument("parts", nargs=-1, type=click.Choice(list(PARTS)), metavar="[config|certs|db]...")
+@click.argument("parts", nargs=-1, type=click.Choice([*LOCAL, DNS]), metavar="[config|certs|db|dns]...")
+@click.option(
+    "--resolver", default="", metavar="ADDRESS", help="The name server that dns asks, not this machine's."
+)
 @json_option
 @pass_invocation
-def check(invocation: Invocation, parts: tuple[str, ...], as_json: bool) -> None:
-    """Check the configuration, the certificates and the database: all of it, or the named parts.
+def check(invocation: Invocation, parts: tuple[str, ...], resolver: str, as_json: bool) -> None:
+    """Check the configuration, the certificates and the database, or only the named parts.
 
-    Nothing is changed. The exit code is 1 when something must be corrected.
+    With dns: whether clients find the server by its domain, and what to publish so that they do. It asks the
+    network, so it is checked only when it is named. Nothing is changed. The exit code is 1 when something must
+    be corrected.
     """
-    findings = _findings(invocation, parts or tuple(PARTS))
+    findings = _findings(invocation, parts or tuple(LOCAL), resolver)
     if as_json:
         print_json([finding.as_json() for finding in findings])
     else:
@@ -45,17 +52,29 @@ def check(invocation: Invocation, parts: tuple[str, ...], as_json: bool) -> None
         sys.exit(1)
 
 
-def _findings(invocation: Invocation, parts: Iterable[str]) -> list[Finding]:
+def _findings(invocation: Invocation, parts: Iterable[str], resolver: str) -> list[Finding]:
     """A configuration with problems leaves nothing else to check."""
     try:
         draft = invocation.draft()
         config = draft.config()
     except ConfigProblems as wrong:
         return [Finding(Mark.BAD, "config", str(problem)) for problem in wrong.problems]
-    findings = [finding for part in parts for finding in PARTS[part](config)]
+    findings = [finding for part in parts if part in LOCAL for finding in LOCAL[part](config)]
+    if DNS in parts:
+        findings += _dns(config, resolver)
     if "config" in parts:
         findings += (Finding(Mark.WARNING, "config", str(twice)) for twice in draft.overridden)
     sealing_key = draft.file_named_by("auth.sealing_key")
     if sealing_key is not None and "certs" in parts:
         findings.append(closed_to_others(sealing_key))
     return findings
+
+
+def _dns(config: Config, resolver: str) -> list[Finding]:
+    from rainbow_xmpp.cli.check_dns import check_dns
+    from rainbow_xmpp.cli.dns_lookup import NetworkLookup, NoAnswerer
+
+    try:
+        return list(check_dns(config, NetworkLookup(resolver)))
+    except NoAnswerer as error:
+        return [Finding(Mark.BAD, DNS, str(error))]

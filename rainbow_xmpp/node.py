@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from rainbow_xmpp.auth.authenticator import Attempts, Authenticator, Guards
 from rainbow_xmpp.auth.people import People
@@ -35,6 +37,7 @@ from rainbow_xmpp.router.listeners import PresenceListeners, ServerMessages
 from rainbow_xmpp.router.pipeline import Pipeline
 from rainbow_xmpp.router.questions import Questions
 from rainbow_xmpp.router.sampling import StanzaTimer
+from rainbow_xmpp.router.traced import TraceSampler
 from rainbow_xmpp.session import Session, SessionTable
 from rainbow_xmpp.session.background import Background
 from rainbow_xmpp.session.directory import AccountDirectory
@@ -45,6 +48,9 @@ from rainbow_xmpp.session.watch import ChangeWatch
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.stream import StreamSettings
 from rainbow_xmpp.xml import names
+
+if TYPE_CHECKING:
+    from rainbow_xmpp.observe.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +110,11 @@ class Node:
             xml_limits(config.limits.xml, config.limits.stanza_bytes),
             config.limits.presence_bytes,
         )
-        self.inbound.sample(StanzaTimer(self.timings.stanza))
+        self.tracing = _tracing(config)
+        timer = StanzaTimer(self.timings.stanza)
+        self.inbound.sample(
+            TraceSampler(self.tracing.begin, config.tracing.sample, timer) if self.tracing else timer
+        )
         self.watch = ChangeWatch(
             store.changes,
             store.accounts,
@@ -229,8 +239,19 @@ class Node:
         await self.background.settle(settle_s)
         await self.plugins.stop()
         self.pool.close()
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.close)
         await self.trail.close()
         await self.store.close()
+
+
+def _tracing(config: Config) -> Tracing | None:
+    """Imported only where it is wanted: its packages are an extra, and no light ones."""
+    if not config.tracing.enabled:
+        return None
+    from rainbow_xmpp.observe.tracing import Tracing
+
+    return Tracing(config.tracing)
 
 
 def _authenticator(

@@ -19,6 +19,7 @@ from rainbow_xmpp.config.schema import (
     PluginTable,
     Storage,
     Tls,
+    Tracing,
     Websocket,
 )
 from rainbow_xmpp.config.secret import Secret
@@ -45,6 +46,7 @@ __all__ = [
     "Storage",
     "Table",
     "Tls",
+    "Tracing",
     "Websocket",
     "Xml",
     "did_you_mean",

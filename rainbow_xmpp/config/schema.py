@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -259,6 +260,26 @@ class Observe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tracing:
+    """[tracing]: the way of some stanzas, for OpenTelemetry. Identifiers and times, no content."""
+
+    enabled: bool = key(False, "Send traces. It needs more packages: pip install 'rainbow-xmpp[tracing]'.")
+    endpoint: str = key(
+        "http://127.0.0.1:4318/v1/traces", "Where the collector takes OTLP over HTTP, with its path."
+    )
+    sample: float = key(
+        0.01, "Which share of the stanzas is traced; 1.0 is all of them.", ge=0.000_01, le=1.0
+    )
+    service_name: str = key("rainbow-xmpp", "What this server is called in the traces.")
+
+    def problems(self) -> Complaints:
+        if urlsplit(self.endpoint).scheme not in ("http", "https"):
+            yield "endpoint", f'is "{self.endpoint}"; give a URL such as http://127.0.0.1:4318/v1/traces'
+        if self.enabled and not _is_installed("opentelemetry.exporter.otlp.proto.http"):
+            yield "enabled", "needs more packages: pip install 'rainbow-xmpp[tracing]'"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
     """[audit]: the record of who changed what (rainbow-xmpp audit show)."""
 
@@ -308,6 +329,7 @@ class Config:
     log: Log = field(default=Log())
     audit: Audit = field(default=Audit())
     observe: Observe = field(default=Observe())
+    tracing: Tracing = field(default=Tracing())
     plugins: Mapping[str, PluginTable] = field(default_factory=dict)
 
     def problems(self) -> Complaints:
@@ -348,6 +370,13 @@ class Config:
     def certificate_names(self) -> tuple[str, ...]:
         """What the certificate must name: the domain for XMPP clients, the public host for browsers."""
         return tuple(dict.fromkeys((self.domain, urlsplit(self.public_url).hostname or self.domain)))
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # not even its parent
+        return False
 
 
 def _is_domain(text: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from copy import copy
-from typing import Protocol
 
 from rainbow_xmpp.errors import Condition, PeerViolation, StanzaError, StreamCondition
 from rainbow_xmpp.jid import JID
@@ -15,24 +14,12 @@ from rainbow_xmpp.router.listeners import PresenceListeners, ServerMessages
 from rainbow_xmpp.router.passage import Passage
 from rainbow_xmpp.router.pipeline import Absent, Pipeline, normal_address
 from rainbow_xmpp.router.sampling import Sampler
+from rainbow_xmpp.router.traced import ForPresence, Span, TracedAnswers, TracedPipeline, TracedPresence
 from rainbow_xmpp.session import Session, SessionTable, Wire
 from rainbow_xmpp.stanza import error_reply
 from rainbow_xmpp.xml import DEFAULT_LIMITS, View, XmlLimits, names, scan, stamp
 
 _MESSAGE_TYPES = frozenset(("chat", "error", "groupchat", "headline", "normal"))
-
-
-class ForPresence(Protocol):
-    """What takes presence that is not simply passed on."""
-
-    def broadcast(self, session: Session, view: View) -> Awaitable[None] | None:
-        """Presence without `to` (RFC 6121 §4)."""
-
-    def directed(self, session: Session, view: View, to: str) -> Awaitable[None] | None:
-        """Available or unavailable presence to somebody (RFC 6121 §4.6)."""
-
-    def subscription(self, session: Session, view: View, to: str) -> Awaitable[None] | None:
-        """subscribe, subscribed, unsubscribe, unsubscribed (RFC 6121 §3)."""
 
 
 class Inbound:
@@ -72,6 +59,12 @@ class Inbound:
         """Let some stanzas be looked at closely."""
         self._sampler = sampler
         self._unsampled = sampler.unseen()
+
+    def leave_trace(self, root: Span) -> None:
+        """Of a twin: let what it handles leave a trace."""
+        self._pipeline = TracedPipeline(self._pipeline, root)
+        self._iqs = TracedAnswers(self._iqs, root)
+        self._presence = TracedPresence(self._presence, root)
 
     def _handle_sampled(self, session: Session, data: bytes) -> Awaitable[None] | None:
         assert self._sampler is not None

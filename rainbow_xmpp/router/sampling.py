@@ -8,18 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from time import perf_counter
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rainbow_xmpp.observe.histogram import Histogram
 from rainbow_xmpp.session import Session
+
+if TYPE_CHECKING:
+    from rainbow_xmpp.router.traced import Span
 
 EVERY = 64
 
 
 class Handles(Protocol):
-    """The twin of `Inbound`."""
+    """What handles a stanza."""
 
     def handle(self, session: Session, data: bytes) -> Awaitable[None] | None: ...
+
+
+class Twin(Handles, Protocol):
+    """The twin of `Inbound`."""
+
+    def leave_trace(self, root: Span) -> None:
+        """Let what this twin handles leave a trace."""
 
 
 class Sampler(Protocol):
@@ -28,7 +38,7 @@ class Sampler(Protocol):
     def unseen(self) -> int:
         """How many stanzas pass before the next one that is looked at."""
 
-    def handle(self, twin: Handles, session: Session, data: bytes) -> Awaitable[None] | None:
+    def handle(self, twin: Twin, session: Session, data: bytes) -> Awaitable[None] | None:
         """Let the twin handle this one. What it raises is raised."""
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable
 from inspect import isawaitable
+from typing import Any
 
 from rainbow_xmpp.plugin import (
     Condition,
@@ -19,6 +21,8 @@ from rainbow_xmpp.plugin import (
     on_iq,
 )
 from rainbow_xmpp.xml import names
+
+log = logging.getLogger(__name__)
 
 FEATURES = (names.DISCO_INFO, names.DISCO_ITEMS)
 CORE_FEATURES = frozenset(("jabber:iq:roster",))
@@ -68,14 +72,11 @@ class Disco(
         """What other plugins say about this node; for somebody of the asker's company."""
         target = Target.SERVER if ctx.is_to_server else Target.CONTACT
         for mark, handler in self.services.declared(DiscoMark, ctx.sender):
-            fits = mark.node is None if node and mark.node != node else mark.node == node
-            if (mark.what, mark.target) != (what, target) or not fits:
-                continue
-            part = handler(ctx, node)
-            if isawaitable(part):
-                part = await part
-            if part is not None:
-                yield part
+            fits = mark.node == node or (mark.node is None and node)
+            if (mark.what, mark.target) == (what, target) and fits:
+                part = await _part(handler, ctx, node)
+                if part is not None:
+                    yield part
 
     async def _refuse_strangers(self, ctx: Context) -> None:
         """§9: an account shows itself to those who may see its presence; colleagues are trusted."""
@@ -83,6 +84,19 @@ class Disco(
             return
         if not await ctx.sees_presence_of_target():
             raise StanzaError(Condition.SERVICE_UNAVAILABLE)
+
+
+async def _part(handler: Callable[..., Any], ctx: Context, node: str) -> DiscoPart | None:
+    """What one method says; one that is broken says nothing, and the others are heard all the same."""
+    try:
+        part = handler(ctx, node)
+        said: DiscoPart | None = await part if isawaitable(part) else part
+    except StanzaError:
+        raise
+    except Exception:
+        log.exception("a plugin could not say what it can do")
+        return None
+    return said
 
 
 def _joined(parts: list[DiscoInfo], node: str) -> DiscoInfo:

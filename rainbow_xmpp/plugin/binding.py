@@ -80,7 +80,7 @@ class Binding:
                 return self._route(mark, handler)
             case marks.DiscoMark():
                 self._expect(handler, "ctx", "node", shape=f"disco_{mark.what}")
-                bounded = self._timed(handler, mark.deadline_s)
+                bounded = self._timed(handler, mark.deadline_s, None)
                 return self._to.contributions.add(self._owner, mark, bounded)
             case marks.AccessMark():
                 self._expect(handler, "action", "actor", "target", shape="access", waits=True)

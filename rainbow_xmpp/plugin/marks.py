@@ -244,18 +244,28 @@ def route(method: str, path: str, *, deadline_s: float = DEADLINE_S) -> Callable
     return marked(RouteMark(method, path, _in_seconds(deadline_s)))
 
 
-def disco_info(*, to: Literal["server", "account"] = "server", node: str | None = "") -> Callable[[F], F]:
+def disco_info(
+    *,
+    to: Literal["server", "account"] = "server",
+    node: str | None = "",
+    deadline_s: float = DEADLINE_S,
+) -> Callable[[F], F]:
     """This method adds to what service discovery says of the server or of accounts: `(self, ctx, node)`.
 
-    It returns a `DiscoInfo`, or None. `node` is "" for the thing itself; None for every node but that: then
-    the method knows by the node it is asked for whether it has an answer.
+    It returns a `DiscoInfo`, or None, which a failure counts as. `node` is "" for the thing itself; None for every
+    node but that: then the method knows by the node it is asked for whether it has an answer.
     """
-    return marked(DiscoMark("info", _disco_target(to), node))
+    return marked(DiscoMark("info", _disco_target(to), node, _in_seconds(deadline_s)))
 
 
-def disco_items(*, to: Literal["server", "account"] = "server", node: str | None = "") -> Callable[[F], F]:
+def disco_items(
+    *,
+    to: Literal["server", "account"] = "server",
+    node: str | None = "",
+    deadline_s: float = DEADLINE_S,
+) -> Callable[[F], F]:
     """As `disco_info`, for items: it returns `DiscoItem`s, or None for a node it does not know."""
-    return marked(DiscoMark("items", _disco_target(to), node))
+    return marked(DiscoMark("items", _disco_target(to), node, _in_seconds(deadline_s)))
 
 
 def access() -> Callable[[F], F]:

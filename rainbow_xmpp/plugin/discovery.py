@@ -15,8 +15,7 @@ from types import ModuleType
 
 from rainbow_xmpp.errors import RainbowError
 from rainbow_xmpp.plugin.base import Plugin
-
-ENTRY_POINTS = "rainbow_xmpp.plugins"
+from rainbow_xmpp.store.announced import ENTRY_POINTS
 
 
 class PluginError(RainbowError):

@@ -16,8 +16,9 @@ from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
+from rainbow_xmpp.store.announced import announced_migrations
 from rainbow_xmpp.store.database import Database
-from rainbow_xmpp.store.errors import SchemaOutdated, SchemaTooNew
+from rainbow_xmpp.store.errors import SchemaOutdated, SchemaTooNew, StoreError
 from rainbow_xmpp.store.tables import metadata
 
 _UPGRADE_LOCK = 0x7261696E_626F7721
@@ -58,7 +59,7 @@ class SchemaState:
 
 
 def migration_folders(plugin_paths: Iterable[Path] = ()) -> list[Path]:
-    """The core's folder of migrations, those of the plugins shipped, those of the plugins in `plugin_paths`.
+    """The core's folder of migrations, then those of plugins: shipped, in `plugin_paths`, of installed packages.
 
     A plugin path is a plugin's folder or a folder of plugins.
     """
@@ -67,7 +68,8 @@ def migration_folders(plugin_paths: Iterable[Path] = ()) -> list[Path]:
     for path in [package / "plugins", *plugin_paths]:
         candidates = [path / "migrations", *sorted(path.glob("*/migrations"))]
         folders += [folder for folder in candidates if folder.is_dir()]
-    return folders
+    folders += announced_migrations()
+    return list({folder.resolve(): folder for folder in folders}.values())
 
 
 async def upgrade(url: str, plugin_paths: Iterable[Path] = ()) -> SchemaState:
@@ -98,7 +100,10 @@ def _histories(plugin_paths: Iterable[Path]) -> dict[str, ScriptDirectory]:
     scripts = {_VERSION_TABLE: ScriptDirectory(str(core), version_locations=[str(core)])}
     for folder in plugins:
         name = re.sub(r"\W", "_", folder.parent.name.lower())
-        scripts[f"{_VERSION_TABLE}_{name}"] = ScriptDirectory(str(folder), version_locations=[str(folder)])
+        table = f"{_VERSION_TABLE}_{name}"
+        if table in scripts:
+            raise StoreError(f"two plugins have migrations as {name}: {scripts[table].dir}, {folder}")
+        scripts[table] = ScriptDirectory(str(folder), version_locations=[str(folder)])
     return scripts
 
 

@@ -52,6 +52,7 @@ conf: $(INSTALL)  ## write conf/ and the reference page anew from the schema
 	$(BIN)/rainbow-xmpp config example > conf/rainbow.toml
 	$(BIN)/rainbow-xmpp config example --bench > conf/examples/bench.toml
 	$(BIN)/rainbow-xmpp config reference > docs/admin/configuration-reference.md
+	$(BIN)/rainbow-xmpp plugin xeps --markdown > docs/xeps.md
 
 clean:  ## remove what was built and installed here; data/ and dev/ stay
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/.cache

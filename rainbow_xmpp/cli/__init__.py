@@ -30,6 +30,7 @@ _COMMANDS = {
     "company": ("rainbow_xmpp.cli.company:company", "Add and list companies."),
     "user": ("rainbow_xmpp.cli.user:user", "Add, list, import and remove people; set passwords."),
     "status": ("rainbow_xmpp.cli.status:status", "Show what the running server is doing, live."),
+    "plugin": ("rainbow_xmpp.cli.plugin:plugin", "List plugins, show their order, write a new one."),
     "audit": ("rainbow_xmpp.cli.audit:audit", "Show and verify who did what."),
     "probe": ("rainbow_xmpp.cli.probe:probe", "Log in as a client would and say how long it took."),
 }

@@ -39,19 +39,24 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def print_rows(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool) -> None:
-    """A listing: JSON objects, a table on a terminal, or tab-separated lines below a header."""
+def print_rows(
+    rows: Sequence[Row], columns: Sequence[str], *, as_json: bool, unbroken: Sequence[str] = ()
+) -> None:
+    """A listing: JSON objects, a table on a terminal, or tab-separated lines below a header.
+
+    The columns `unbroken` keep their width on a narrow terminal; the others share what is left.
+    """
     if as_json:
         print_json([dict(row) for row in rows])
     elif on_terminal():
-        _print_table(rows, columns)
+        _print_table(rows, columns, unbroken)
     else:
         click.echo("\t".join(columns))
         for row in rows:
             click.echo("\t".join(_cell(row[column]) for column in columns))
 
 
-def _print_table(rows: Sequence[Row], columns: Sequence[str]) -> None:
+def _print_table(rows: Sequence[Row], columns: Sequence[str], unbroken: Sequence[str]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -59,7 +64,7 @@ def _print_table(rows: Sequence[Row], columns: Sequence[str]) -> None:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in unbroken)
     for row in rows:
         table.add_row(*(Text(_cell(row[column])) for column in columns))
     Console().print(table)

@@ -108,10 +108,15 @@ class Plugin:
 
     def marks(self) -> Iterator[tuple[Mark, Callable[..., Any]]]:
         """The declared handlers, bound to this plugin."""
-        for attribute in dir(type(self)):
-            function = getattr(type(self), attribute)
-            for mark in getattr(function, MARKS, ()):
-                yield mark, getattr(self, attribute)
+        for mark, attribute in self.declarations():
+            yield mark, getattr(self, attribute)
+
+    @classmethod
+    def declarations(cls) -> Iterator[tuple[Mark, str]]:
+        """The marks of its methods, and what these are called."""
+        for attribute in dir(cls):
+            for mark in getattr(getattr(cls, attribute), MARKS, ()):
+                yield mark, attribute
 
 
 def live_changes(before: PluginOptions, after: PluginOptions) -> tuple[dict[str, Any], list[str]]:

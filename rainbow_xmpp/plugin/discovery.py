@@ -47,7 +47,8 @@ def _modules(paths: Iterable[str]) -> Iterable[ModuleType]:
     for folder in map(Path, paths):
         if not folder.is_dir():
             raise PluginError(f"plugin_paths: {folder} is not a folder")
-        for info in pkgutil.iter_modules([str(folder)]):
+        # Absolute: Python remembers a relative folder by its name, wherever the process stands by then.
+        for info in pkgutil.iter_modules([str(folder.absolute())]):
             with _loading(str(folder / info.name)):
                 module = _import_from(folder, info.name)
             yield module

@@ -61,6 +61,16 @@ Place = Callable[[Passage], Awaitable[bool] | bool]
 Observe = Callable[[Passage, Outcome], None]
 """Count and trace. An exception is counted and forgotten."""
 
+FAILURE = {
+    Stage.ADMIT: "the stanza is refused: internal-server-error",
+    Stage.GATE: "the stanza is refused, as if nobody had that address: gates fail closed",
+    Stage.REWRITE: "this plugin is skipped",
+    Stage.RECORD: "the stanza is not delivered, unless this plugin's record need not be kept",
+    Stage.PLACE: "the message is not kept: internal-server-error",
+    Stage.OBSERVE: "nothing changes for the stanza",
+}
+"""What a handler's exception means that is no StanzaError; each of them is logged. In words for administrators."""
+
 _ARGUMENTS = {
     Stage.ADMIT: ("passage",),
     Stage.GATE: ("passage",),

@@ -248,7 +248,7 @@ async def test_a_plugin_that_fails_to_stop_keeps_no_other_from_stopping(caplog):
 
     await start(Early, Stuck)
     assert stopped == ["early"]
-    assert "plugin stuck did not stop cleanly" in caplog.text
+    assert "a plugin did not stop cleanly" in caplog.text
 
 
 # -- presence, messages, events ----------------------------------------------------------------------------------

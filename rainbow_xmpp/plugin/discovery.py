@@ -8,6 +8,7 @@ import importlib.util
 import pkgutil
 import sys
 import traceback
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,9 +33,8 @@ def find_plugins(paths: Iterable[str] = ()) -> dict[str, type[Plugin]]:
             if value.__module__.partition(module.__name__)[0]:
                 continue  # imported from elsewhere
             if found.setdefault(value.name, value) is not value:
-                raise PluginError(
-                    f"two plugins are called {value.name}: {found[value.name].__module__}, {value.__module__}"
-                )
+                places = (sys.modules[cls.__module__].__file__ for cls in (found[value.name], value))
+                raise PluginError(f"two plugins are called {value.name}: {', '.join(map(str, places))}")
     return found
 
 
@@ -72,13 +72,18 @@ def _loading(what: str) -> Iterator[None]:
 
 
 def _import_from(folder: Path, name: str) -> ModuleType:
+    folder = folder.resolve()
     full_name = f"rainbow_xmpp_plugin_paths.{name}"
-    if full_name in sys.modules:
-        return sys.modules[full_name]
     file = folder / f"{name}.py"
     search = None
     if not file.exists():
         file, search = folder / name / "__init__.py", [str(folder / name)]
+    known = sys.modules.get(full_name)
+    if known is not None and known.__file__ != str(file):
+        full_name += f"_{zlib.crc32(str(folder).encode()):08x}"  # another folder has one of this name
+        known = sys.modules.get(full_name)
+    if known is not None:
+        return known
     spec = importlib.util.spec_from_file_location(full_name, file, submodule_search_locations=search)
     if spec is None or spec.loader is None:
         raise PluginError(f"plugin_paths: {file} cannot be loaded")

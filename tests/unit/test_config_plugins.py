@@ -6,6 +6,7 @@ import pytest
 
 from rainbow_xmpp.config import Config, ConfigProblems, Secret, load
 from rainbow_xmpp.plugin import PluginOptions
+from rainbow_xmpp.plugin.discovery import PluginError, find_plugins
 from rainbow_xmpp.plugin.select import select_plugins
 
 NUDGE = '''
@@ -41,6 +42,23 @@ def config_with(folder: Path, tables: str) -> Config:
 
 def selected(config: Config) -> dict[str, PluginOptions]:
     return {plugin.name: options for plugin, options in select_plugins(config).items()}
+
+
+def test_plugins_of_one_name_in_two_folders_are_told(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "nudge.py").write_text(NUDGE)
+    with pytest.raises(PluginError, match=r"two plugins are called nudge: .*/one/nudge.py, .*/two/nudge.py"):
+        find_plugins([f"{tmp_path}/one", f"{tmp_path}/two"])
+
+
+def test_a_plugin_that_is_there_for_every_company_takes_no_list_of_them(tmp_path: Path) -> None:
+    with pytest.raises(ConfigProblems) as caught:
+        select_plugins(config_with(tmp_path, '[plugins.company_isolation]\ncompanies = ["Acme"]\n'))
+    assert [str(problem).replace(f"{tmp_path}/", "") for problem in caught.value.problems] == [
+        "rainbow.toml:6: plugins.company_isolation.companies cannot be set: "
+        "this plugin is there for every company"
+    ]
 
 
 def test_options_come_from_the_table_and_else_from_the_defaults(tmp_path: Path) -> None:

@@ -41,20 +41,20 @@ async def test_shouting_is_refused() -> None:
         ("Condition", "Passage", "Stage", "StanzaError", "hook"),
         '''
     @hook(Stage.GATE)
-    def no_headlines(self, p: Passage) -> None:
+    def leave_robots_alone(self, p: Passage) -> None:
         """May these two speak? Whatever is raised here looks as though nobody had that address."""
-        if p.type == "headline" and p.session is not None:
-            raise StanzaError(Condition.SERVICE_UNAVAILABLE, detail="headlines are the server's")
+        if p.recipient is not None and p.recipient.localpart.startswith("robot"):
+            raise StanzaError(Condition.SERVICE_UNAVAILABLE, detail="nobody talks to robots")
 ''',
         """
 
 @pytest.mark.asyncio
-async def test_people_send_no_headlines() -> None:
+async def test_robots_are_left_alone() -> None:
     async with TestServer([@CLASS@]) as server:
-        ann, bob = await server.login("ann@acme"), await server.login("bob@acme")
-        ann.say("news", to=bob.bare, type="headline")
+        ann, robot = await server.login("ann@acme"), await server.login("robot@acme")
+        ann.say("hello", to=robot.bare)
         assert condition_of(await ann.receive()) is Condition.SERVICE_UNAVAILABLE
-        assert await bob.rest() == []
+        assert await robot.rest() == []
 """,
         ("Condition",),
     ),

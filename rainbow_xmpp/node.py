@@ -231,6 +231,8 @@ class Node:
             ended = self.presence.ended(session)
             if ended is not None:
                 self.background.spawn(ended)
+            if not session.home.sessions:
+                session.home.join(None)
         if pending is not None:
             self.background.spawn(pending)
 

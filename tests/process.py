@@ -207,6 +207,8 @@ class RainbowServer(ChatServer):
             "websocket": {"origins": list(origins)},
             # The least that is allowed: most of what a login costs a test is its own hashing.
             "auth": {"sealing_key": {"file": str(folder / "sealing.key")}, "scram_iterations": 4096},
+            # People whom one test makes are nobody's business in another; who wants it switches it on.
+            "plugins": {"company_roster": {"enabled": False}},
         }
         self.config_file.write_text(_toml(_merged(_merged(config, own), settings or {})))
 

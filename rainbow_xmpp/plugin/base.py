@@ -13,7 +13,7 @@ from rainbow_xmpp.plugin.marks import MARKS, Mark
 from rainbow_xmpp.plugin.services import Services
 
 if TYPE_CHECKING:
-    from rainbow_xmpp.store.values import Account
+    from rainbow_xmpp.store.values import Account, Company
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(key,))
@@ -42,7 +42,10 @@ class PluginOptions:
 
     def serves(self, account: Account) -> bool:
         """The account's company is among those that are served."""
-        company = account.company
+        return self.serves_company(account.company)
+
+    def serves_company(self, company: Company) -> bool:
+        """The company is among those that are served."""
         return not self.companies or company.name in self.companies or company.id in self.companies
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -55,6 +55,9 @@ class KnowsRosters(Protocol):
 
     async def forget(self, account: Account, bare: str, contact: str) -> None:
         """Take a contact out of an account's roster (`bare` is its address), and ask nobody."""
+
+    async def circle_changed(self, home: Home, contacts: Iterable[str]) -> None:
+        """Tell an account's devices of these people of its circle: they came, went, or have another name."""
 
 
 class Declared(Protocol):

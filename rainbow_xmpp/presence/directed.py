@@ -37,9 +37,7 @@ def end_of(session: Session, *, was_available: bool) -> list[str]:
     if not was_available:
         return list(known)
     home = session.home
-    return [
-        to for to in known if (bare := to.partition("/")[0]) not in home.subscribers and bare != home.bare
-    ]
+    return [to for to in known if not home.is_seen_by(bare := to.partition("/")[0]) and bare != home.bare]
 
 
 def hide_from(session: Session, jid: str) -> None:

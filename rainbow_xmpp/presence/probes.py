@@ -30,7 +30,7 @@ class Probes:
         asker, home = p.sender_jid.partition("/")[0], p.home
         if home is None or not home.is_loaded:
             return self._ask_roster(p, asker)
-        return self._answer(p, asker == home.bare or asker in home.subscribers)
+        return self._answer(p, asker == home.bare or home.is_seen_by(asker))
 
     async def _ask_roster(self, p: Passage, asker: str) -> Outcome:
         assert p.recipient is not None, "the gate lets nothing through to nobody"

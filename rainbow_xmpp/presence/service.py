@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
 from rainbow_xmpp.errors import Condition, StanzaError
@@ -94,9 +94,11 @@ class PresenceService:
         for other in home.sessions:
             if other is not session and other.presence is not None:
                 session.wire.send(with_to(other.presence, session.full))
+        for colleague in home.colleagues():
+            self._show(colleague, session)
         for contact in home.contacts:
             shown = self._sessions.homes.get(contact)
-            if shown is not None and home.bare in shown.subscribers:
+            if shown is not None and home.bare in shown.subscribers and not home.is_colleague(contact):
                 self._show(shown, session)
         for request in home.requests:
             self._spawn(self._ask_again(request, session))
@@ -196,7 +198,8 @@ class PresenceService:
     def show_contact(self, home: Home, contact: str) -> None:
         """A contact's presence to the account's available sessions, when they may see it: as at first presence."""
         shown = self._sessions.homes.get(contact)
-        if shown is not None and contact in home.contacts and home.bare in shown.subscribers:
+        sees = home.is_colleague(contact) or contact in home.contacts
+        if shown is not None and sees and shown.is_seen_by(home.bare):
             for session in home.available():
                 self._show(shown, session)
 
@@ -212,17 +215,23 @@ class PresenceService:
         for other in home.sessions:
             if other.presence is not None or other is session:
                 other.wire.send(own)
+        for viewer in self._viewers(home):
+            if type_:
+                directed.has_gone(viewer, session.full)
+            p = Passage(
+                "presence", type_, view, with_to(data, viewer.bare), session.full, session.account, None,
+                viewer.bare, viewer.account, viewer, None,
+            )  # fmt: skip
+            self._pass_on(p)
+
+    def _viewers(self, home: Home) -> Iterator[Home]:
+        """Who is connected and may see an account, each once."""
+        yield from home.colleagues()
         homes = self._sessions.homes
         for bare in home.subscribers:
             viewer = homes.get(bare)
-            if viewer is not None:
-                if type_:
-                    directed.has_gone(viewer, session.full)
-                p = Passage(
-                    "presence", type_, view, with_to(data, bare), session.full, session.account, None, bare,
-                    viewer.account, viewer, None,
-                )  # fmt: skip
-                self._pass_on(p)
+            if viewer is not None and not home.is_colleague(bare):
+                yield viewer
 
     def _show(self, shown: Home, viewer: Session) -> None:
         """Every available session of an account, to one session that may see it."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 from rainbow_xmpp import ids
 from rainbow_xmpp.errors import Condition, StanzaError
 from rainbow_xmpp.jid import JID
-from rainbow_xmpp.roster import subscription, syntax
+from rainbow_xmpp.roster import colleagues, subscription, syntax
 from rainbow_xmpp.roster.syntax import QUERY, Wish
 from rainbow_xmpp.router.iq import Answered, IqRegistry, IqRequest, Target
 from rainbow_xmpp.router.passage import Outcome, Passage
@@ -21,6 +21,7 @@ from rainbow_xmpp.store.values import (
     Roster,
     RosterChange,
     RosterItem,
+    RosterRemoval,
     Subscription,
 )
 from rainbow_xmpp.xml import Element, View, names, scan_again, stamp
@@ -80,6 +81,11 @@ class RosterService:
 
     async def may_see(self, owner: Account, viewer: str) -> bool:
         """The bare JID `viewer` is subscribed to the owner's presence."""
+        home = self._sessions.homes.get(viewer)
+        if home is not None and home.account.company.id == owner.company.id:
+            jid = f"{owner.localpart}@{JID.parse(viewer).domain}"
+            if home.is_colleague(jid):
+                return True
         roster = await self._rosters.load(owner.company.id, owner.id)
         return any(item.contact == viewer and item.subscription in _SEES_US for item in roster.items)
 
@@ -99,19 +105,33 @@ class RosterService:
             if session.home.roster_changes == before:
                 return answer
 
-    async def _since(self, session: Session, known: str | None) -> Answered | None:
+    async def _since(self, session: Session, told: str | None) -> Answered | None:
         """The changes since a version; None when it is not known any more, or not one at all."""
-        if known is None or not (known.isascii() and known.isdigit() and len(known) < 16):
-            return None
-        account = session.account
-        changes = await self._rosters.since(account.company.id, account.id, int(known))
+        account, home = session.account, session.home
+        known = colleagues.own_version(home, told)
+        changes = None if known is None else await self._rosters.since(account.company.id, account.id, known)
         if changes is None:
             return None
-        return Answered(None, tuple(syntax.change(session, change) for change in changes))
+        missed = (
+            self._push(session, c.contact, None, c.version)
+            if isinstance(c, RosterRemoval)
+            else self._push(session, c.item.contact, c.item, c.version)
+            for c in changes
+        )
+        return Answered(None, tuple(missed))
 
     async def _whole(self, session: Session) -> Element:
-        roster = await self._read(session.home)
-        return syntax.query(roster.visible, roster.version)
+        home = session.home
+        roster = await self._read(home)
+        items = colleagues.all_items(home, roster.items)
+        return syntax.query(items, colleagues.version_of(home, roster.version))
+
+    def _push(self, session: Session, contact: str, own: RosterItem | None, version: int) -> bytes:
+        """A contact as it is now, for one of the owner's devices (§2.1.6)."""
+        home = session.home
+        seen = colleagues.seen_item(home, contact, own)
+        element = syntax.removed(contact) if seen is None else syntax.item(seen)
+        return syntax.push(session, element, colleagues.version_of(home, version))
 
     async def set(self, request: IqRequest) -> None:
         """§2.3 to §2.5: add, change or remove one item."""
@@ -129,20 +149,32 @@ class RosterService:
         self._changed(session.home, wish.contact, change)
 
     async def _remove(self, session: Session, contact: str) -> None:
-        account = session.account
+        account, is_colleague = session.account, session.home.is_colleague(contact)
 
         def decide(item: RosterItem | None) -> RosterItem | None:
             if item is None or not item.visible:
-                raise StanzaError(Condition.ITEM_NOT_FOUND)
+                # Colleagues are there by themselves; only what the owner calls them can be taken back.
+                raise StanzaError(Condition.NOT_ALLOWED if is_colleague else Condition.ITEM_NOT_FOUND)
             return subscription.removal(item).item
 
         change = await self._rosters.apply(account.company.id, account.id, contact, decide)
         assert change.old is not None
-        if change.old.subscription in _SEES_US:
+        if change.old.subscription in _SEES_US and not is_colleague:
             self._presence().hide_from(session.home, contact)
         self._changed(session.home, contact, change)
         for kind in subscription.removal(change.old).send:  # §2.5.2
             await self._say(session.account, session.bare, contact, kind)
+
+    async def circle_changed(self, home: Home, contacts: Iterable[str]) -> None:
+        """Tell an account's devices of these people of its circle: they came, went, or have another name."""
+        if not home.interested():
+            return
+        roster = await self._rosters.load(home.account.company.id, home.account.id)
+        own = {item.contact: item for item in roster.items}
+        home.roster_changes += 1
+        for session in home.interested():
+            for contact in contacts:
+                session.wire.send(self._push(session, contact, own.get(contact), roster.version))
 
     async def forget(self, account: Account, bare: str, contact: str) -> None:
         """Take a contact out of an account's roster (`bare` is its address), and ask nobody: it is over."""
@@ -173,9 +205,8 @@ class RosterService:
                 kept = tuple(request for request in home.requests if request != old)
                 home.requests = kept if new is None else (*kept, new)
         if change.seen_by_clients:
-            item = syntax.item(now) if now is not None and now.visible else syntax.removed(contact)
             for session in home.interested():
-                session.wire.send(syntax.push(session, item, change.version))
+                session.wire.send(self._push(session, contact, now, change.version))
 
     # -- subscriptions (§3, appendix A) ----------------------------------------------------------------
 
@@ -188,6 +219,10 @@ class RosterService:
         if contact == session.bare:
             return
         kind = view.attrs["type"]
+        if home.is_colleague(contact):
+            if kind == "subscribe":  # has been granted, as to anybody who is subscribed (§3.1.3)
+                session.wire.send(presence(from_=contact, to=session.bare, type_="subscribed"))
+            return
         if kind in ("subscribe", "subscribed"):
             await self._check_room(account, contact)
         decided: list[subscription.Outbound] = []

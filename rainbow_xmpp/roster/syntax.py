@@ -10,7 +10,7 @@ from rainbow_xmpp.jid import JID
 from rainbow_xmpp.roster import subscription
 from rainbow_xmpp.session import Session
 from rainbow_xmpp.stanza import iq_request
-from rainbow_xmpp.store.values import RosterItem, RosterRemoval, RosterUpdate
+from rainbow_xmpp.store.values import RosterItem
 from rainbow_xmpp.xml import Element, names, serialise
 
 QUERY = f"{{{names.ROSTER}}}query"
@@ -61,9 +61,9 @@ class Wish:
         return subscription.renamed(item, self.name, self.groups)
 
 
-def query(items: Iterable[RosterItem], version: int) -> Element:
+def query(items: Iterable[RosterItem], version: str) -> Element:
     """A roster result's payload (§2.1.4)."""
-    element = Element(QUERY, {"ver": str(version)})
+    element = Element(QUERY, {"ver": version})
     element.extend(item(each) for each in items)
     return element
 
@@ -89,14 +89,8 @@ def removed(contact: str) -> Element:
     return Element(ITEM, {"jid": contact, "subscription": "remove"})
 
 
-def push(session: Session, changed: Element, version: int) -> bytes:
+def push(session: Session, changed: Element, version: str) -> bytes:
     """A roster push of this item (§2.1.6)."""
-    payload = Element(QUERY, {"ver": str(version)})
+    payload = Element(QUERY, {"ver": version})
     payload.append(changed)
     return iq_request("set", f"push-{ids.new_stream_id()}", to=session.full, payload=serialise(payload))
-
-
-def change(session: Session, missed: RosterUpdate | RosterRemoval) -> bytes:
-    """A push of what happened while the session's client was away (§2.6.3)."""
-    changed = removed(missed.contact) if isinstance(missed, RosterRemoval) else item(missed.item)
-    return push(session, changed, missed.version)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from rainbow_xmpp.session.circle import Circle
 from rainbow_xmpp.session.session import Session
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Home:
     __slots__ = (
         "account",
         "bare",
+        "circle",
         "contacts",
         "is_loaded",
         "requests",
@@ -42,6 +44,30 @@ class Home:
         self.roster_changes = 0
         """How often the roster was changed since this home is there."""
         self.is_loaded = False
+        self.circle: Circle | None = None
+        """The colleagues, who see and are seen without being in `subscribers` or `contacts`."""
+
+    def join(self, circle: Circle | None) -> None:
+        """Belong to this circle from now on, or to none."""
+        if self.circle is not None:
+            self.circle.homes.pop(self.bare, None)
+        self.circle = circle
+        if circle is not None:
+            circle.homes[self.bare] = self
+
+    def is_seen_by(self, bare: str) -> bool:
+        """A bare JID may see this account's presence."""
+        return bare in self.subscribers or self.is_colleague(bare)
+
+    def is_colleague(self, bare: str) -> bool:
+        """A bare JID is of the same circle."""
+        return self.circle is not None and bare in self.circle.members
+
+    def colleagues(self) -> list[Home]:
+        """Those of the circle who are connected, without this account."""
+        return (
+            [] if self.circle is None else [home for home in self.circle.homes.values() if home is not self]
+        )
 
     def available(self) -> list[Session]:
         """Sessions that sent presence."""

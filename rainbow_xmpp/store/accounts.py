@@ -123,6 +123,18 @@ class Accounts(Directory):
             rows = await connection.execute(_COUNTS)
             return {company_id: Headcount(all_, disabled) for company_id, all_, disabled in rows}
 
+    async def listed(self, company_id: str, *, most: int) -> dict[str, str] | None:
+        """Localparts and names of the people in the company's roster; None when there are more than `most`."""
+        shown = (_u.company_id == company_id, _u.disabled.is_(False), _u.listed.is_(True))
+        statement = sa.select(_u.localpart, _u.name).where(*shown).order_by(_u.localpart).limit(most + 1)
+        async with self._database.read() as connection:
+            found = {row[0]: row[1] for row in await connection.execute(statement)}
+        return None if len(found) > most else found
+
+    async def set_listed(self, company_id: str, account_id: str, listed: bool) -> None:
+        """Show somebody in the company's roster, or hide them there. Raises NotFound."""
+        await self._update(company_id, account_id, ChangeKind.ACCOUNT_CHANGED, listed=listed)
+
     async def set_role(self, company_id: str, account_id: str, role: Role) -> None:
         """Give the account this role and end its tokens, which carry the old one. Raises NotFound."""
         await self._update(company_id, account_id, ChangeKind.ACCOUNT_CHANGED, role=role, epoch=_u.epoch + 1)

@@ -34,6 +34,7 @@ ACCOUNT_COLUMNS = (
     _u.disabled,
     _u.epoch,
     _u.name,
+    _u.listed,
 )
 """What `AccountReader` reads, in its order."""
 
@@ -57,7 +58,7 @@ class AccountReader:
         company = self._companies.get(row[0])
         if company is None:
             company = self._companies[row[0]] = company_from(row[:COMPANY_WIDTH])
-        id, localpart, role, visibility, region, service_level, disabled, epoch, name = row[
+        id, localpart, role, visibility, region, service_level, disabled, epoch, name, listed = row[
             COMPANY_WIDTH:WIDTH
         ]
         return Account(
@@ -71,6 +72,7 @@ class AccountReader:
             bool(disabled),
             epoch,
             name,
+            bool(listed),
         )
 
     def login(self, row: Sequence[Any]) -> LoginRecord:

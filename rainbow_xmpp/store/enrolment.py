@@ -151,4 +151,5 @@ def _user_row(account: Account, at: int) -> dict[str, object]:
         "epoch": account.epoch,
         "name": account.name,
         "name_key": search_key(account.name),
+        "listed": account.listed,
     }

@@ -94,6 +94,8 @@ class Account:
     epoch: int
     name: str = ""
     """As others see it; "" when it is not known."""
+    listed: bool = True
+    """In the roster of the company."""
 
     @property
     def may_log_in(self) -> bool:

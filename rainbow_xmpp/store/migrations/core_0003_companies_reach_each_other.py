@@ -14,6 +14,7 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("users", sa.Column("name", sa.String(200), nullable=False, server_default=""))
     op.add_column("users", sa.Column("name_key", sa.String(200), nullable=False, server_default=""))
+    op.add_column("users", sa.Column("listed", sa.Boolean(), nullable=False, server_default=sa.true()))
     op.create_index("ix_users_company_id_name_key", "users", ["company_id", "name_key"])
     op.create_index("ix_users_name_key", "users", ["name_key"])
     op.add_column("companies", sa.Column("settings", sa.Text(), nullable=False, server_default=""))

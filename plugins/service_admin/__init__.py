@@ -58,8 +58,7 @@ class ServiceAdmin(
         self._seen: dict[tuple[str, str], int] = {}
 
     def _scope(self, ctx: Context) -> Scope:
-        # The session knows if its account has become somebody else's concern since the command began.
-        return Scope(self.services, ctx.session.account if ctx.session is not None else ctx.sender)
+        return Scope(self.services, ctx.sender_now)
 
     # -- changing people (§4.1 to §4.5) ----------------------------------------------------------------
 

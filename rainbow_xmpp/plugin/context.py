@@ -68,6 +68,11 @@ class Context:
         return self.session.full if self.session is not None else self.services.bare_jid(self.sender)
 
     @property
+    def sender_now(self) -> Account:
+        """The account that speaks, as it is by now: a command may have waited long for an answer."""
+        return self.session.account if self.session is not None else self.sender
+
+    @property
     def type(self) -> str:
         """The stanza's `type`; "" when it has none."""
         return self.stanza.attrs.get("type", "")

@@ -190,7 +190,7 @@ def on_message(
     """This method sees messages with this payload, or all: `(self, ctx, payload)`, or `(self, ctx)`.
 
     To an account: once, after the gate and before delivery; StanzaError refuses the message. To the server:
-    the first handler that fits takes it.
+    the first handler that fits takes it, and one that is a plain `def` may leave it to others by returning False.
     """
     if to not in ("account", "server"):
         raise LocalMisuse(f"on_message(to=…) takes 'account' and 'server', not {to!r}")

@@ -5,8 +5,11 @@ from datetime import date
 
 import pytest
 
+from rainbow_xmpp.plugins.announcements.notices import EVERYBODY, Kind, Notice, Words
+from rainbow_xmpp.plugins.announcements.store import Notices
 from rainbow_xmpp.plugins.offline.store import OfflineMessages
 from rainbow_xmpp.plugins.private_xml.store import PrivateXml
+from rainbow_xmpp.plugins.service_admin.store import LastLogins
 from rainbow_xmpp.plugins.usage.store import UsageDays
 from rainbow_xmpp.plugins.vcard_temp.store import VCards
 from rainbow_xmpp.store import Store
@@ -132,3 +135,37 @@ async def test_usage_is_added_to_the_days_sum(store: Store) -> None:
     assert await days.of("a" * 24) == {first: 7, second: 5}
     assert await days.of("b" * 24) == {first: 1}
     assert await days.of("c" * 24) == {}
+
+
+async def test_last_logins_are_kept_for_those_who_are_still_there(
+    store: Store, alice: Account, other: Account
+) -> None:
+    logins, whose = LastLogins(store), (alice.company.id, alice.id)
+    assert await logins.get(*whose) is None
+    await store.accounts.remove(other.company.id, other.id)
+    await logins.put({whose: 1000, (other.company.id, other.id): 1001})
+    assert await logins.get(*whose) == 1000
+    await logins.put({whose: 2000})
+    assert await logins.get(*whose) == 2000
+    assert await logins.get(other.company.id, other.id) is None
+
+
+async def test_notices_are_replaced_and_dropped_with_who_saw_them(
+    store: Store, alice: Account, other: Account
+) -> None:
+    notices = Notices(store)
+    first = Notice(Kind.MOTD, EVERYBODY, "a" * 24, 1000, Words("Monday", "News"))
+    second = Notice(Kind.MOTD, alice.company.id, "b" * 24, 2000, Words("Cake"))
+    for notice in (first, second):
+        await notices.put(notice)
+        await asyncio.gather(*(notices.was_shown(notice, who.company.id, who.id) for who in (alice, other)))
+    assert sorted(await notices.all(), key=lambda notice: notice.since) == [first, second]
+    changed = Notice(Kind.MOTD, EVERYBODY, "c" * 24, 3000, Words("Tuesday"))
+    await notices.put(changed)
+    await notices.drop(Kind.MOTD, alice.company.id)
+    assert await notices.all() == [changed]
+    known = await notices.known_to(alice.company.id, alice.id)
+    assert known is not None
+    assert known.shown == {(Kind.MOTD, EVERYBODY): first.id}
+    assert await notices.known_to(alice.company.id, "0" * 24) is None
+    await notices.close()

@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 CONFIG ?= conf/rainbow.toml
 TESTS  ?= tests
-FUZZ_SECONDS ?= 300
+FUZZ_MINUTES ?= 5
 
 BIN      := $(VENV)/bin
 INSTALL  := $(VENV)/.installed
@@ -45,8 +45,8 @@ types: $(DEVELOP)  ## mypy --strict
 bench: $(DEVELOP)  ## load on loopback: CPU per message, memory per session, logins per second
 	$(BIN)/python -m benchmarks
 
-fuzz: $(DEVELOP)  ## search for faults of the XML layer and the configuration loader, FUZZ_SECONDS long
-	$(BIN)/python -m tests.security.fuzz --seconds $(FUZZ_SECONDS)
+fuzz: $(DEVELOP)  ## search for faults of the XML layer and the configuration loader, FUZZ_MINUTES long
+	$(BIN)/python -m tests.security.fuzz --minutes $(FUZZ_MINUTES)
 
 conf: $(INSTALL)  ## write conf/ and the reference page anew from the schema
 	$(BIN)/rainbow-xmpp config example > conf/rainbow.toml

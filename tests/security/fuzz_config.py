@@ -1,6 +1,6 @@
 """Fuzzing of the configuration loader: whatever is written, a configuration or a list of problems comes out.
 
-`python -m tests.security.fuzz_config --seconds 600` runs on until a fault is found or the time is over; the test
+`python -m tests.security.fuzz_config --minutes 10` runs on until a fault is found or the time is over; the test
 beside this runs a short, seeded piece of it.
 """
 
@@ -10,6 +10,7 @@ import re
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from rainbow_xmpp.config import Config, ConfigProblems, load
@@ -19,6 +20,7 @@ from rainbow_xmpp.plugin.select import select_plugins
 CONF = Path(__file__).parents[2] / "conf"
 SECRET = "hunter2-kept-elsewhere"
 MOST_SECONDS = 10.0
+REPORT_S = 10.0
 _VARIABLE = "environment variable "
 
 _SHIPPED = (CONF / "rainbow.toml").read_text()
@@ -143,42 +145,67 @@ def _check_problems(
             raise Fault(f"{problem!r}\n{files!r}\n{environ!r}")
 
 
-def run(seed: int, *, rounds: int | None = None, seconds: float | None = None) -> tuple[int, int]:
-    """Fuzz for so many rounds or seconds; returns how many inputs were tried and how many accepted."""
+class Progress:
+    """How many configurations were tried, and how many of them accepted."""
+
+    def __init__(self) -> None:
+        self.tried = self.accepted = 0
+
+    def __str__(self) -> str:
+        return f"{self.tried:,} configurations, {self.accepted:,} accepted"
+
+
+def rounds(seed: int, progress: Progress) -> Iterator[None]:
+    """One configuration after the other, for ever; raises Fault with what must be tried again to see it."""
     rng = random.Random(seed)
-    until = time.monotonic() + seconds if seconds is not None else float("inf")
-    tried = accepted = 0
     with tempfile.TemporaryDirectory(prefix="rainbow-fuzz-") as made:
         folder = Path(made)
         (folder / "conf.d").mkdir()
         (folder / "secret").write_text(SECRET)
-        while (rounds is None or tried < rounds) and time.monotonic() < until:
+        while True:
             main = mutate(rng, rng.choice(CORPUS)).replace(
                 b'"dev/sealing.key"', b'"%s/secret"' % bytes(folder)
             )
             files = {"rainbow.toml": main, "conf.d/10.toml": b""}
             if rng.randrange(3) == 0:
                 files["conf.d/10.toml"] = mutate(rng, rng.choice(CORPUS[2:]))
-            accepted += check(folder, files, environment(rng, folder))
-            tried += 1
-    return tried, accepted
+            progress.accepted += check(folder, files, environment(rng, folder))
+            progress.tried += 1
+            yield
 
 
-def main() -> int:
-    """Fuzz for the time given on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
-    options = parser.parse_args()
-    print(f"seed {options.seed}")
+def run(seed: int, count: int) -> Progress:
+    """Try so many configurations."""
+    progress = Progress()
+    for _, _ in zip(range(count), rounds(seed, progress), strict=False):
+        pass
+    return progress
+
+
+def main(seconds: float, seed: int) -> int:
+    """Fuzz for so long, saying now and then how far it is; 0 when no fault was found."""
+    print(f"configuration: seed {seed}", flush=True)
+    progress = Progress()
+    began = time.monotonic()
+    report_at = began + REPORT_S
     try:
-        tried, accepted = run(options.seed, seconds=options.seconds)
+        for _ in rounds(seed, progress):
+            now = time.monotonic()
+            if now >= report_at:
+                print(f"[{now - began:6.0f} s] {progress}", flush=True)
+                report_at = now + REPORT_S
+            if now - began >= seconds:
+                break
     except Fault as fault:
-        print(f"FAULT: {fault}")
+        print(f"configuration: FAULT with seed {seed} after {progress}: {fault}")
         return 1
-    print(f"{tried} configurations, {accepted} accepted, no fault")
+    print(f"configuration: {progress}, 0 faults in {time.monotonic() - began:.0f} s")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=1.0)
+    parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
+    options = parser.parse_args()
+    sys.exit(main(options.minutes * 60, options.seed))

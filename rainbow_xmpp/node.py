@@ -155,7 +155,10 @@ class Node:
         """What logins share. To be called once the plugins have started, since streams announce what they do."""
         config, inline = self.config, self.plugins.registries.inline
         settings = StreamSettings(
-            config.domain, STREAM_FEATURES + self.plugins.stream_features(), inline.announcement
+            config.domain,
+            STREAM_FEATURES + self.plugins.stream_features(),
+            inline.announcement,
+            inline.mechanisms,
         )
         return Entrance(
             settings=settings,

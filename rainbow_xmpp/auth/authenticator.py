@@ -135,7 +135,7 @@ class Authenticator:
 
     async def scram_keys(self, names: tuple[str, ...], hash_name: str, source: str) -> Found | Refused:
         """The keys of the first of these names that somebody has."""
-        if not self._may_try(names[0], source):
+        if not self.may_try(names[0], source):
             return LATER
         record = await self._record(names)
         made_up = self._made_up(names[0], hash_name)
@@ -151,7 +151,7 @@ class Authenticator:
 
     async def check_password(self, names: tuple[str, ...], password: str, source: str) -> Account | Refused:
         """The account with one of these names, when the password is right."""
-        if not self._may_try(names[0], source):
+        if not self.may_try(names[0], source):
             return LATER
         record = await self._record(names)
         try:
@@ -175,7 +175,8 @@ class Authenticator:
         """The account was changed: what is remembered of its password is void."""
         self._verified.forget(account_id)
 
-    def _may_try(self, name: str, source: str) -> bool:
+    def may_try(self, name: str, source: str) -> bool:
+        """Count an attempt to log in; False when this source, or this name from it, has to wait."""
         now = self._clock()
         if not self._attempts.allow(source, now):
             self._counters.limit_login_attempts += 1

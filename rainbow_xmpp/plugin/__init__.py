@@ -11,6 +11,7 @@ from rainbow_xmpp.plugin.base import Plugin, PluginOptions
 from rainbow_xmpp.plugin.context import Context
 from rainbow_xmpp.plugin.dialog import CommandAnswer, Dialog, Note, Part, Severity
 from rainbow_xmpp.plugin.facts import Facts
+from rainbow_xmpp.plugin.login_marks import with_binding, with_login, with_mechanism
 from rainbow_xmpp.plugin.marks import (
     CommandMark,
     DiscoMark,
@@ -25,8 +26,6 @@ from rainbow_xmpp.plugin.marks import (
     on_message,
     on_presence,
     route,
-    with_binding,
-    with_login,
 )
 from rainbow_xmpp.plugin.services import Services
 from rainbow_xmpp.router.events import (
@@ -42,7 +41,7 @@ from rainbow_xmpp.router.iq import Answered, Target
 from rainbow_xmpp.router.passage import Outcome, Passage
 from rainbow_xmpp.router.stages import Stage, Unheard
 from rainbow_xmpp.session import Home, Session
-from rainbow_xmpp.session.inline import Granted, Newcomer
+from rainbow_xmpp.session.inline import Attempt, Granted, Newcomer, Vouched
 from rainbow_xmpp.stanza.disco import DiscoInfo, DiscoItem, DiscoItems, Identity
 from rainbow_xmpp.stanza.form_fields import FormError
 from rainbow_xmpp.stanza.forms import Blank, Form, form_field
@@ -56,6 +55,7 @@ __all__ = [
     "AccountRemoved",
     "Action",
     "Answered",
+    "Attempt",
     "BecameAvailable",
     "BecameUnavailable",
     "Blank",
@@ -102,6 +102,7 @@ __all__ = [
     "Unheard",
     "View",
     "Visibility",
+    "Vouched",
     "access",
     "attr",
     "child",
@@ -123,4 +124,5 @@ __all__ = [
     "text",
     "with_binding",
     "with_login",
+    "with_mechanism",
 ]

@@ -18,7 +18,7 @@ from rainbow_xmpp.xml import View, hint_of
 
 if TYPE_CHECKING:
     from rainbow_xmpp.plugin.base import Plugin
-    from rainbow_xmpp.session.inline import Newcomer
+    from rainbow_xmpp.session.inline import Attempt, Newcomer, Vouched
     from rainbow_xmpp.store.values import Account
 
 Serves = Callable[["Account"], bool]
@@ -127,3 +127,15 @@ def for_newcomers(
         return await handler(newcomer, asked) if plugin.options.serves(newcomer.account) else otherwise
 
     return step
+
+
+def for_attempts(
+    plugin: Plugin, handler: Callable[..., Awaitable[Vouched | None]]
+) -> Callable[[Attempt], Awaitable[Vouched | None]]:
+    """Judges attempts to log in; people whom the plugin does not serve are nobody to it."""
+
+    async def judge(attempt: Attempt) -> Vouched | None:
+        vouched = await handler(attempt)
+        return vouched if vouched is not None and plugin.options.serves(vouched.account) else None
+
+    return judge

@@ -12,13 +12,13 @@ from functools import partial
 from aiohttp import web
 
 from rainbow_xmpp.errors import LocalMisuse
-from rainbow_xmpp.plugin import adapters, marks
+from rainbow_xmpp.plugin import adapters, login_marks, marks
 from rainbow_xmpp.plugin.adapters import Reader, Wanted
 from rainbow_xmpp.plugin.base import Plugin
 from rainbow_xmpp.plugin.deadline import Handler, Late, in_time, too_late
 from rainbow_xmpp.plugin.registries import Registries, Undo
 from rainbow_xmpp.router.stages import PLAIN_CALLS, Hook, Stage, bound_to_company, check_signature
-from rainbow_xmpp.session.inline import BindFeature, Granted, InlineFeature
+from rainbow_xmpp.session.inline import BindFeature, Granted, InlineFeature, InlineMechanisms
 from rainbow_xmpp.stanza.payload import Payload
 
 _ASK_THE_COMPANY = (marks.HookMark, marks.IqMark, marks.MessageMark, marks.PresenceMark, marks.EventMark)
@@ -88,10 +88,13 @@ class Binding:
                 return self._to.contributions.add(self._owner, mark, bounded)
             case marks.CommandMark():
                 return self._command(mark, handler)
-            case marks.InlineMark():
+            case login_marks.InlineMark():
                 return self._inline(mark, handler)
-            case marks.BindMark():
+            case login_marks.BindMark():
                 return self._binding(mark, handler)
+            case login_marks.MechanismMark():
+                return self._mechanism(mark, handler)
+        raise LocalMisuse(f"plugin {self._owner}: nobody registers {mark!r}")
 
     def _hook(self, mark: marks.HookMark, handler: Handler) -> Undo:
         check_signature(mark.stage, handler, self._owner)
@@ -162,17 +165,23 @@ class Binding:
                 )
         return self._to.contributions.add(self._owner, mark, handler)
 
-    def _inline(self, mark: marks.InlineMark, handler: Handler) -> Undo:
+    def _inline(self, mark: login_marks.InlineMark, handler: Handler) -> Undo:
         self._expect(handler, "newcomer", "request", shape="with_login", waits=True)
         grant = adapters.for_newcomers(self._plugin, self._timed(handler, mark.deadline_s), Granted())
-        return self._to.inline.add(
-            self._owner, InlineFeature(mark.request, mark.announcement.encode(), grant)
-        )
+        feature = InlineFeature(mark.request, mark.announcement.encode(), grant, mark.is_always_asked)
+        return self._to.inline.add(self._owner, feature)
 
-    def _binding(self, mark: marks.BindMark, handler: Handler) -> Undo:
+    def _binding(self, mark: login_marks.BindMark, handler: Handler) -> Undo:
         self._expect(handler, "newcomer", "requests", shape="with_binding", waits=True)
         prepare = adapters.for_newcomers(self._plugin, self._timed(handler, mark.deadline_s), None)
         return self._to.inline.add_to_binding(self._owner, BindFeature(mark.requests, mark.feature, prepare))
+
+    def _mechanism(self, mark: login_marks.MechanismMark, handler: Handler) -> Undo:
+        self._expect(handler, "attempt", shape="with_mechanism", waits=True)
+        judge = adapters.for_attempts(self._plugin, self._timed(handler, mark.deadline_s))
+        return self._to.inline.add_mechanisms(
+            self._owner, InlineMechanisms(mark.mechanisms, mark.request, judge)
+        )
 
     # -- what they have in common ----------------------------------------------------------------------
 

@@ -104,18 +104,8 @@ class CommandMark:
     roles: frozenset[Role]
 
 
-@dataclass(frozen=True, slots=True)
-class InlineMark:
-    request: str
-    announcement: str
-    deadline_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class BindMark:
-    requests: frozenset[str]
-    feature: str
-    deadline_s: float
+class LoginMark:
+    """Does something for logins; see `login_marks`."""
 
 
 Mark = (
@@ -128,8 +118,7 @@ Mark = (
     | RouteMark
     | DiscoMark
     | CommandMark
-    | InlineMark
-    | BindMark
+    | LoginMark
     | AccessMark
 )
 
@@ -283,33 +272,6 @@ def command(node: str, title: str, *, roles: tuple[Role, ...] = ()) -> Callable[
     be; what is returned is shown at the end (see `rainbow_xmpp.plugin.dialog`).
     """
     return marked(CommandMark(node, title, frozenset(roles)))
-
-
-def with_login(request: str, *, announcement: str, deadline_s: float = DEADLINE_S) -> Callable[[F], F]:
-    """This method does what clients ask for with their login (XEP-0388): `async (self, newcomer, request) -> Granted`.
-
-    `request` is the element's name, `{namespace}name`; `announcement` the XML that stands for it in `<inline/>`.
-    """
-    _check_name(request)
-    return marked(InlineMark(request, announcement, deadline_s))
-
-
-def with_binding(*requests: str, feature: str = "", deadline_s: float = DEADLINE_S) -> Callable[[F], F]:
-    """This method is asked at each inline binding (XEP-0386): `async (self, newcomer, requests) -> Enable | None`.
-
-    It gets those elements of `<bind/>` that have one of these names, and reads what it needs. What it returns is
-    called with the session at the moment of binding, must not wait, and gives bytes for `<bound/>`. `feature` is
-    announced.
-    """
-    for request in requests:
-        _check_name(request)
-    return marked(BindMark(frozenset(requests), feature, deadline_s))
-
-
-def _check_name(name: str) -> None:
-    namespace, found, local = name.removeprefix("{").partition("}")
-    if not (name.startswith("{") and found and namespace and local):
-        raise LocalMisuse(f"an element is named '{{namespace}}name', not {name!r}")
 
 
 def _disco_target(to: str) -> Target:

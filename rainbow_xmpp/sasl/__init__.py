@@ -14,6 +14,7 @@ from rainbow_xmpp.sasl.exchange import (
     Offer,
     Step,
     Success,
+    decode,
     login_names,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "Offer",
     "Step",
     "Success",
+    "decode",
     "login_names",
 ]

@@ -127,7 +127,7 @@ class Exchange:
     def respond(self, text: str) -> Step:
         """The text of `<response/>` (or of `<auth/>` with an initial response)."""
         try:
-            data = decode("" if text == "=" else text)
+            data = decode(text)
         except ValueError:
             return Failure(FailureCondition.INCORRECT_ENCODING, "base64 expected")
         try:
@@ -173,6 +173,8 @@ def decode(text: str) -> bytes:
     """Base64 as RFC 6120 §6.4.2 wants it; ValueError when it is not."""
     if len(text) > _MAX_BASE64:
         raise ValueError("too long")
+    if text == "=":
+        return b""  # what is there and empty
     try:
         return base64.b64decode(text.strip(), validate=True)
     except binascii.Error as error:

@@ -6,7 +6,7 @@ A feature is added before the server listens; what it announces is part of every
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -28,7 +28,35 @@ class Newcomer:
     """Somebody who has just proved who it is."""
 
     account: Account
+    mechanism: str
     agent: UserAgent
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A login by a mechanism that only one plugin can judge."""
+
+    mechanism: str
+    message: bytes
+    """The initial response. There is no other."""
+    request: Element
+    """The element that the mechanism counts beside."""
+    agent: UserAgent
+    sender: str
+    """The bare JID that the stream header names; "" when it names none."""
+    bindings: Mapping[str, bytes]
+    """Channel-binding data of the connection by type (XEP-0440)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """Who it is. The account must be one that may log in (`may_log_in`)."""
+
+    account: Account
+    data: bytes = b""
+    """For the client: the mechanism's last word."""
+    is_complete: bool = False
+    """Nothing else has to be done before the newcomer is let in, such as a second factor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +71,9 @@ class Granted:
     """Stanzas for the client, behind `<success/>` and the features."""
 
 
-Grant = Callable[[Newcomer, Element], Awaitable[Granted]]
+Grant = Callable[[Newcomer, Element | None], Awaitable[Granted]]
 """Does what was asked for with `<authenticate/>`. What cannot be done is said in the results."""
+Judge = Callable[[Attempt], Awaitable[Vouched | None]]
 Enable = Callable[[Session], bytes]
 """Does something for a session at the moment it is bound; returns elements for `<bound/>`. It must not wait."""
 Prepare = Callable[[Newcomer, Sequence[Element]], Awaitable[Enable | None]]
@@ -60,6 +89,18 @@ class InlineFeature:
     announcement: bytes
     """The child of `<inline/>`."""
     grant: Grant
+    is_always_asked: bool = False
+    """Also where the client did not ask; the request is None then."""
+
+
+@dataclass(frozen=True, slots=True)
+class InlineMechanisms:
+    """Mechanisms that count only beside an element of theirs in `<authenticate/>`."""
+
+    mechanisms: frozenset[str]
+    request: str
+    """That element's name."""
+    judge: Judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +137,7 @@ class InlineRegistry:
     def __init__(self) -> None:
         self._features: dict[str, tuple[str, InlineFeature]] = {}
         self._with_binding: list[tuple[str, BindFeature]] = []
+        self._mechanisms: dict[str, tuple[str, InlineMechanisms]] = {}
 
     def add(self, owner: str, feature: InlineFeature) -> Callable[[], None]:
         """Let clients ask for this with `<authenticate/>`; returns what undoes it."""
@@ -111,8 +153,26 @@ class InlineRegistry:
         self._with_binding.append(entry)
         return lambda: self._with_binding.remove(entry)
 
+    def add_mechanisms(self, owner: str, added: InlineMechanisms) -> Callable[[], None]:
+        """Let clients log in by these; returns what undoes it."""
+        if added.request in self._mechanisms:
+            raise LocalMisuse(f"plugin {owner}: mechanisms beside {added.request} are judged already")
+        self._mechanisms[added.request] = (owner, added)
+        return lambda: _drop(self._mechanisms, added.request)
+
     def owners(self) -> set[str]:
-        return {owner for owner, _ in self._features.values()} | {owner for owner, _ in self._with_binding}
+        entries = [*self._features.values(), *self._with_binding, *self._mechanisms.values()]
+        return {owner for owner, _ in entries}
+
+    @property
+    def mechanisms(self) -> dict[str, frozenset[str]]:
+        """Which mechanisms count beside which element."""
+        return {request: added.mechanisms for request, (_, added) in self._mechanisms.items()}
+
+    async def judge(self, attempt: Attempt) -> Vouched | None:
+        """Ask whoever knows the mechanism; a judge that fails refuses."""
+        owner, added = self._mechanisms[attempt.request.tag]
+        return await _or_nothing(owner, added.judge(attempt), None)
 
     @property
     def announcement(self) -> bytes:
@@ -126,12 +186,13 @@ class InlineRegistry:
         """Do what was asked for, but for the binding; the first that brings a session is the last."""
         results = b""
         for owner, feature in list(self._features.values()):
-            for request in inline:
-                if request.tag == feature.request:
-                    granted = await _or_nothing(owner, feature.grant(newcomer, request), Granted())
-                    results += granted.results
-                    if granted.session is not None:
-                        return Granted(results, granted.session, granted.unread)
+            request = next((element for element in inline if element.tag == feature.request), None)
+            if request is None and not feature.is_always_asked:
+                continue
+            granted = await _or_nothing(owner, feature.grant(newcomer, request), Granted())
+            results += granted.results
+            if granted.session is not None:
+                return Granted(results, granted.session, granted.unread)
         return Granted(results)
 
     async def prepare(self, newcomer: Newcomer, request: BindRequest) -> list[Enable]:
@@ -164,5 +225,5 @@ async def _or_nothing(owner: str, step: Awaitable[T], nothing: T) -> T:
         return nothing
 
 
-def _drop(entries: dict[str, tuple[str, InlineFeature]], name: str) -> None:
+def _drop(entries: dict[str, T], name: str) -> None:
     entries.pop(name, None)

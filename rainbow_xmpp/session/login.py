@@ -11,6 +11,7 @@ from rainbow_xmpp.auth.authenticator import Refused
 from rainbow_xmpp.errors import Condition, PeerViolation, StanzaError, StreamCondition
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.session.entrance import Entered, Entrance, LoginLink, Step
+from rainbow_xmpp.session.inline import Attempt, Newcomer
 from rainbow_xmpp.session.welcome import Welcome
 from rainbow_xmpp.store.outage import is_outage
 from rainbow_xmpp.store.values import Account
@@ -18,6 +19,7 @@ from rainbow_xmpp.stream import (
     Authenticated,
     AuthFailed,
     Bind,
+    CheckMessage,
     CheckPassword,
     Closed,
     FindKeys,
@@ -46,6 +48,7 @@ class Login:
         "_account",
         "_entrance",
         "_generation",
+        "_is_complete",
         "_link",
         "_names",
         "_source",
@@ -77,6 +80,8 @@ class Login:
         self._generation = 0
         """How far changes of accounts were known when this account was looked up."""
         self._welcome: Welcome | None = None
+        self._is_complete = False
+        """Whoever vouched for the peer asks for no tasks."""
         self.began = monotonic()
         self.has_greeted = False
         """The peer has our header of the stream that it is in now."""
@@ -173,10 +178,15 @@ class Login:
                 return await self._find_keys(asked)
             case CheckPassword():
                 return await self._check_password(asked)
+            case CheckMessage():
+                return await self._check_message(asked)
             case Proven(request):
+                newcomer = Newcomer(self._known(), request.mechanism, request.agent)
                 self._welcome = Welcome(
-                    self._entrance, self._stream, self._link, self._known(), request, self._is_current
+                    self._entrance, self._stream, self._link, newcomer, request.inline, self._is_current
                 )
+                if self._is_complete:
+                    return await self._welcome.let_in()
                 return await self._welcome.go_on()
             case TaskChosen() if self._welcome is not None:
                 return await self._welcome.chosen(asked)
@@ -204,13 +214,27 @@ class Login:
             return self._stream.refuse(sasl.FailureCondition.INVALID_AUTHZID)
         return self._stream.checked(True)
 
+    async def _check_message(self, asked: CheckMessage) -> Sequence[Step]:
+        begin, sender = asked.request, self._stream.header.sender
+        self._called(sender)
+        if not self._entrance.authenticator.may_try(sender, self._source):
+            return self._stream.refuse(sasl.FailureCondition.TEMPORARY_AUTH_FAILURE)
+        attempt = Attempt(
+            begin.mechanism, asked.message, asked.beside, begin.agent, sender, self._stream.offer.bindings
+        )
+        vouched = await self._entrance.inline.judge(attempt)
+        if vouched is None:
+            return self._stream.refuse(sasl.FailureCondition.NOT_AUTHORIZED)
+        self._account, self._is_complete = vouched.account, vouched.is_complete
+        return self._stream.vouched(vouched.data)
+
     def _called(self, name: str) -> tuple[str, ...]:
         self._names = sasl.login_names(name, self._entrance.settings.domain)
         self._generation = self._entrance.changes.generation
         return self._names
 
     def _failed(self, failed: AuthFailed) -> None:
-        self._account = self._welcome = None
+        self._account, self._welcome, self._is_complete = None, None, False
         self._entrance.counters.logins_failed += 1
         if failed.condition is sasl.FailureCondition.NOT_AUTHORIZED and self._names:
             self._entrance.authenticator.failed(self._names[0], self._source)

@@ -9,8 +9,7 @@ from rainbow_xmpp.session import inline
 from rainbow_xmpp.session.entrance import Entered, Entrance, LoginLink, Step
 from rainbow_xmpp.session.inline import BindRequest, Enable, Granted, Newcomer
 from rainbow_xmpp.session.tasks import Ask, Done, Fail, Task
-from rainbow_xmpp.store.values import Account
-from rainbow_xmpp.stream import Begin, Send, ServerStream, TaskChosen, TaskData
+from rainbow_xmpp.stream import Send, ServerStream, TaskChosen, TaskData
 from rainbow_xmpp.xml import Element
 
 
@@ -35,16 +34,16 @@ class Welcome:
         entrance: Entrance,
         stream: ServerStream,
         link: LoginLink,
-        account: Account,
-        request: Begin,
+        newcomer: Newcomer,
+        asked: Sequence[Element],
         is_current: Callable[[], Awaitable[bool]],
     ) -> None:
-        """`is_current` says whether the account may still log in by what it has proved."""
+        """`asked` is what was asked for inline; `is_current` whether the account may still log in as it did."""
         self._entrance = entrance
         self._stream = stream
         self._link = link
-        self._newcomer = Newcomer(account, request.agent)
-        self._inline = request.inline
+        self._newcomer = newcomer
+        self._inline = asked
         self._is_current = is_current
         self._done: list[str] = []
         self._offered: Sequence[Task] = ()
@@ -56,6 +55,10 @@ class Welcome:
         self._offered = await self._entrance.tasks.remaining(self._newcomer.account, self._done)
         if self._offered:
             return self._stream.must_do([task.name for task in self._offered], self._offered[0].text)
+        return await self.let_in()
+
+    async def let_in(self) -> Sequence[Step]:
+        """Do what was asked for inline, and bind a resource if that was."""
         if not await self._is_current():
             return self._later("the account was changed meanwhile")
         granted = await self._entrance.inline.grant(self._newcomer, self._inline)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rainbow_xmpp import ids, sasl
 from rainbow_xmpp.sasl import CheckPassword, FindKeys
@@ -20,6 +20,8 @@ class StreamSettings:
     """What plugins and services announce to those who have logged in."""
     inline_features: bytes = b""
     """What can be asked for inside `<authenticate/>` (XEP-0388 §2.1): the children of `<inline/>`."""
+    inline_mechanisms: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Mechanisms that count only beside an element of `<authenticate/>`, by its name; they are announced inline."""
     new_nonce: Callable[[], str] = ids.new_nonce
 
 
@@ -39,6 +41,16 @@ class Send:
     """Bytes for the peer: one frame on a WebSocket."""
 
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CheckMessage:
+    """Somebody else judges this mechanism's one message; answer with `vouched` or `refuse`."""
+
+    request: Begin
+    beside: Element
+    """The element that the mechanism counts beside."""
+    message: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,4 +129,5 @@ Output = (
     | Closed
     | FindKeys
     | CheckPassword
+    | CheckMessage
 )

@@ -14,13 +14,14 @@ from rainbow_xmpp.errors import Condition, PeerViolation, StanzaError, StreamCon
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.sasl import FailureCondition
 from rainbow_xmpp.sasl.scram import Keys
-from rainbow_xmpp.stream import features, sasl_elements
+from rainbow_xmpp.stream import bind_elements, features, sasl_elements
 from rainbow_xmpp.stream.framing import Framing
 from rainbow_xmpp.stream.header import Header, claimed_sender, judge_header
 from rainbow_xmpp.stream.outputs import (
     Authenticated,
     AuthFailed,
     Bind,
+    CheckMessage,
     Closed,
     Open,
     Output,
@@ -34,7 +35,7 @@ from rainbow_xmpp.stream.outputs import (
 )
 from rainbow_xmpp.stream.sasl_elements import Abort, Begin, Data, Next, Respond
 from rainbow_xmpp.stream.states import TRANSITIONS, Seen, State
-from rainbow_xmpp.xml import View, escape, escape_attr, names
+from rainbow_xmpp.xml import Element, View, names
 
 MAX_SASL_ATTEMPTS = 3
 """How often one connection may fail to log in before it is closed (RFC 6120 §6.4.5 asks for 2 to 5)."""
@@ -152,15 +153,8 @@ class ServerStream:
     def _early_stanza(self, view: View) -> list[Output]:
         if self.state is not State.BINDING:
             raise PeerViolation(StreamCondition.NOT_AUTHORIZED, detail=f"stanza while {self.state.name}")
-        children = view.children
-        if (
-            view.name == "iq"
-            and view.attrs.get("type") == "set"
-            and len(children) == 1
-            and (children[0].name, children[0].ns) == ("bind", names.BIND)
-        ):
-            resource = view.element()[0].findtext(f"{{{names.BIND}}}resource") or ""
-            request = Bind(view.attrs.get("id", ""), resource)
+        request = bind_elements.read(view)
+        if request is not None:
             # RFC 6120 §8.1.3: a request has an id.
             return (
                 [request]
@@ -201,8 +195,25 @@ class ServerStream:
         self._begun = begin
         if self.state is State.SECURING:
             return self.refuse(FailureCondition.ENCRYPTION_REQUIRED)
+        known = self._settings.inline_mechanisms
+        for element in begin.inline:
+            if begin.mechanism in known.get(element.tag, ()):
+                return self._check_message(begin, element)
         self._exchange = sasl.Exchange(self.offer, begin.mechanism, self._settings.new_nonce())
         return self._step(self._exchange.start(begin.initial))
+
+    def _check_message(self, begin: Begin, beside: Element) -> list[Output]:
+        if begin.initial is None:
+            return self.refuse(FailureCondition.MALFORMED_REQUEST, "a mechanism of one message without it")
+        try:
+            return [CheckMessage(begin, beside, sasl.decode(begin.initial))]
+        except ValueError:
+            return self.refuse(FailureCondition.INCORRECT_ENCODING)
+
+    def vouched(self, data: bytes) -> list[Output]:
+        """The answer to `CheckMessage`, with the mechanism's last word for the client."""
+        assert self._begun is not None
+        return self._proven(self._begun, data)
 
     def found(self, keys: Keys, *, may_act: bool = True) -> list[Output]:
         """The answer to `FindKeys`; see `Exchange.found`."""
@@ -287,23 +298,12 @@ class ServerStream:
     def bound(self, request: Bind, full_jid: str) -> list[Output]:
         """The resource that `Bind` asked for exists now (§7.6.1)."""
         self.see(Seen.BIND)
-        return [
-            Send(
-                f"<iq xmlns='{names.CLIENT}' type='result' id='{escape_attr(request.stanza_id)}'>"
-                f"<bind xmlns='{names.BIND}'><jid>{escape(full_jid)}</jid></bind></iq>".encode()
-            )
-        ]
+        return [Send(bind_elements.result(request, full_jid))]
 
     def not_bound(self, request: Bind, error: StanzaError) -> list[Output]:
         """The resource cannot be had (§7.6.2, §7.7.2); the peer may try again a few times (§7.7.3)."""
         self._bind_attempts += 1
-        number = f" id='{escape_attr(request.stanza_id)}'" if request.stanza_id else ""
-        refusal = Send(
-            (
-                f"<iq xmlns='{names.CLIENT}' type='error'{number}>"
-                f"<error type='{error.type}'><{error.condition} xmlns='{names.STANZAS}'/></error></iq>"
-            ).encode()
-        )
+        refusal = Send(bind_elements.refusal(request, error))
         if self._bind_attempts < MAX_BIND_ATTEMPTS:
             return [refusal]
         violation = PeerViolation(StreamCondition.POLICY_VIOLATION, "too many attempts to bind a resource")

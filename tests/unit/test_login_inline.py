@@ -4,13 +4,25 @@ import xml.etree.ElementTree as ET
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
+from typing import Any
 from xml.etree.ElementTree import Element
 
 import pytest
 
 from rainbow_xmpp.auth.authenticator import WRONG, Refused
 from rainbow_xmpp.errors import PeerViolation
-from rainbow_xmpp.plugin import Account, Granted, Newcomer, Plugin, Session, with_binding, with_login
+from rainbow_xmpp.plugin import (
+    Account,
+    Attempt,
+    Granted,
+    Newcomer,
+    Plugin,
+    Session,
+    Vouched,
+    with_binding,
+    with_login,
+    with_mechanism,
+)
 from rainbow_xmpp.sasl import FailureCondition
 from rainbow_xmpp.session.login import Login
 from rainbow_xmpp.session.tasks import Ask, Done, Fail, TaskStep
@@ -36,6 +48,9 @@ class AnyPassword:
     def failed(self, name: str, source: str) -> None:
         self.outcomes.append("failed")
 
+    def may_try(self, name: str, source: str) -> bool:
+        return True
+
     def succeeded(self, name: str, source: str) -> None:
         self.outcomes.append("succeeded")
 
@@ -59,6 +74,16 @@ class Link(MemoryWire):
     def say(self, text: str) -> None:
         self.login.received(scan(text.encode()))
 
+    def by_token(self, message: str, mechanism: str = "TOKEN", inline: str = "") -> None:
+        data = (
+            f"<initial-response>{b64encode(message.encode()).decode()}</initial-response>" if message else ""
+        )
+        self.say(
+            f"<authenticate xmlns='{SASL2}' mechanism='{mechanism}'>{data}"
+            f"<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'/><token xmlns='urn:example:t'/>{inline}"
+            "</authenticate>"
+        )
+
     def authenticate(self, inline: str = "", password: str = "right") -> None:
         data = b64encode(f"\0ann\0{password}".encode()).decode()
         self.say(
@@ -81,6 +106,10 @@ class Inline(Plugin, name="inline"):
     failing = False
     taken_over: Session | None = None
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.attempts: list[Attempt] = []
+
     @with_login("{urn:example:a}resume", announcement="<a xmlns='urn:example:a'/>")
     async def resume(self, newcomer: Newcomer, request: Element) -> Granted:
         if self.failing:
@@ -88,6 +117,21 @@ class Inline(Plugin, name="inline"):
         if self.taken_over is not None:
             return Granted(b"<resumed xmlns='urn:example:a'/>", self.taken_over, (b"<message id='1'/>",))
         return Granted(f"<failed xmlns='urn:example:a' of='{newcomer.account.localpart}'/>".encode())
+
+    @with_mechanism("TOKEN", "TOKEN-NONE", request="{urn:example:t}token")
+    async def judge(self, attempt: Attempt) -> Vouched | None:
+        if self.failing:
+            raise RuntimeError("broken")
+        self.attempts.append(attempt)
+        if attempt.message != b"right":
+            return None
+        account = (await self.services.store.accounts.by_localpart("ann")) if attempt.sender else None
+        return account and Vouched(account, b"last word", is_complete=attempt.mechanism == "TOKEN")
+
+    @with_login("{urn:example:t}request", announcement="<t xmlns='urn:example:t'/>", always=True)
+    async def rotate(self, newcomer: Newcomer, request: Element | None) -> Granted:
+        asked = "no" if request is None else "yes"
+        return Granted(f"<t xmlns='urn:example:t' by='{newcomer.mechanism}' asked='{asked}'/>".encode())
 
     @with_binding("{urn:example:b}enable", "{urn:example:b}other", feature="urn:example:b")
     async def prepare(self, newcomer: Newcomer, requests: Sequence[Element]) -> object:
@@ -114,7 +158,9 @@ def connect(server: TestServer, ann: Person) -> Connect:
         entrance = replace(server.node.entrance(), **({"authenticator": AnyPassword(ann.account)} | changes))
         link = Link(lambda: None)
         link.login = Login(entrance, link, WebSocketFraming(), "", {})  # type: ignore[arg-type]
-        link.login.opened(Open("open", names.FRAMING, {"to": server.domain, "version": "1.0"}))
+        link.login.opened(
+            Open("open", names.FRAMING, {"to": server.domain, "version": "1.0", "from": ann.bare})
+        )
         return link
 
     return connect
@@ -228,6 +274,68 @@ async def test_a_login_counts_once_it_is_complete(server: TestServer, ann: Perso
         await link.reply()
     assert (password.outcomes, told) == (["failed", "succeeded"], [(ann.account.id, "PLAIN")])
     assert server.node.counters.logins_ok == 1
+
+
+# Mechanisms of plugins (such as XEP-0484's)
+
+
+async def test_a_plugin_lets_somebody_in_by_its_own_mechanism(server: TestServer, connect: Connect) -> None:
+    link = await opened(connect)
+    link.by_token("right", inline=BIND)
+    success = await link.reply()
+    assert jid_of(success).startswith("ann@rainbow.test/")
+    assert success.findtext(f"{{{SASL2}}}additional-data") == b64encode(b"last word").decode()
+    assert link.session is not None
+    (attempt,) = server.plugin(Inline).attempts
+    assert (attempt.mechanism, attempt.sender) == ("TOKEN", "ann@rainbow.test")
+    assert attempt.agent.id.startswith("d4565fa7")
+
+
+@pytest.mark.parametrize(("message", "condition"), [("wrong", "not-authorized"), ("", "malformed-request")])
+async def test_what_the_plugin_does_not_vouch_for_is_refused(
+    connect: Connect, message: str, condition: str
+) -> None:
+    link = await opened(connect)
+    link.by_token(message)
+    assert (await link.reply())[0].tag.endswith("}" + condition)
+    link.authenticate()
+    assert (await link.reply()).tag == f"{{{SASL2}}}success"
+
+
+async def test_a_judge_that_fails_lets_nobody_in(server: TestServer, connect: Connect) -> None:
+    server.plugin(Inline).failing = True
+    link = await opened(connect)
+    link.by_token("right")
+    assert (await link.reply())[0].tag.endswith("}not-authorized")
+
+
+async def test_such_a_mechanism_counts_only_beside_its_element(connect: Connect) -> None:
+    link = await opened(connect)
+    link.say(
+        f"<authenticate xmlns='{SASL2}' mechanism='TOKEN'><initial-response>cmlnaHQ=</initial-response>"
+        "</authenticate>"
+    )
+    assert (await link.reply())[0].tag.endswith("}invalid-mechanism")
+    link.by_token("right", "SCRAM-SHA-256")  # is judged by the server, whatever stands beside it
+    assert (await link.reply())[0].tag.endswith("}malformed-request")
+
+
+@pytest.mark.parametrize(("mechanism", "reply"), [("TOKEN", "success"), ("TOKEN-NONE", "continue")])
+async def test_whoever_vouches_says_whether_tasks_remain(
+    connect: Connect, mechanism: str, reply: str
+) -> None:
+    link = await opened(connect, tasks=Demanding())
+    link.by_token("right", mechanism)
+    assert (await link.reply()).tag == f"{{{SASL2}}}{reply}"
+
+
+@pytest.mark.parametrize(("inline", "asked"), [("", "no"), ("<request xmlns='urn:example:t'/>", "yes")])
+async def test_what_is_always_asked_answers_at_every_login(connect: Connect, inline: str, asked: str) -> None:
+    link = await opened(connect)
+    link.authenticate(inline)
+    told = (await link.reply()).find("{urn:example:t}t")
+    assert told is not None
+    assert (told.get("by"), told.get("asked")) == ("PLAIN", asked)
 
 
 # Tasks (XEP-0388 §2.6.3)

@@ -1,0 +1,73 @@
+"""The decorators of methods that take part in logins (XEP-0388, XEP-0386)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rainbow_xmpp.errors import LocalMisuse
+from rainbow_xmpp.plugin.marks import DEADLINE_S, F, LoginMark, marked
+
+
+@dataclass(frozen=True, slots=True)
+class InlineMark(LoginMark):
+    request: str
+    announcement: str
+    is_always_asked: bool
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class BindMark(LoginMark):
+    requests: frozenset[str]
+    feature: str
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class MechanismMark(LoginMark):
+    mechanisms: frozenset[str]
+    request: str
+    deadline_s: float
+
+
+def with_login(
+    request: str, *, announcement: str, always: bool = False, deadline_s: float = DEADLINE_S
+) -> Callable[[F], F]:
+    """This method does what clients ask for with their login: `async (self, newcomer, request) -> Granted`.
+
+    `request` is the element's name, `{namespace}name`; `announcement` the XML that stands for it in `<inline/>`. With
+    `always` the method is called at every login by SASL2, with None where it was not asked for.
+    """
+    _check_name(request)
+    return marked(InlineMark(request, announcement, always, deadline_s))
+
+
+def with_binding(*requests: str, feature: str = "", deadline_s: float = DEADLINE_S) -> Callable[[F], F]:
+    """This method is asked at each inline binding: `async (self, newcomer, requests) -> Enable | None`.
+
+    It gets those elements of `<bind/>` that have one of these names, and reads what it needs. What it returns is
+    called with the session at the moment of binding, must not wait, and gives bytes for `<bound/>`. `feature` is
+    announced.
+    """
+    for request in requests:
+        _check_name(request)
+    return marked(BindMark(frozenset(requests), feature, deadline_s))
+
+
+def with_mechanism(*mechanisms: str, request: str, deadline_s: float = DEADLINE_S) -> Callable[[F], F]:
+    """This method judges logins by mechanisms of its own: `async (self, attempt) -> Vouched | None`.
+
+    They count only beside the element `request` in `<authenticate/>`, such as FAST's (XEP-0484 §3.4), take one message,
+    and are announced by a `with_login`, not with the others. None refuses.
+    """
+    _check_name(request)
+    if not mechanisms:
+        raise LocalMisuse("with_mechanism names the mechanisms that the method judges")
+    return marked(MechanismMark(frozenset(mechanisms), request, deadline_s))
+
+
+def _check_name(name: str) -> None:
+    namespace, found, local = name.removeprefix("{").partition("}")
+    if not (name.startswith("{") and found and namespace and local):
+        raise LocalMisuse(f"an element is named '{{namespace}}name', not {name!r}")

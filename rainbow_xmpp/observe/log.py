@@ -4,8 +4,13 @@ What may stand in it: identifiers of accounts, companies, sessions and streams, 
 What may not: message bodies, passwords, PINs, tokens, e-mail and network addresses. So libraries, which know
 no such rule (one logs each peer's address, another each byte it reads), are heard from warnings on only.
 
-Give details as `extra`, not in the text: `log.info("session bound", extra={"session": id})`. Values are
-shown by `str` for plain kinds and by `repr` for all others, so that a secret's type can hide it.
+Give details as `extra`, not in the text: `log.info("bound", extra={"stream": number, "account": id})`. Values are
+shown by `str` for plain kinds and by `repr` for all others, so that a secret's type can hide it. These names
+mean the same everywhere, so that what belongs together can be found:
+
+    stream   the number of a client's connection, from 1 on since the server's start
+    account  an account's id; company likewise
+    plugin   whose handler it was
 """
 
 import json
@@ -13,6 +18,8 @@ import logging
 import sys
 from datetime import UTC, datetime
 from typing import TextIO
+
+from rainbow_xmpp.observe.tracebacks import traceback_lines
 
 OURS = "rainbow_xmpp"
 
@@ -55,10 +62,8 @@ class HumanFormatter(logging.Formatter):
         parts = [_time_of(record), f"{record.levelname:<7}", _one_line(record.getMessage())]
         parts += [f"{name}={_one_line(str(value))}" for name, value in _details(record).items()]
         text = " ".join([*parts, f"({record.name})"])
-        if record.exc_info:
-            text += "\n" + "\n".join(
-                f"    {line}" for line in self.formatException(record.exc_info).splitlines()
-            )
+        if error := _error_of(record):
+            text += "".join(f"\n    {_one_line(line)}" for line in traceback_lines(error))
         return text
 
 
@@ -74,13 +79,17 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
         }
         event.update((name, value) for name, value in _details(record).items() if name not in event)
-        if record.exc_info:
-            event["exception"] = self.formatException(record.exc_info)
+        if error := _error_of(record):
+            event["exception"] = "\n".join(traceback_lines(error))
         return json.dumps(event, ensure_ascii=False)
 
 
 def _worth_a_line(record: logging.LogRecord) -> bool:
     return bool(record.exc_info) or not record.name.startswith(_TALK_OF_PEERS)
+
+
+def _error_of(record: logging.LogRecord) -> BaseException | None:
+    return record.exc_info[1] if record.exc_info else None
 
 
 def _details(record: logging.LogRecord) -> dict[str, object]:

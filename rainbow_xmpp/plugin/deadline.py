@@ -47,7 +47,7 @@ def in_time(
             if not timer.expired():
                 raise
             figures.late(owner)
-            log.warning("plugin %s: %s took longer than %g s", owner, name, deadline_s)
+            log.warning("%s took longer than %g s", name, deadline_s, extra={"plugin": owner})
             if late is not None:
                 raise late() from None
             return None

@@ -158,7 +158,7 @@ class Login:
         except PeerViolation as violation:
             self._link.fail(violation)
         except Exception:  # around one connection
-            log.exception("a login failed")
+            log.exception("a login failed", extra={"stream": self._link.number})
             self._link.fail(PeerViolation(StreamCondition.INTERNAL_SERVER_ERROR))
 
     async def _unless_away(self, step: Awaitable[Sequence[Step]]) -> Sequence[Step]:
@@ -168,7 +168,11 @@ class Login:
         except Exception as error:
             if self._stream.state not in _WHERE_A_LOGIN_CAN_FAIL or not is_outage(error):
                 raise
-            log.warning("a login has to wait: the database does not answer (%s)", type(error).__name__)
+            log.warning(
+                "a login has to wait: the database does not answer (%s)",
+                type(error).__name__,
+                extra={"stream": self._link.number},
+            )
             return self._stream.refuse(sasl.FailureCondition.TEMPORARY_AUTH_FAILURE)
 
     async def _step(self, asked: Step) -> Sequence[Step]:
@@ -261,7 +265,7 @@ class Login:
         self._entrance.authenticator.succeeded(self._names[0], self._source)
         self._entrance.counters.logins_ok += 1
         self._entrance.succeeded(self._known(), mechanism)
-        log.info("login of %s by %s", self._known().id, mechanism)
+        log.info("login of %s by %s", self._known().id, mechanism, extra={"stream": self._link.number})
 
     def _known(self) -> Account:
         assert self._account is not None, "SASL succeeded without an account"

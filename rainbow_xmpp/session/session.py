@@ -37,6 +37,8 @@ class Wire(Protocol):
 
     stanza_ns: str
     """The default namespace that stanzas inherit on this transport ("" on a WebSocket)."""
+    number: int
+    """What the log calls this connection."""
     prefixes: dict[str, str]
     """Prefixes that the peer declared on its stream header (TCP only)."""
 
@@ -235,7 +237,10 @@ class Session:
         except PeerViolation as violation:
             self.wire.fail(violation)
         except Exception:  # around one connection: everyone else is served on
-            log.exception("a stanza that waited could not be handled")
+            log.exception(
+                "a stanza that waited could not be handled",
+                extra={"stream": self.wire.number, "account": self.account.id},
+            )
             self.wire.fail(PeerViolation(StreamCondition.INTERNAL_SERVER_ERROR))
         finally:
             self._lane = None

@@ -113,7 +113,9 @@ class ChangeWatch:
         account = await self._accounts.by_id(account_id) if sessions else None
         for session in sessions:
             if account is None or not account.may_log_in or session.account.epoch < account.epoch:
-                log.info("session of %s ended: %s", account_id, violation)
+                log.info(
+                    "session of %s ended: %s", account_id, violation, extra={"stream": session.wire.number}
+                )
                 session.wire.fail(violation)
 
     async def is_current(self, account: Account) -> bool:

@@ -223,6 +223,7 @@ def _sqlite_engine(url: sa.URL, connections: int, **options: Any) -> AsyncEngine
         url,
         pool_size=connections,
         max_overflow=0,
+        hide_parameters=True,  # in the words of errors, which are logged
         **options,
     )
     sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
@@ -252,6 +253,7 @@ def _postgresql_engine(url: sa.URL) -> AsyncEngine:
         url,
         pool_size=POSTGRESQL_CONNECTIONS,
         max_overflow=0,
+        hide_parameters=True,
         pool_recycle=1800,
         pool_pre_ping=False,  # a lost connection is found by use; SQLAlchemy then drops the whole pool
         skip_autocommit_rollback=True,

@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from itertools import count
 
 from rainbow_xmpp.errors import PeerViolation
 from rainbow_xmpp.xml import names
+
+_NUMBERS = count(1)
 
 
 class MemoryWire:
@@ -12,6 +15,7 @@ class MemoryWire:
 
     def __init__(self, ended: Callable[[], None]) -> None:
         self.stanza_ns = names.CLIENT
+        self.number = next(_NUMBERS)
         self.prefixes: dict[str, str] = {}
         self.unread: list[bytes] = []
         self.violation: PeerViolation | None = None

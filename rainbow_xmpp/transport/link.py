@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,8 @@ class LinkShared:
     bindings: Callable[[], Mapping[str, bytes]]
     """Channels that can be bound on TLS connections (XEP-0440)."""
     limits: Limits
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    """What connections are called in the log."""
     xml_before_login: XmlLimits = field(init=False)
     """How much markup there may be before a resource is bound, in the stream header too."""
 
@@ -91,6 +94,7 @@ class Link(Reading):
         "_shared",
         "_transport",
         "is_closing",
+        "number",
         "prefixes",
         "source",
     )
@@ -108,6 +112,7 @@ class Link(Reading):
     def _begin(self, shared: LinkShared, source: str, *, is_secure: bool = True) -> None:
         self._transport: Any = None
         self._shared = shared
+        self.number = next(shared.numbers)
         self._session = None
         self._out = None
         self._is_choked = False
@@ -191,6 +196,7 @@ class Link(Reading):
         self._count_session(+1)
         if login is not None:
             self._shared.entrance.login_times.observe(monotonic() - login.began)
+            log.debug("bound", extra=self._known())
         session.last_heard = self._shared.deadlines.tick
         self.set_limit(self._shared.limits.stanza_bytes)
         self._shared.deadlines.discard(self)
@@ -201,7 +207,7 @@ class Link(Reading):
         if self.is_closing:
             return
         if violation.detail:
-            log.debug("stream closed: %s: %s", violation.condition, violation.detail)
+            log.debug("stream closed: %s: %s", violation.condition, violation.detail, extra=self._known())
         self._shared.counters.stream_errors[violation.condition] += 1
         if self._login is not None and not self._login.has_greeted:
             self.send(self._login.greeting())
@@ -246,7 +252,13 @@ class Link(Reading):
         session, self._session = self._session, None
         if session is not None:
             self._count_session(-1)
+            log.debug("session ended", extra={"stream": self.number, "account": session.account.id})
             asyncio.get_running_loop().call_soon(self._shared.ended, session)
+
+    def _known(self) -> dict[str, object]:
+        """What the log says of this connection."""
+        session = self._session
+        return {"stream": self.number} | ({"account": session.account.id} if session is not None else {})
 
     def _count_session(self, change: int) -> None:
         counters, name = self._shared.counters, self.session_counter
@@ -287,7 +299,7 @@ class Link(Reading):
         except PeerViolation as violation:
             self.fail(violation)
         except Exception:  # around one connection: everyone else is served on
-            log.exception("a connection failed")
+            log.exception("a connection failed", extra=self._known())
             self.fail(PeerViolation(StreamCondition.INTERNAL_SERVER_ERROR))
 
     def _lost(self) -> None:
@@ -302,7 +314,7 @@ class Link(Reading):
     def _check_output(self, waiting_bytes: int) -> None:
         """A peer that does not read is cut off at its output budget."""
         if waiting_bytes > self._shared.limits.output_bytes and not self.is_closing:
-            log.info("a peer that does not read was cut off")
+            log.info("a peer that does not read was cut off", extra=self._known())
             counters = self._shared.counters
             counters.limit_output += 1
             counters.stream_errors[StreamCondition.RESOURCE_CONSTRAINT] += 1

@@ -183,7 +183,7 @@ class Performance:
     # -- telling ---------------------------------------------------------------------------------------
 
     def _expected(self, patterns: Iterable[Element]) -> str:
-        return _listed("expected", [written(pattern, {}) for pattern in patterns])
+        return _listed("expected", [written(pattern, self.known) for pattern in patterns])
 
     def _came(self, stanzas: Iterable[Element]) -> str:
         return _listed("came", [written(stanza, self.known) for stanza in stanzas])

@@ -29,14 +29,6 @@ def is_push(element: Element) -> bool:
     return matches(element, "iq[@type='set']/roster:query")
 
 
-async def pushed(wire: Wire) -> Element:
-    """The item of the next roster push."""
-    push = await wire.expect(is_push)
-    items = list(child(push, "roster:query"))
-    assert len(items) == 1
-    return items[0]
-
-
 def state(item: Element) -> str:
     """The subscription, with "+ask" behind it while a request is pending and "+approved" after a pre-approval."""
     ask = "+ask" if item.get("ask") == "subscribe" else ""

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from tests.conformance import websocket_frames as ws
-from tests.conformance.rosters import bare, befriend, presence_from, say, subscribe
+from tests.conformance.rosters import bare, befriend, presence_from
 from tests.conformance.wire import TcpWire, Wire, WssWire, child
 from tests.doors import Door
 from tests.strict_server import STRICT
@@ -19,73 +19,7 @@ async def friends(door: Door) -> tuple[Wire, Wire]:
     return ann, bob
 
 
-# Coming (§4.2, §4.3)
-
-
-async def test_who_comes_sees_contacts_and_is_seen_by_them(door: Door) -> None:
-    viewer = door.server.new_person()
-    ann = await door.log_in(viewer)
-    person = door.server.new_person()
-    desk, phone = await door.log_in(person), await door.log_in(person)
-    await befriend(ann, desk)
-    await ann.close()
-    await presence_from(desk, ann.jid, "unavailable")
-    ann = await door.log_in(viewer, presence="<presence><status>back</status></presence>")
-    for wire in (desk, phone):
-        seen = await presence_from(ann, wire.jid)
-        assert seen.get("to") in (viewer.jid, ann.jid)
-        came = await presence_from(wire, ann.jid)
-        assert came.get("to") == person.jid
-        assert came.findtext("{jabber:client}status") == "back"
-
-
-async def test_ones_own_devices_see_each_other(door: Door) -> None:
-    person = door.server.new_person()
-    desk = await door.log_in(person, presence="<presence><show>dnd</show><priority>7</priority></presence>")
-    phone = await door.log_in(person)
-    assert (await presence_from(desk, phone.jid)).get("to") == person.jid
-    seen = await presence_from(phone, desk.jid)
-    assert seen.findtext("{jabber:client}show") == "dnd"
-    assert seen.findtext("{jabber:client}priority") == "7"
-
-
-async def test_presence_passes_as_it_was_sent(door: Door) -> None:
-    ann, bob = await friends(door)
-    content = (
-        "<show>xa</show><status xml:lang='de'>weg &amp; fort</status><priority>-3</priority>"
-        "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:x' ver='abc='/>"
-    )
-    await ann.send(f"<presence id='p1' xml:lang='en'>{content}</presence>")
-    seen = await bob.expect("presence[@id='p1']")
-    assert seen.get("from") == ann.jid
-    assert content.encode() in bytes(bob.received)
-
-
-async def test_a_subscription_shows_one_direction_only(door: Door) -> None:
-    ann, bob = await door.log_in(), await door.log_in()
-    await subscribe(ann, bob)
-    await bob.send("<presence id='b'/>")
-    assert await ann.expect("presence[@id='b']") is not None
-    await ann.send("<presence id='a'/>")
-    await ann.settle()
-    await bob.expect_none("presence[@id='a']")
-
-
-async def test_a_resource_that_sent_no_presence_sees_none(door: Door) -> None:
-    person = door.server.new_person()
-    ann, bob = await door.log_in(person), await door.log_in()
-    await befriend(ann, bob)
-    silent = await door.log_in(person, presence="")
-    await bob.send("<presence><show>away</show></presence>")
-    await presence_from(ann, bob.jid)
-    await silent.expect_none("presence")
-
-
-async def test_colleagues_who_did_not_subscribe_see_nothing(door: Door) -> None:
-    ann, bob = await door.log_in(), await door.log_in()
-    await ann.send("<presence><show>chat</show></presence>")
-    await ann.settle()
-    await bob.expect_none("presence")
+# Priorities (§4.7.2.3)
 
 
 @pytest.mark.parametrize("priority", ["-128", "127", " 5 ", "+1", "0"])
@@ -105,35 +39,7 @@ async def test_another_priority_is_a_bad_request(door: Door, priority: str) -> N
     await wire.expect_none("message")  # it has not become available
 
 
-@pytest.mark.parametrize("kind", ["subscribe", "probe", "invisible", "Unavailable"])
-async def test_presence_to_nobody_of_a_type_that_needs_somebody_is_a_bad_request(
-    door: Door, kind: str
-) -> None:
-    wire = await door.log_in()
-    await wire.send(f"<presence id='p' type='{kind}'/>")
-    error = await wire.expect("presence[@id='p'][@type='error']")
-    assert child(error, "error/stanzas:bad-request") is not None
-
-
 # Going (§4.5), however
-
-
-async def test_unavailable_presence_passes_with_its_status(door: Door) -> None:
-    ann, bob = await friends(door)
-    await ann.send("<presence type='unavailable'><status>gone home</status></presence>")
-    gone = await presence_from(bob, ann.jid, "unavailable")
-    assert gone.findtext("{jabber:client}status") == "gone home"
-    await ann.close()
-    await bob.expect_none("presence")  # told once
-
-
-async def test_who_comes_back_on_the_same_stream_sees_contacts_again(door: Door) -> None:
-    ann, bob = await friends(door)
-    await ann.send("<presence type='unavailable'/>")
-    await presence_from(bob, ann.jid, "unavailable")
-    await ann.send("<presence/>")
-    assert await presence_from(bob, ann.jid) is not None
-    assert await presence_from(ann, bob.jid) is not None
 
 
 async def end_stream(wire: Wire) -> None:
@@ -245,14 +151,6 @@ async def test_a_client_that_does_not_answer_is_gone_after_a_while(strict_door: 
 # To some only (§4.6)
 
 
-async def test_directed_presence_reaches_somebody_who_did_not_subscribe(door: Door) -> None:
-    ann, bob = await door.log_in(), await door.log_in()
-    await ann.send(f"<presence to='{bare(bob)}'><status>just for you</status></presence>")
-    seen = await presence_from(bob, ann.jid)
-    assert seen.get("to") == bare(bob)
-    assert seen.findtext("{jabber:client}status") == "just for you"
-
-
 @pytest.mark.parametrize("way", [end_stream, reset, break_stream])
 @pytest.mark.parametrize("to", ["bare", "full"])
 async def test_who_got_directed_presence_sees_its_end(door: Door, to: str, way: object) -> None:
@@ -263,82 +161,3 @@ async def test_who_got_directed_presence_sees_its_end(door: Door, to: str, way: 
     assert await presence_from(bob, ann.jid, "unavailable") is not None
     await bob.expect_none("presence")
     await cem.expect_none("presence")
-
-
-async def test_unavailable_presence_goes_to_who_got_directed_presence_too(door: Door) -> None:
-    ann, bob = await door.log_in(), await door.log_in()
-    await ann.send(f"<presence to='{bare(bob)}'/>")
-    await ann.send("<presence type='unavailable'><status>bye</status></presence>")
-    gone = await presence_from(bob, ann.jid, "unavailable")
-    assert gone.findtext("{jabber:client}status") == "bye"
-    await ann.close()
-    await bob.expect_none("presence[@type='unavailable']")
-
-
-async def test_who_was_told_of_the_end_is_not_told_again(door: Door) -> None:
-    ann, bob = await door.log_in(), await door.log_in()
-    await ann.send(f"<presence to='{bare(bob)}'/>")
-    await ann.send(f"<presence to='{bare(bob)}' type='unavailable'/>")
-    await presence_from(bob, ann.jid, "unavailable")
-    await ann.close()
-    await bob.expect_none("presence[@type='unavailable']")
-
-
-async def test_a_subscriber_who_got_directed_presence_sees_one_end(door: Door) -> None:
-    ann, bob = await friends(door)
-    await ann.send(f"<presence to='{bare(bob)}'><status>hi</status></presence>")
-    await presence_from(bob, ann.jid)
-    await ann.close()
-    await presence_from(bob, ann.jid, "unavailable")
-    await bob.expect_none("presence[@type='unavailable']")
-
-
-async def test_somebody_may_be_available_to_one_person_alone(door: Door) -> None:
-    ann, bob = await door.log_in(presence=""), await door.log_in()
-    await ann.send(f"<presence to='{bare(bob)}'/>")
-    await presence_from(bob, ann.jid)
-    ann.abort()
-    assert await presence_from(bob, ann.jid, "unavailable") is not None
-
-
-# Asking (§4.3.2)
-
-
-async def test_a_subscriber_who_asks_sees_every_device(door: Door) -> None:
-    person = door.server.new_person()
-    ann, desk, phone = await door.log_in(), await door.log_in(person), await door.log_in(person)
-    await subscribe(ann, desk)
-    await say(ann, "probe", person.jid)
-    for wire in (desk, phone):
-        assert await presence_from(ann, wire.jid) is not None
-
-
-@pytest.mark.parametrize("how", ["offline", "without presence"])
-async def test_a_subscriber_who_asks_for_somebody_offline_stays_subscribed(door: Door, how: str) -> None:
-    person = door.server.new_person()
-    ann, bob = await door.log_in(), await door.log_in(person)
-    await subscribe(ann, bob)
-    await bob.close()
-    await presence_from(ann, bob.jid, "unavailable")
-    if how == "without presence":
-        await door.log_in(person, presence="")
-    await say(ann, "probe", person.jid)
-    assert await presence_from(ann, person.jid, "unavailable") is not None
-    await ann.expect_none("presence[@type='unsubscribed']")
-
-
-@pytest.mark.parametrize("how", ["online", "offline", "nobody"])
-async def test_who_is_not_subscribed_hears_the_same_about_everybody(door: Door, how: str) -> None:
-    ann, person = await door.log_in(), door.server.new_person()
-    if how == "online":
-        await door.log_in(person)
-    jid = "nobody@localhost" if how == "nobody" else person.jid
-    await say(ann, "probe", jid)
-    assert (await presence_from(ann, jid, "unsubscribed")).get("to") == ann.jid
-
-
-async def test_nobody_sees_who_asks(door: Door) -> None:
-    ann, bob = await friends(door)
-    await say(ann, "probe", bare(bob))
-    await presence_from(ann, bob.jid)
-    await bob.expect_none("presence")

@@ -43,18 +43,6 @@ async def test_messages_wait_and_come_in_their_order_with_the_time_they_came():
         assert two.find(DELAY).get("stamp") == "2023-11-14T22:14:20Z"
 
 
-async def test_they_come_once():
-    async with TestServer([Offline]) as server:
-        ann, bob = await server.login("ann@acme"), await server.person("bob@acme")
-        say(ann, bob.bare, "hello")
-        await server.settle()
-        first = await server.login("bob@acme")
-        await first.leave()
-        second = await server.login("bob@acme")
-        assert (await bodies(first), await bodies(second)) == (["hello"], [])
-        assert await waiting(server, bob) == 0
-
-
 async def test_more_than_a_page_comes_too():
     async with TestServer([Offline]) as server:
         ann, bob = await server.login("ann@acme"), await server.person("bob@acme")
@@ -116,14 +104,6 @@ async def test_what_the_recipient_would_miss_is_kept(message):
         ann.send(message.format(to=bob.bare))
         assert await ann.rest() == []
         assert await waiting(server, bob) == 1
-
-
-async def test_headlines_are_dropped_in_silence():
-    async with TestServer([Offline]) as server:
-        ann, bob = await server.login("ann@acme"), await server.person("bob@acme")
-        ann.send(f"<message to='{bob.bare}' type='headline'><body>news</body></message>")
-        assert await ann.rest() == []
-        assert await waiting(server, bob) == 0
 
 
 async def test_a_full_box_refuses_and_keeps_what_it_has():

@@ -42,10 +42,11 @@ class ForgeryGuard(Plugin, name="forgery_guard", for_all=True):
         if p.session is None and p.kind != "presence":
             return p  # the server speaks; of presence it passes on what clients wrote
         view = scan_again(p.data)
-        forged = [child for child in view.children if self._is_forged(view, child)]
+        sender = p.sender_jid.partition("/")[0]
+        forged = [child for child in view.children if self._is_forged(view, child, sender)]
         return p._replace(data=view.without(*forged).data) if forged else p
 
-    def _is_forged(self, view: View, child: Child) -> bool:
+    def _is_forged(self, view: View, child: Child, sender: str) -> bool:
         attribute = OWNED.get((child.name, child.ns))
         if not attribute:
             return attribute is not None
@@ -53,6 +54,7 @@ class ForgeryGuard(Plugin, name="forgery_guard", for_all=True):
             claimed = JID.parse(view.child_element(child).get(attribute, ""))
         except ValueError:
             return False
+        if claimed.domain != self.services.domain:
+            return False
         # Clients may say that they themselves were late; nobody but the server gives ids for its accounts.
-        is_of_somebody = attribute == "from" and claimed.local
-        return claimed.domain == self.services.domain and not is_of_somebody
+        return attribute != "from" or str(claimed.bare) != sender

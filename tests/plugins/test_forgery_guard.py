@@ -2,6 +2,7 @@ import pytest
 
 from rainbow_xmpp.plugin import Passage, Plugin, Stage, hook
 from rainbow_xmpp.plugins.forgery_guard import ForgeryGuard
+from rainbow_xmpp.plugins.offline import Offline
 from rainbow_xmpp.testing import Client, TestServer
 
 SERVER, BOB = "rainbow.test", "bob@rainbow.test"
@@ -17,6 +18,9 @@ FORGED = {
     "with a prefix": f"<x:stanza-id xmlns:x='urn:xmpp:sid:0' id='1' by='{BOB}'/>",
     "with content": f"<stanza-id xmlns='urn:xmpp:sid:0' id='1' by='{BOB}'><a/>text</stanza-id>",
     "delay of the server": f"<delay xmlns='urn:xmpp:delay' from='{SERVER}' stamp='2000-01-01T00:00:00Z'/>",
+    "delay of the recipient": f"<delay xmlns='urn:xmpp:delay' from='{BOB}' stamp='2000-01-01T00:00:00Z'/>",
+    "delay of a colleague": f"<delay xmlns='urn:xmpp:delay' from='eve@{SERVER}/x' stamp='2000-01-01T00:00:00Z'/>",
+    "delay of the server's resource": f"<delay xmlns='urn:xmpp:delay' from='{SERVER}/x' stamp='2000-01-01T00:00:00Z'/>",
     "sent carbon": "<sent xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'/></sent>",
     "received carbon": "<received xmlns='urn:xmpp:carbons:2'/>",
     "archive result": "<result xmlns='urn:xmpp:mam:2' queryid='q' id='1'/>",
@@ -28,6 +32,18 @@ HONEST = {
     "id of another server": "<stanza-id xmlns='urn:xmpp:sid:0' id='1' by='room@muc.example'/>",
     "id of nobody": "<stanza-id xmlns='urn:xmpp:sid:0' id='1' by='@'/>",
     "id without an author": "<stanza-id xmlns='urn:xmpp:sid:0' id='1'/>",
+    "capitals in the name": f"<Stanza-Id xmlns='urn:xmpp:sid:0' id='1' by='{BOB}'/>",
+    "capitals in the namespace": f"<stanza-id xmlns='URN:XMPP:SID:0' id='1' by='{BOB}'/>",
+    "attribute of another namespace": (
+        f"<stanza-id xmlns='urn:xmpp:sid:0' id='1' xmlns:x='urn:x' x:by='{BOB}'/>"
+    ),
+    "delay of the sender's device": (
+        f"<delay xmlns='urn:xmpp:delay' from='ANN@{SERVER}/phone' stamp='2000-01-01T00:00:00Z'/>"
+    ),
+    "deep inside": (
+        f"<x xmlns='urn:x'><stanza-id xmlns='urn:xmpp:sid:0' id='1' by='{BOB}'/>"
+        "<sent xmlns='urn:xmpp:carbons:2'/></x>"
+    ),
     "delay of the sender's": f"<delay xmlns='urn:xmpp:delay' from='ann@{SERVER}' stamp='2000-01-01T00:00:00Z'/>",
     "no copies": "<private xmlns='urn:xmpp:carbons:2'/>",
     "receipt": "<received xmlns='urn:xmpp:receipts' id='1'/>",
@@ -74,6 +90,49 @@ async def test_everything_else_arrives_byte_for_byte(honest):
     async with TestServer([ForgeryGuard]) as server:
         ann, bob = await server.login("ann@acme"), await server.login("bob@acme")
         assert await what_arrives(ann, bob, honest + BODY) == honest + BODY
+
+
+WAYS = {
+    "to the account": ("<message to='{bob}' type='chat'>{content}</message>", "bob"),
+    "to the device": ("<message to='{device}' type='chat'>{content}</message>", "bob"),
+    "of another kind": ("<message to='{device}' type='headline'>{content}</message>", "bob"),
+    "as an error": ("<message to='{device}' type='error'>{content}</message>", "bob"),
+    "to oneself": ("<message to='{ann}' type='chat'>{content}</message>", "ann"),
+    "to nobody in particular": ("<message type='chat'>{content}</message>", "ann"),
+    "presence to somebody": ("<presence to='{bob}'>{content}</presence>", "bob"),
+    "presence to a device": ("<presence to='{device}'>{content}</presence>", "bob"),
+    "a request to be seen": ("<presence to='{bob}' type='subscribe'>{content}</presence>", "bob"),
+    "a request": ("<iq to='{device}' type='get' id='1'>{forged}</iq>", "bob"),
+    "an answer": ("<iq to='{device}' type='result' id='1'>{forged}</iq>", "bob"),
+}
+
+
+@pytest.mark.parametrize(("stanza", "receiver"), WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("forged", ["stanza-id of the recipient", "delay of the server", "archive result"])
+async def test_it_is_taken_out_whichever_way_it_takes(stanza, receiver, forged):
+    async with TestServer([ForgeryGuard]) as server:
+        people = {"ann": await server.login("ann@acme"), "bob": await server.login("bob@acme")}
+        addresses = {"ann": people["ann"].bare, "bob": BOB, "device": people["bob"].jid}
+        forgery = FORGED[forged]
+        people["ann"].send(stanza.format(content=f"{forgery}{BODY}{forgery}", forged=forgery, **addresses))
+        arrived = [data for data in await people[receiver].rest_bytes() if b"from='" in data]
+        assert arrived
+        name = forgery.partition(" ")[0].encode()
+        assert not any(name in data for data in arrived)
+
+
+@pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
+async def test_it_is_taken_out_of_what_waits_for_somebody_who_is_away(forged):
+    async with TestServer([ForgeryGuard, Offline]) as server:
+        ann, bob = await server.login("ann@acme"), await server.person("bob@acme")
+        ann.send(f"<message to='{bob.bare}' type='chat'>{forged}{BODY}{forged}</message>")
+        await server.settle()
+        client = await server.login("bob@acme", available=False)
+        client.send("<presence/>")
+        (message,) = [stanza for stanza in await client.rest() if stanza.tag.endswith("}message")]
+        assert [child.tag for child in message] == ["{jabber:client}body", "{urn:xmpp:delay}delay"]
+        assert message[1].get("from") == SERVER
+        assert message[1].get("stamp") > "2001"
 
 
 async def test_presence_is_cleaned_for_subscribers_too():

@@ -25,6 +25,22 @@ LIMITS: dict[str, Any] = {
     "stanza_burst": 100,
     "roster_items": 5,
     "resources_per_account": 3,
+    "xml": {
+        "depth": 20,
+        "elements": 100,
+        "attributes": 12,
+        "declarations": 60,
+        "name_length": 100,
+        "namespace_length": 100,
+    },
+    "xml_before_login": {
+        "depth": 8,
+        "elements": 16,
+        "attributes": 8,
+        "declarations": 10,
+        "name_length": 64,
+        "namespace_length": 64,
+    },
 }
 
 STRICT = pytest.mark.xdist_group("strict server")

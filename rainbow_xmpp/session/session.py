@@ -190,18 +190,21 @@ class Session:
     def _rest_s(self) -> float:
         """Earn what the time since the last look is worth; the seconds in which the rest of a debt is earned.
 
-        Looked at only when something has run out, so an idle time counts for at most one burst more.
+        Looked at only when something has run out, so an idle time counts for at most one burst more, or for
+        the one stanza that is larger than a burst.
         """
         now = asyncio.get_running_loop().time()
         seconds, self._refilled_at = now - self._refilled_at, now
-        pace = self._pace
-        self._stanzas_left = min(self._stanzas_left + seconds * pace.stanzas_per_second, pace.stanzas_at_once)
-        self._bytes_left = min(self._bytes_left + seconds * pace.bytes_per_second, pace.bytes_at_once)
+        stanzas_per_second, most_stanzas, bytes_per_second, most_bytes = self._pace
         rest_s = 0.0
-        if self._stanzas_left < 0:
-            rest_s = -self._stanzas_left / pace.stanzas_per_second
-        if self._bytes_left < 0:
-            rest_s = max(rest_s, -self._bytes_left / pace.bytes_per_second)
+        if stanzas_per_second:
+            self._stanzas_left = left = _earned(
+                self._stanzas_left, seconds * stanzas_per_second, most_stanzas
+            )
+            rest_s = max(rest_s, -left / stanzas_per_second)
+        if bytes_per_second:
+            self._bytes_left = left = _earned(self._bytes_left, seconds * bytes_per_second, most_bytes)
+            rest_s = max(rest_s, -left / bytes_per_second)
         return rest_s
 
     async def _handle_rested(self, data: bytes) -> None:
@@ -279,3 +282,8 @@ class Session:
     def replace_with_conflict(self) -> None:
         """Another connection took this resource (RFC 6120 §7.7.2.2)."""
         self.wire.fail(PeerViolation(StreamCondition.CONFLICT, "replaced by a new connection"))
+
+
+def _earned(left: float, worth: float, most: float) -> float:
+    """What is left when time was worth so much: debts are paid first, and no more is kept than one burst."""
+    return min(left + min(worth, max(most, -left)), most)

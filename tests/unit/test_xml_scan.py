@@ -298,6 +298,39 @@ def test_the_usual_limits_hold_for_large_stanzas(xml: ModuleType) -> None:
     assert refused(xml, b"<a>" + b"x" * (262_144 - 6) + b"</a>") == StreamCondition.POLICY_VIOLATION
 
 
+def test_limits_beyond_what_the_scanner_itself_holds_are_kept_as_well(xml: ModuleType) -> None:
+    limits = XmlLimits(depth=200, attributes=100)
+    for levels, allowed in ((200, True), (201, False)):
+        data = b"<a>" * levels + b"</a>" * levels
+        assert allowed is is_accepted(xml, data, limits)
+    for count, allowed in ((100, True), (101, False)):
+        data = b"<a><b " + b" ".join(b"c%d=''" % i for i in range(count)) + b"/></a>"
+        assert allowed is is_accepted(xml, data, limits)
+    view = xml.scan(b"<a>" * 200 + b"</a>" * 200, limits=limits)
+    assert [child.name for child in view.children] == ["a"]
+
+
+def test_limits_change_from_one_scan_to_the_next(xml: ModuleType) -> None:
+    data, low, high = b"<a><b/><b/></a>", XmlLimits(elements=2), XmlLimits(elements=3)
+    for _ in range(3):
+        assert not is_accepted(xml, data, low)
+        assert is_accepted(xml, data, high)
+        assert is_accepted(xml, data, XmlLimits())
+        assert not is_accepted(xml, data, XmlLimits(elements=2))
+    with pytest.raises((TypeError, AttributeError)):
+        xml.scan(data, limits=None)
+    assert not is_accepted(xml, data, low)
+
+
+def is_accepted(xml: ModuleType, data: bytes, limits: XmlLimits) -> bool:
+    try:
+        xml.scan(data, limits=limits)
+    except PeerViolation as violation:
+        assert violation.condition is StreamCondition.POLICY_VIOLATION
+        return False
+    return True
+
+
 def test_prefixes_cannot_make_a_stanza_grow_past_the_limit(xml: ModuleType) -> None:
     long = "urn:" + "x" * 400
     declared = f"<a:a xmlns:a='{long}' xmlns:b='urn:b'>"

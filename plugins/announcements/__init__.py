@@ -205,10 +205,10 @@ class Announcements(
                 await asyncio.gather(*map(self._show_news, accounts))
 
     @on(BecameAvailable)
-    async def show(self, event: BecameAvailable) -> None:
+    def show(self, event: BecameAvailable) -> Awaitable[None] | None:
         """Somebody comes online, and has perhaps not seen everything."""
-        if event.is_initial:
-            await self._show_news(event.session.account)
+        account = event.session.account
+        return self._show_news(account) if event.is_initial and self._board.has_any_for(account) else None
 
     async def _show_news(self, account: Account) -> None:
         """Each notice once, to all devices that are online then."""

@@ -43,12 +43,13 @@ class Board:
         return self._notices.pop((kind, scope), None) is not None
 
     async def new_to(self, account: Account) -> list[Notice]:
-        """What this person has not seen yet; nothing is asked while nothing hangs there for them."""
-        hanging = list(self._for(account))
-        if not hanging:
-            return []
+        """What this person has not seen yet."""
         known = await self._kept.known_to(account.company.id, account.id)
-        return [] if known is None else [notice for notice in hanging if _is_new(notice, known)]
+        return [] if known is None else [notice for notice in self._for(account) if _is_new(notice, known)]
+
+    def has_any_for(self, account: Account) -> bool:
+        """Something hangs there for this person, seen or not."""
+        return any(True for _ in self._for(account))
 
     def _for(self, account: Account) -> Iterator[Notice]:
         for kind in (Kind.WELCOME, Kind.MOTD):

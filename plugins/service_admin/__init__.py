@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Protocol
 
 from rainbow_xmpp.plugin import (
     JID,
@@ -27,7 +30,15 @@ from rainbow_xmpp.plugins.service_admin import forms
 from rainbow_xmpp.plugins.service_admin.adding import add_person
 from rainbow_xmpp.plugins.service_admin.scope import Scope
 from rainbow_xmpp.plugins.service_admin.store import LastLogins
+from rainbow_xmpp.store.errors import NotFound
 from rainbow_xmpp.xml import names
+
+
+class Act(Protocol):
+    """What is done to one account (`People`)."""
+
+    def __call__(self, account: Account, /, *, actor: str) -> Awaitable[None]: ...
+
 
 ADMINS = (Role.COMPANY_ADMIN, Role.OPERATOR)
 SHORT = 200
@@ -71,34 +82,29 @@ class ServiceAdmin(
     @command(f"{names.ADMIN}#delete-user", "Delete users", roles=ADMINS)
     async def delete(self, ctx: Context, dialog: Dialog) -> str:
         chosen = await self._ask_whom_to_change(ctx, dialog, forms.DeleteUsers)
-        for account in chosen:
-            await self.services.people.remove(account, actor=ctx.sender.id)
-        return _done(chosen, "removed")
+        return f"{await self._each(ctx, chosen, self.services.people.remove)} removed"
 
     @command(f"{names.ADMIN}#disable-user", "Disable users", roles=ADMINS)
     async def disable(self, ctx: Context, dialog: Dialog) -> str:
         chosen = await self._ask_whom_to_change(ctx, dialog, forms.DisableUsers)
-        for account in chosen:
-            await self.services.people.disable(account, actor=ctx.sender.id)
-        return _done(chosen, "shut out")
+        return f"{await self._each(ctx, chosen, self.services.people.disable)} shut out"
 
     @command(f"{names.ADMIN}#reenable-user", "Re-enable users", roles=ADMINS)
     async def reenable(self, ctx: Context, dialog: Dialog) -> str:
         chosen = await self._ask_whom_to_change(ctx, dialog, forms.ReenableUsers)
-        for account in chosen:
-            await self.services.people.enable(account, actor=ctx.sender.id)
-        return _done(chosen, "let in again")
+        return f"{await self._each(ctx, chosen, self.services.people.enable)} let in again"
 
     @command(f"{names.ADMIN}#end-user-session", "End sessions", roles=ADMINS)
     async def end_sessions(self, ctx: Context, dialog: Dialog) -> str:
         asked = await dialog.ask(forms.EndSessions)
-        chosen = await self._scope(ctx).find(asked.accountjids, field="accountjids")
-        for jid, account in chosen:
-            if jid.resource and jid.domain == self.services.domain:
+        everywhere: list[Account] = []
+        for jid, account in await self._scope(ctx).find(asked.accountjids, field="accountjids"):
+            if jid.resource:
                 await self._end_one(ctx, str(jid), account)
             else:
-                await self.services.people.end_sessions(account, actor=ctx.sender.id)
-        return _done([account for _, account in chosen], "logged out")
+                everywhere.append(account)
+        await self._each(ctx, everywhere, self.services.people.end_sessions)
+        return f"{len(asked.accountjids)} logged out"
 
     async def _end_one(self, ctx: Context, full: str, account: Account) -> None:
         """§4.5: with a resource, only that session."""
@@ -112,6 +118,15 @@ class ServiceAdmin(
             target=account.id,
         )
         session.end_by_administrator()
+
+    async def _each(self, ctx: Context, accounts: list[Account], act: Act) -> int:
+        """Do this to all of them; returns to how many. Who was removed by somebody else meanwhile is passed over."""
+        done = 0
+        for account in accounts:
+            with suppress(NotFound):
+                await act(account, actor=ctx.sender.id)
+                done += 1
+        return done
 
     async def _ask_whom_to_change(
         self, ctx: Context, dialog: Dialog, form: type[forms.Several]
@@ -239,7 +254,3 @@ async def _ask_how_many(dialog: Dialog, total: int) -> int | None:
 
 def _shown(listed: Form, shown: int, total: int) -> CommandAnswer:
     return listed if shown >= total else (listed, Note(f"{shown} of {total} are shown", Severity.WARN))
-
-
-def _done(accounts: list[Account], what: str) -> str:
-    return f"{len(accounts)} {what}"

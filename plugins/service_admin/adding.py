@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rainbow_xmpp.auth.policy import WeakPassword
+from rainbow_xmpp.auth.pool import PoolFull
 from rainbow_xmpp.plugin import (
     JID,
     CommandAnswer,
@@ -39,6 +40,8 @@ async def add_person(services: Services, scope: Scope, asked: AddUser) -> Comman
     new = _new_account(services, asked, company=(await scope.company_called(wanted)).name)
     try:
         added = await services.people.add(new, asked.password, actor=scope.admin.id)
+    except PoolFull:
+        raise StanzaError(Condition.RESOURCE_CONSTRAINT, detail="too many passwords are hashed") from None
     except WeakPassword as weak:
         raise FormError(str(weak), field="password") from None
     except InvalidAddress as wrong:

@@ -27,6 +27,7 @@ class Client(ClientXMPP):
         self.auto_authorize = None
         self.leaving = False
         self.outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.register_plugin("xep_0133")  # brings commands (XEP-0050) and data forms (XEP-0004) along
         for event, handler in (
             ("session_start", self.on_session),
             ("failed_auth", self.on_refusal),
@@ -63,7 +64,8 @@ class Client(ClientXMPP):
 
     def on_message(self, message: Any) -> None:
         if message["body"]:
-            emit("message", **{"from": message["from"].full, "body": message["body"]})
+            sender = message["from"]
+            emit("message", **{"from": sender.full or str(sender), "body": message["body"]})
 
     def on_request(self, presence: Any) -> None:
         emit("subscription-request", **{"from": presence["from"].bare})
@@ -96,6 +98,33 @@ class Driver:
     async def message(self, to: str, body: str) -> None:
         self.client.send_message(mto=JID(to), mbody=body, mtype="chat")
 
+    async def commands(self) -> None:
+        answer = await self.client["xep_0133"].get_commands()
+        emit("commands", nodes=[item[1] for item in answer["disco_items"]["items"]])
+
+    async def administer(self, command: str, values: dict[str, Any]) -> None:
+        """Runs a command of XEP-0133 as the library does, with these values in its form if it shows one."""
+        outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def shown(iq: Any, session: dict[str, Any]) -> None:
+            form = iq["command"]["form"]
+            if iq["command"]["status"] != "executing":
+                outcome.set_result(iq["command"])
+                return
+            form["type"] = "submit"
+            form["values"] = values
+            session["payload"] = form
+            self.client["xep_0050"].complete_command(session)
+
+        def refused(iq: Any, _: Any) -> None:
+            outcome.set_exception(RuntimeError(iq["error"]["condition"]))
+
+        start = getattr(self.client["xep_0133"], command.replace("-", "_"))
+        start(session={"next": shown, "error": refused})
+        done = await asyncio.wait_for(outcome, 20)
+        notes = [text for _, text in done["notes"]]
+        emit("administered", command=command, values=dict(done["form"]["values"]), notes=notes)
+
     async def logout(self) -> None:
         self.client.leaving = True
         await self.client.disconnect()
@@ -103,7 +132,7 @@ class Driver:
 
 async def main() -> None:
     driver = Driver()
-    commands = ("login", "subscribe", "approve", "message", "logout")
+    commands = ("login", "subscribe", "approve", "message", "commands", "administer", "logout")
     await serve({name: getattr(driver, name) for name in commands})
 
 

@@ -151,17 +151,16 @@ class Node:
         self.trail.config = config.audit
         self.people.settings = config.auth
 
+    def stream_settings(self) -> StreamSettings:
+        """What new streams announce; to be called again when plugins have new options."""
+        features, inline = STREAM_FEATURES + self.plugins.stream_features(), self.plugins.registries.inline
+        return StreamSettings(self.config.domain, features, inline.announcement, inline.mechanisms)
+
     def entrance(self) -> Entrance:
         """What logins share. To be called once the plugins have started, since streams announce what they do."""
         config, inline = self.config, self.plugins.registries.inline
-        settings = StreamSettings(
-            config.domain,
-            STREAM_FEATURES + self.plugins.stream_features(),
-            inline.announcement,
-            inline.mechanisms,
-        )
         return Entrance(
-            settings=settings,
+            settings=self.stream_settings(),
             mechanisms=config.auth.mechanisms,
             authenticator=self.authenticator,
             changes=self.watch,
@@ -202,6 +201,7 @@ class Node:
             counters=self.counters,
             now=self.store.now,
             spawn=self.background.spawn,
+            tell=self.events.tell,
             plugins=self.plugins,
             questions=self.questions,
             rosters=self.roster,

@@ -132,7 +132,7 @@ class Reloader:
         except TlsFileError as error:
             raise Refused((str(error),)) from error
         server.use(config)
-        server.node.plugins.reconfigure(wanted.options)
+        server.reconfigure_plugins(wanted.options)
         if config.log != running.log:
             set_up_log(config.log.level, config.log.format)
         if is_renewed and "tls.certificate" not in found.live:

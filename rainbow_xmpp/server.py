@@ -9,7 +9,7 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from rainbow_xmpp.observe.log import set_up_log
 from rainbow_xmpp.observe.metrics import Exposition, FaultCounter
 from rainbow_xmpp.observe.stalls import StallWatch
 from rainbow_xmpp.observe.status import Status
+from rainbow_xmpp.plugin.base import PluginOptions
 from rainbow_xmpp.plugin.select import select_plugins
 from rainbow_xmpp.reload import Reloader
 from rainbow_xmpp.session.entrance import Elsewhere
@@ -184,6 +185,12 @@ class Server:
         self._certificate = replace_certificate(self._context, tls.certificate, tls.key)
         self._look_at_certificate(tls)
         return self._certificate != before
+
+    def reconfigure_plugins(self, options: Mapping[str, PluginOptions]) -> None:
+        """Give plugins their new options; new streams announce what they do then."""
+        self.node.plugins.reconfigure(options)
+        assert self._port is not None, "there are doors once the server listens"
+        self._port.links.entrance.settings = self.node.stream_settings()
 
     def use(self, config: Config) -> None:
         """What of another configuration, which has been judged, can count at once: for everybody, and new ones."""

@@ -8,12 +8,10 @@ from collections.abc import Iterator
 from aiohttp import web
 
 from rainbow_xmpp.plugin import (
-    Context,
     DiscoInfo,
     Form,
     Plugin,
     PluginOptions,
-    disco_info,
     form_field,
     option,
     route,
@@ -79,8 +77,7 @@ class ContactAddresses(Plugin, name="contact_addresses", implements={"XEP-0157":
 
     options: Options
 
-    @disco_info(to="server")
-    def describe(self, ctx: Context, node: str) -> DiscoInfo | None:
+    def server_info(self) -> DiscoInfo | None:
         """§3: an extension form (XEP-0128) with what there is."""
         addresses = {kind.name: getattr(self.options, kind.name) for kind in ServerInfo.fields()}
         return DiscoInfo.of(forms=[ServerInfo(**addresses).to_result()]) if any(addresses.values()) else None

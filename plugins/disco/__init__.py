@@ -8,6 +8,7 @@ from inspect import isawaitable
 from typing import Any
 
 from rainbow_xmpp.plugin import (
+    Account,
     Condition,
     Context,
     DiscoInfo,
@@ -16,6 +17,7 @@ from rainbow_xmpp.plugin import (
     DiscoMark,
     Identity,
     Plugin,
+    ServerInfo,
     StanzaError,
     Target,
     on_iq,
@@ -36,6 +38,7 @@ ACCOUNT = Identity("account", "registered")
 
 class Disco(
     Plugin,
+    ServerInfo,
     name="disco",
     implements={"XEP-0030": "2.5.0", "XEP-0128": "1.0.1"},
     features=FEATURES,
@@ -52,7 +55,7 @@ class Disco(
         added = [part async for part in self._parts(ctx, "info", asked.node) if isinstance(part, DiscoInfo)]
         if asked.node and not added:
             raise StanzaError(Condition.ITEM_NOT_FOUND)  # §3.2
-        return _joined(added if asked.node else [self._own(ctx), *added], asked.node)
+        return _joined(added if asked.node else [*self._own(ctx), *added], asked.node)
 
     @on_iq("get", DiscoItems, to=("server", "account"))
     async def items(self, ctx: Context, asked: DiscoItems) -> DiscoItems:
@@ -62,11 +65,24 @@ class Disco(
             raise StanzaError(Condition.ITEM_NOT_FOUND)
         return DiscoItems(asked.node, tuple(item for part in added for item in part))
 
-    def _own(self, ctx: Context) -> DiscoInfo:
+    def _own(self, ctx: Context) -> list[DiscoInfo]:
         """What the thing itself is, by what all plugins declare for the people of the asker's company."""
         if ctx.is_to_server:
-            return DiscoInfo.of([SERVER], self.services.features(ctx.sender) | CORE_FEATURES)
-        return DiscoInfo.of([ACCOUNT], self.services.account_features(ctx.target))
+            return self._server(ctx.sender)
+        return [DiscoInfo.of([ACCOUNT], self.services.account_features(ctx.target))]
+
+    def _server(self, asker: Account | None) -> list[DiscoInfo]:
+        own = DiscoInfo.of([SERVER], self.services.features(asker) | CORE_FEATURES)
+        return [own, *self.services.server_info(asker)]
+
+    def info_for_all(self) -> DiscoInfo | None:
+        """What the server says of itself, when it is the same for everybody."""
+        if not self.services.plugins.is_same_for_all:
+            return None
+        for mark, _ in self.services.declared(DiscoMark):
+            if (mark.what, mark.target, mark.node) == ("info", Target.SERVER, ""):
+                return None
+        return _joined(self._server(None), "")
 
     async def _parts(self, ctx: Context, what: str, node: str) -> AsyncIterator[DiscoPart]:
         """What other plugins say about this node; for somebody of the asker's company."""

@@ -27,6 +27,7 @@ from rainbow_xmpp.plugin.marks import (
     on_presence,
     route,
 )
+from rainbow_xmpp.plugin.offers import ClientFeatures, FeaturesLearned, Offer, ServerInfo
 from rainbow_xmpp.plugin.services import Services
 from rainbow_xmpp.router.events import (
     AccountRemoved,
@@ -62,6 +63,7 @@ __all__ = [
     "Change",
     "ChangeKind",
     "Changed",
+    "ClientFeatures",
     "CommandAnswer",
     "CommandMark",
     "Company",
@@ -76,6 +78,7 @@ __all__ = [
     "ErrorType",
     "Event",
     "Facts",
+    "FeaturesLearned",
     "Form",
     "FormError",
     "Granted",
@@ -83,6 +86,7 @@ __all__ = [
     "Identity",
     "Newcomer",
     "Note",
+    "Offer",
     "Outcome",
     "Part",
     "Passage",
@@ -91,6 +95,7 @@ __all__ = [
     "PluginOptions",
     "Relation",
     "Role",
+    "ServerInfo",
     "Services",
     "Session",
     "SessionEnded",

@@ -11,6 +11,7 @@ from rainbow_xmpp.config import key
 from rainbow_xmpp.errors import LocalMisuse
 from rainbow_xmpp.plugin.marks import MARKS, Mark
 from rainbow_xmpp.plugin.services import Services
+from rainbow_xmpp.stanza.disco import DiscoInfo
 
 if TYPE_CHECKING:
     from rainbow_xmpp.store.values import Account, Company
@@ -106,8 +107,15 @@ class Plugin:
         """Called after `options` got new values of live options; `before` are the old ones."""
 
     def stream_features(self) -> bytes:
-        """What is announced in the stream features beside resource binding; asked when the server starts."""
+        """What is announced in the stream features beside resource binding; asked at start and at each reload."""
         return b""
+
+    def server_info(self) -> DiscoInfo | None:
+        """What is added to what the server says of itself (XEP-0030), such as forms: the same for all it serves.
+
+        What depends on who asks is added by a method marked `@disco_info()`.
+        """
+        return None
 
     def marks(self) -> Iterator[tuple[Mark, Callable[..., Any]]]:
         """The declared handlers, bound to this plugin."""

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rainbow_xmpp.errors import LocalMisuse
 from rainbow_xmpp.plugin.base import Plugin, PluginOptions, live_changes
 from rainbow_xmpp.plugin.binding import Binding
+from rainbow_xmpp.plugin.offers import Offer
 from rainbow_xmpp.plugin.registries import Registries
 from rainbow_xmpp.plugin.services import Services
+from rainbow_xmpp.stanza.disco import DiscoInfo
 
 if TYPE_CHECKING:
     from rainbow_xmpp.store.values import Account
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 M = TypeVar("M")
+T = TypeVar("T", bound=Offer)
 
 
 class PluginManager:
@@ -52,6 +55,23 @@ class PluginManager:
             if account is None or self._running[owner].options.serves(account):
                 yield found, handler
 
+    def server_info(self, account: Account | None = None) -> Iterator[DiscoInfo]:
+        """What plugins add to what the server says of itself: all, or those that serve this account."""
+        for plugin in self._serving(account):
+            info = plugin.server_info()
+            if info is not None:
+                yield info
+
+    @property
+    def is_same_for_all(self) -> bool:
+        """No running plugin is limited to some companies."""
+        return not any(plugin.options.companies for plugin in self)
+
+    def offered(self, kind: type[T], account: Account | None = None) -> T | None:
+        """The plugin that offers this, if one is running (and serves the account)."""
+        serving: Iterator[object] = self._serving(account)
+        return next((plugin for plugin in serving if isinstance(plugin, kind)), None)
+
     def _serving(self, account: Account | None) -> Iterator[Plugin]:
         return (p for p in self if account is None or p.options.serves(account))
 
@@ -66,6 +86,7 @@ class PluginManager:
                 chosen = options.get(cls.name) or cls.Options()
                 if cls.is_for_all and chosen.companies:
                     raise LocalMisuse(f"plugin {cls.name} is there for every company")
+                self._refuse_second_offer(cls)
                 plugin = cls(services, chosen)
                 self._running[plugin.name] = plugin
                 binding = self._bindings[plugin.name] = Binding(plugin, self.registries)
@@ -75,6 +96,14 @@ class PluginManager:
         except BaseException:
             await self.stop()
             raise
+
+    def _refuse_second_offer(self, cls: type[Plugin]) -> None:
+        for kind in cls.__mro__:
+            if kind is Offer or kind is cls or not issubclass(kind, Offer):
+                continue
+            other = self.offered(kind)
+            if isinstance(other, Plugin):
+                raise LocalMisuse(f"plugin {cls.name} offers {kind.__name__} as plugin {other.name} does")
 
     def reconfigure(self, options: Mapping[str, PluginOptions]) -> list[str]:
         """Give running plugins their new options, as far as these are live; returns the keys that need a restart."""

@@ -13,10 +13,13 @@ from rainbow_xmpp.company.agreements import Agreements
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.plugin.marks import AccessMark
+from rainbow_xmpp.plugin.offers import Offer
 from rainbow_xmpp.plugin.speech import Speech
+from rainbow_xmpp.router.events import Event
 from rainbow_xmpp.router.passage import Passage
 from rainbow_xmpp.router.questions import Questions
 from rainbow_xmpp.session import Home, Session, SessionTable
+from rainbow_xmpp.stanza.disco import DiscoInfo
 from rainbow_xmpp.stanza.payload import Payload
 from rainbow_xmpp.xml import Element, serialise
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from rainbow_xmpp.store.values import Account
 
 M = TypeVar("M")
+T = TypeVar("T", bound=Offer)
 log = logging.getLogger(__name__)
 
 
@@ -66,6 +70,10 @@ class Declared(Protocol):
     def features(self, account: Account | None) -> frozenset[str]: ...
     def account_features(self, account: Account | None) -> frozenset[str]: ...
     def declared(self, mark: type[M], account: Account | None) -> Iterator[tuple[M, Callable[..., Any]]]: ...
+    def server_info(self, account: Account | None) -> Iterator[DiscoInfo]: ...
+    def offered(self, kind: type[T], account: Account | None) -> T | None: ...
+    @property
+    def is_same_for_all(self) -> bool: ...
 
 
 class Audit(Protocol):
@@ -104,6 +112,8 @@ class Services:
     """Unix time in seconds."""
     spawn: Callable[[Awaitable[None]], None]
     """Run something beside everything else; it is ended when the server stops."""
+    tell: Callable[[Event], Awaitable[None] | None]
+    """Tell other plugins of an event; await what is returned, if anything."""
     plugins: Declared
     questions: Questions
     rosters: KnowsRosters
@@ -208,3 +218,14 @@ class Services:
     ) -> Iterator[tuple[M, Callable[..., Any]]]:
         """What plugins declare with this kind of mark, and the method: for those that serve this account."""
         return self.plugins.declared(mark, account)
+
+    def server_info(self, account: Account | None = None) -> Iterator[DiscoInfo]:
+        """What plugins add to what the server says of itself: all, or those that serve this account."""
+        return self.plugins.server_info(account)
+
+    def offered(self, kind: type[T], account: Account | None = None) -> T | None:
+        """What another plugin offers (see `rainbow_xmpp.plugin.offers`); None when none does, for this account.
+
+        Ask each time: plugins come and go.
+        """
+        return self.plugins.offered(kind, account)

@@ -60,18 +60,19 @@ class Inbound:
         self._sampler = sampler
         self._unsampled = sampler.unseen()
 
-    def leave_trace(self, root: Span) -> None:
-        """Of a twin: let what it handles leave a trace."""
-        self._pipeline = TracedPipeline(self._pipeline, root)
-        self._iqs = TracedAnswers(self._iqs, root)
-        self._presence = TracedPresence(self._presence, root)
+    def traced(self, root: Span) -> Inbound:
+        """A twin, for one stanza, which leaves a trace."""
+        twin = copy(self)
+        twin._unsampled = -1
+        twin._pipeline = TracedPipeline(self._pipeline, root)
+        twin._iqs = TracedAnswers(self._iqs, root)
+        twin._presence = TracedPresence(self._presence, root)
+        return twin
 
     def _handle_sampled(self, session: Session, data: bytes) -> Awaitable[None] | None:
         assert self._sampler is not None
         self._unsampled = self._sampler.unseen()
-        twin = copy(self)
-        twin._unsampled = -1
-        return self._sampler.handle(twin, session, data)
+        return self._sampler.handle(self, session, data)
 
     def handle(self, session: Session, data: bytes) -> Awaitable[None] | None:
         """One element from a bound session. Raises PeerViolation; everything else becomes a reply."""

@@ -1,7 +1,6 @@
 """Every so many stanzas one is looked at closely; all others take the way as it is.
 
-`Inbound` counts down and hands the one over; it is then handled by a twin of `Inbound`, which a sampler may have
-changed as it likes.
+`Inbound` counts down and hands the one over to a sampler, which lets it be handled.
 """
 
 from __future__ import annotations
@@ -25,21 +24,24 @@ class Handles(Protocol):
     def handle(self, session: Session, data: bytes) -> Awaitable[None] | None: ...
 
 
-class Twin(Handles, Protocol):
-    """The twin of `Inbound`."""
+class Inbound(Handles, Protocol):
+    """The router's."""
 
-    def leave_trace(self, root: Span) -> None:
-        """Let what this twin handles leave a trace."""
+    def traced(self, root: Span) -> Handles:
+        """A twin, for one stanza, which leaves a trace."""
 
 
 class Sampler(Protocol):
     """Looks at sampled stanzas."""
 
     def unseen(self) -> int:
-        """How many stanzas pass before the next one that is looked at."""
+        """How many stanzas pass before the next one that is looked at.
 
-    def handle(self, twin: Twin, session: Session, data: bytes) -> Awaitable[None] | None:
-        """Let the twin handle this one. What it raises is raised."""
+        With 0 every stanza is, and `Inbound` itself must not be asked to handle it: a twin can.
+        """
+
+    def handle(self, inbound: Inbound, session: Session, data: bytes) -> Awaitable[None] | None:
+        """Let it handle this one. What it raises is raised."""
 
 
 class StanzaTimer:
@@ -47,14 +49,14 @@ class StanzaTimer:
 
     def __init__(self, times: Histogram, every: int = EVERY) -> None:
         self._times = times
-        self._unseen = every - 1
+        self._unseen = every
 
     def unseen(self) -> int:
         return self._unseen
 
-    def handle(self, twin: Handles, session: Session, data: bytes) -> Awaitable[None] | None:
+    def handle(self, inbound: Handles, session: Session, data: bytes) -> Awaitable[None] | None:
         began = perf_counter()
-        pending = twin.handle(session, data)
+        pending = inbound.handle(session, data)
         if pending is None:
             self._times.observe(perf_counter() - began)
             return None

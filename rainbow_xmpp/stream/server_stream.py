@@ -103,8 +103,9 @@ class ServerStream:
         the bare JIDs that the peer may call itself once it has logged in.
         """
         # Nothing is believed that an earlier stream said (RFC 6120 §5.4.3.3, §6.4.6).
-        self.header = Header(claimed_sender(header))
-        self.header = judge_header(header, self._framing.open_ns, self._settings.domain)
+        sender = claimed_sender(header)
+        self.header = Header(sender)
+        self.header = judge_header(header, self._framing.open_ns, self._settings.domain, sender)
         if identities is not None and self.header.sender and self.header.sender not in identities:
             raise PeerViolation(StreamCondition.INVALID_FROM, detail="the header is of somebody else")
         self.see(Seen.OPEN if self._secure else Seen.OPEN_WITHOUT_TLS)

@@ -1,6 +1,7 @@
 """A server that is being emptied sends its clients to another (RFC 6120 §4.9.3.19, RFC 7395 §3.6.1)."""
 
 import asyncio
+import http.client
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
@@ -75,6 +76,18 @@ async def test_what_is_wrong_with_a_header_comes_first(leaving: RainbowServer) -
     async with await connect(leaving.endpoint, "tls") as wire:
         await wire.send_header("to='elsewhere.example' version='1.0'")
         await wire.expect_stream_error("host-unknown")
+
+
+async def test_a_load_balancer_is_told_to_leave_it_out(leaving: RainbowServer) -> None:
+    endpoint = leaving.endpoint
+
+    def ask() -> int:
+        context = endpoint.tls_context(("http/1.1",))
+        connection = http.client.HTTPSConnection(endpoint.domain, endpoint.port, context=context, timeout=5)
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status
+
+    assert await asyncio.to_thread(ask) == 503
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,7 @@ class ControlSocket:
     async def open(self) -> None:
         """Listen. That it cannot be done is logged: the server runs without it."""
         try:
+            self._path.parent.mkdir(mode=0o700, exist_ok=True)
             sock = _listening(self._path)
         except OSError as error:
             log.warning("no control socket at %s, so status and reload cannot ask: %s", self._path, error)

@@ -130,7 +130,7 @@ async def test_a_second_server_leaves_the_first_one_its_socket(
 async def test_a_folder_that_is_not_there_is_no_reason_to_stop(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made = ControlSocket(tmp_path / "nowhere")
+    made = ControlSocket(tmp_path / "no" / "where")
     await made.open()
     assert "no control socket" in caplog.text
     await made.close()

@@ -24,6 +24,7 @@ from rainbow_xmpp.observe.control import ControlSocket, run_folder
 from rainbow_xmpp.observe.figures import Health, NodeFigures
 from rainbow_xmpp.observe.log import set_up_log
 from rainbow_xmpp.observe.metrics import Exposition, FaultCounter
+from rainbow_xmpp.observe.sessions import SessionList
 from rainbow_xmpp.observe.stalls import StallWatch
 from rainbow_xmpp.observe.status import Status
 from rainbow_xmpp.plugin.base import PluginOptions
@@ -142,6 +143,7 @@ class Server:
         )
         self.control = ControlSocket(run_folder(config))
         self.control.on("status", Status(self.node, self._health, self._stalls).asked)
+        self.control.on("sessions", SessionList(self.node.sessions).asked)
         """What may be asked of this server from its own machine; `on` adds to it."""
 
     @property

@@ -28,6 +28,7 @@ from rainbow_xmpp.plugin import (
 )
 from rainbow_xmpp.plugins.service_admin import forms
 from rainbow_xmpp.plugins.service_admin.adding import add_person
+from rainbow_xmpp.plugins.service_admin.listing import Wanted, WantedSomewhere, people_table
 from rainbow_xmpp.plugins.service_admin.scope import Scope
 from rainbow_xmpp.plugins.service_admin.store import LastLogins
 from rainbow_xmpp.store.errors import NotFound
@@ -160,6 +161,14 @@ class ServiceAdmin(
             onlineresources=tuple(session.resource for session in self.services.sessions_of(account)),
             lastlogin=await self._last_login_of(account),
         )
+
+    @command("people", "Find people", roles=ADMINS)
+    async def find(self, ctx: Context, dialog: Dialog) -> CommandAnswer:
+        """What XEP-0133 has no command for: names and e-mail addresses beside the JIDs."""
+        asked = await dialog.ask(WantedSomewhere if self._scope(ctx).is_everything else Wanted)
+        wanted = asked.company if isinstance(asked, WantedSomewhere) else ""
+        company = await self._scope(ctx).company_called(wanted)
+        return await people_table(self.services, company.id, asked.search)
 
     # -- how many (§4.13 to §4.15) ---------------------------------------------------------------------
 

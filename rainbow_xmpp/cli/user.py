@@ -1,10 +1,10 @@
-"""`user add`, `list`, `passwd`, `disable`, `enable`, `kick`, `remove` and `import`."""
+"""`user add`, `list`, `passwd`, `disable`, `enable`, `kick`, `sessions`, `remove` and `import`."""
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rainbow_xmpp.store.values import Account, Member
 
 ROLES = ("user", "company_admin", "operator")
+SESSION_COLUMNS = ("resource", "available", "priority")
 COLUMNS = ("emails", "address", "company", "role", "disabled")
 
 password_stdin_option = click.option(
@@ -141,6 +142,20 @@ def kick(invocation: Invocation, who: str, as_json: bool) -> None:
     """Log USER (an e-mail address or a localpart) out everywhere; they may log in again."""
     account = _act(invocation, who, lambda people, account: people.end_sessions(account, actor=cli_actor()))
     _say(account, who, "is logged out", as_json=as_json)
+
+
+@user.command()
+@click.argument("who", metavar="USER")
+@json_option
+@pass_invocation
+def sessions(invocation: Invocation, who: str, as_json: bool) -> None:
+    """Show with what USER (an e-mail address or a localpart) is connected to the server that runs here."""
+    from rainbow_xmpp.observe.control import ask, run_folder
+
+    config = invocation.config()
+    account = invocation.with_store(config, lambda store: person_called(store, who))
+    found = cast(Sequence[Mapping[str, object]], ask(run_folder(config), "sessions", account=account.id))
+    print_rows(found, SESSION_COLUMNS, as_json=as_json)
 
 
 @user.command()

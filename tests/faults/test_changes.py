@@ -1,5 +1,6 @@
 """Accounts are changed by another process while their owners are connected."""
 
+import json
 import time
 
 import pytest
@@ -104,3 +105,14 @@ async def test_replacing_an_imported_password_hash_ends_nothing(door: Door, serv
     await other.expect_stream_error("reset", PROMPTLY_S)  # so the server has heard of both
     await wire.settle()
     assert not wire.ended
+
+
+async def test_somebody_who_is_kicked_hears_why_and_may_come_back(door: Door) -> None:
+    person = door.server.new_person()
+    wire = await door.log_in(person)
+    cli = command_line(door).cli
+    (told,) = json.loads(cli("user", "sessions", person.email, "--json"))
+    assert (told["resource"], told["available"]) == (wire.jid.partition("/")[2], True)
+    cli("user", "kick", person.localpart)
+    await wire.expect_stream_error("policy-violation", PROMPTLY_S)
+    assert (await door.log_in(person)).jid

@@ -61,7 +61,7 @@ async def recorded(server: TestServer) -> list[tuple[str, str, str]]:
 
 
 async def test_administrators_are_offered_the_commands_and_nobody_else(server, operator, admin):
-    assert {node for node, _ in await listed(operator)} == {A + node for node in NODES}
+    assert {node for node, _ in await listed(operator)} == {"people", *(A + node for node in NODES)}
     assert await listed(admin) == await listed(operator)
     assert await listed(await server.login("bob@acme")) == []
 
@@ -263,6 +263,27 @@ async def test_of_a_long_list_one_is_asked_how_much_to_see(server, admin):
     assert len((await run(admin, node, max_items="none")).fields["registereduserjids"]) == SHORT + 1
 
 
+def rows_of(shown: Shown) -> list[list[str | None]]:
+    table = shown.command[-1]
+    return [[value.text for value in item.iter("{jabber:x:data}value")] for item in table[1:]]
+
+
+async def test_people_are_found_by_what_is_known_of_them(server, operator, admin):
+    bob = await server.login("bob@acme")
+    await server.store.accounts.set_name(bob.account.company.id, bob.account.id, "Robert Stone")
+    await server.person("dan@acme")
+    await server.person("carol@globex")
+    await run(admin, f"{A}disable-user", accountjids=["dan@acme.example"])
+    for text in ("STONE", "bob@acme.example", "bob"):
+        shown = await run(admin, "people", search=text)
+        assert rows_of(shown) == [["Robert Stone", "bob@acme.example", bob.bare, "user", "online"]]
+    assert [row[4] for row in rows_of(await run(admin, "people", search="dan"))] == ["disabled"]
+    assert len(rows_of(await run(admin, "people", search=""))) == 3
+    assert rows_of(await run(admin, "people", search="carol")) == []
+    elsewhere = await run(operator, "people", search="", **{"x-company": "globex"})
+    assert [row[1] for row in rows_of(elsewhere)] == ["carol@globex.example"]
+
+
 async def test_statistics_of_somebody_tell_no_network_address(server, admin):
     bob = await server.login("bob@acme", resource="phone")
     await server.subscribe(admin.bare, to=await server.person("bob@acme"))
@@ -288,8 +309,7 @@ async def test_the_last_login_is_kept(server, admin):
     await server.login("bob@acme")
     await server.run_job(ServiceAdmin.write_logins)
     shown = await run(admin, f"{A}get-user-lastlogin", accountjids=[bob.bare, "eve@acme.example"])
-    rows = [[v.text for v in item.iter("{jabber:x:data}value")] for item in shown.command[-1][1:]]
-    assert rows == [[bob.bare, "2023-11-14T23:13:20Z"], [f"eve@{server.domain}"]]
+    assert rows_of(shown) == [[bob.bare, "2023-11-14T23:13:20Z"], [f"eve@{server.domain}"]]
 
 
 async def test_the_last_login_is_not_kept_where_that_is_not_wanted():

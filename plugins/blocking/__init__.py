@@ -11,6 +11,7 @@ from rainbow_xmpp.plugin import (
     JID,
     Account,
     AccountRemoved,
+    Action,
     Answered,
     Condition,
     Context,
@@ -27,6 +28,7 @@ from rainbow_xmpp.plugin import (
     Stage,
     StanzaError,
     Unheard,
+    access,
     every,
     hook,
     on,
@@ -105,6 +107,14 @@ class Blocking(
         blocked = self._lists.at_hand.get(ctx.sender.id)
         if blocked and ctx.to and covers(blocked, _normal(ctx.to)):
             raise IsBlocked
+
+    @access(late=True)
+    async def permits(self, action: Action, actor: Account, target: Account) -> bool:
+        """The same for what is no stanza, such as calls. Who blocked somebody can still look up who that is."""
+        if covers(await self._lists.fetch(target), self.services.bare_jid(actor)):
+            return False
+        is_looking = action in (Action.SEARCH, Action.PROFILE)
+        return is_looking or not covers(await self._lists.fetch(actor), self.services.bare_jid(target))
 
     # -- the list --------------------------------------------------------------------------------------
 

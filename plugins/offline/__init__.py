@@ -20,12 +20,15 @@ from rainbow_xmpp.plugin import (
     option,
 )
 from rainbow_xmpp.plugins.offline.delay import with_delay
-from rainbow_xmpp.plugins.offline.store import OfflineMessages
+from rainbow_xmpp.plugins.offline.gate import Gate
+from rainbow_xmpp.plugins.offline.store import OfflineMessages, Room
 from rainbow_xmpp.plugins.offline.worth import is_worth_keeping
 
 DAY_S = 86_400
 PAGE = 10
 """Messages handed over between two looks at the session: even the largest fit into its output budget."""
+HAND_OVER_S = 300.0
+"""How long handing over everything may take; what is left then waits for the next session."""
 
 
 class Offline(
@@ -42,6 +45,15 @@ class Offline(
             "Messages kept for one person; the sender of one more is told that nobody is there.",
             ge=1,
             le=100_000,
+            reload="live",
+        )
+
+        bytes_per_account: int = option(
+            2_097_152,
+            "Size of all messages kept for one person, in bytes; what would exceed it is refused likewise. "
+            "Below limits.output_bytes, they can all be handed over at once.",
+            ge=16_384,
+            le=1_073_741_824,
             reload="live",
         )
 
@@ -72,8 +84,8 @@ class Offline(
     async def _keep(self, p: Passage) -> bool:
         owner = p.recipient
         assert owner is not None, "what is placed has a recipient"
-        most = self.options.messages_per_account
-        if not await self._messages.keep(owner.company.id, owner.id, p.data, most=most):
+        room = Room(self.options.messages_per_account, self.options.bytes_per_account)
+        if not await self._messages.keep(owner.company.id, owner.id, p.data, room):
             return False
         home = self.services.sessions.homes.get(str(p.to_jid.bare))
         if home is not None and (sessions := home.with_priority()):
@@ -81,7 +93,7 @@ class Offline(
             self.services.spawn(self._hand_over(sessions[0]))
         return True
 
-    @on(BecameAvailable)
+    @on(BecameAvailable, deadline_s=HAND_OVER_S)
     async def welcome(self, event: BecameAvailable) -> None:
         """Hand over what waits, before anything the client asks for next."""
         owner = event.session.account
@@ -89,14 +101,19 @@ class Offline(
             await self._hand_over(event.session)
 
     async def _hand_over(self, session: Session) -> None:
-        """Oldest first; of two sessions that come at once the second gets what the first left."""
+        """Oldest first; of two sessions that come at once the second gets what the first left.
+
+        What the gate does not let through any more is dropped in silence: its sender was told nothing either.
+        """
         owner, domain = session.account, self.services.domain
+        gate = Gate(self.services, owner)
         turn = self._turns.setdefault(owner.id, asyncio.Lock())
         async with turn:
             while kept := await self._messages.load(owner.company.id, owner.id, most=PAGE):
+                passing = [message for message in kept if await gate.lets(message.stanza)]
                 if not self._takes_messages(session):
                     return
-                for message in kept:
+                for message in passing:
                     session.wire.send(with_delay(message.stanza, domain, message.at))
                 if not self._takes_messages(session):
                     return

@@ -40,12 +40,38 @@ class Kept:
     stanza: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much may wait for one person."""
+
+    messages: int
+    bytes: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Arrival:
     company_id: str
     owner_id: str
     stanza: bytes = field(repr=False)
-    most: int
+    room: Room
+
+
+@dataclass(slots=True)
+class _Box:
+    """What waits for one person, while messages are put to it."""
+
+    region: str
+    messages: int
+    bytes: int
+
+    def takes(self, arrival: _Arrival) -> bool:
+        """Put a message in, if there is room for it."""
+        size = len(arrival.stanza)
+        if self.messages >= arrival.room.messages or self.bytes + size > arrival.room.bytes:
+            return False
+        self.messages += 1
+        self.bytes += size
+        return True
 
 
 class OfflineMessages:
@@ -59,26 +85,27 @@ class OfflineMessages:
         self._arrivals: Batcher[_Arrival, bool] = Batcher(self._keep_all)
         self._logins: Batcher[tuple[str, str], bool] = Batcher(self._who_has_any)
         asked = owners(store.dialect)
-        waiting = (
-            sa.select(sa.func.count())
-            .where(_m.company_id == asked.c.company_id, _m.owner_id == asked.c.owner_id)
-            .scalar_subquery()
-        )
-        self._who = sa.select(asked.c.company_id, asked.c.owner_id, users.c.region, waiting).select_from(
+        is_theirs = sa.and_(_m.company_id == asked.c.company_id, _m.owner_id == asked.c.owner_id)
+        waiting = sa.select(sa.func.count()).where(is_theirs).scalar_subquery()
+        size = sa.select(sa.func.coalesce(sa.func.sum(sa.func.length(_m.stanza)), 0)).where(is_theirs)
+        self._who = sa.select(
+            asked.c.company_id, asked.c.owner_id, users.c.region, waiting, size.scalar_subquery()
+        ).select_from(
             asked.join(
                 users,
                 sa.and_(users.c.company_id == asked.c.company_id, users.c.id == asked.c.owner_id),
             )
         )
-        is_waiting = sa.exists().where(_m.company_id == asked.c.company_id, _m.owner_id == asked.c.owner_id)
-        self._any = store.prepare(sa.select(asked.c.company_id, asked.c.owner_id).where(is_waiting))
+        self._any = store.prepare(
+            sa.select(asked.c.company_id, asked.c.owner_id).where(sa.exists().where(is_theirs))
+        )
 
-    async def keep(self, company_id: str, owner_id: str, stanza: bytes, *, most: int) -> bool:
+    async def keep(self, company_id: str, owner_id: str, stanza: bytes, room: Room) -> bool:
         """Keep a message; it is on the disk when this returns True.
 
-        False: the owner has `most` messages waiting already, or does not exist.
+        False: there is no room for it beside what waits for the owner already, or no such owner.
         """
-        return bool(await self._arrivals.get(_Arrival(company_id, owner_id, stanza, most)))
+        return bool(await self._arrivals.get(_Arrival(company_id, owner_id, stanza, room)))
 
     async def has_any(self, company_id: str, owner_id: str) -> bool:
         """Whether messages wait for this person: the question of every login, so a storm of them is one query."""
@@ -126,18 +153,17 @@ class OfflineMessages:
         kept: dict[_Arrival, bool] = {}
         async with self._store.write() as connection:
             found = await connection.execute(self._who, owner_list(self._store.dialect, pairs))
-            homes = {(company, owner): [region, waiting] for company, owner, region, waiting in found}
+            boxes = {(row[0], row[1]): _Box(*row[2:]) for row in found}
             for arrival in arrivals:
-                home = homes.get((arrival.company_id, arrival.owner_id))
-                if home is None or home[1] >= arrival.most:
+                box = boxes.get((arrival.company_id, arrival.owner_id))
+                if box is None or not box.takes(arrival):
                     continue
-                home[1] += 1
                 kept[arrival] = True
                 rows.append(
                     {
                         "company_id": arrival.company_id,
                         "owner_id": arrival.owner_id,
-                        "region": home[0],
+                        "region": box.region,
                         "created_at": at,
                         "stanza": arrival.stanza,
                     }

@@ -94,6 +94,8 @@ class DiscoMark:
 class AccessMark:
     """Asked by `Services.may`."""
 
+    is_late: bool
+
 
 @dataclass(frozen=True, slots=True)
 class CommandMark:
@@ -257,12 +259,13 @@ def disco_items(
     return marked(DiscoMark("items", _disco_target(to), node, _in_seconds(deadline_s)))
 
 
-def access() -> Callable[[F], F]:
+def access(*, late: bool = False) -> Callable[[F], F]:
     """This `async def` method answers `Services.may`: `(self, action, actor, target) -> bool`.
 
-    All of them must say yes; one that fails says no.
+    All of them must say yes; one that fails says no. `late`: asked only when all others have said yes, so that
+    nothing is looked up about people who do not exist for the actor.
     """
-    return marked(AccessMark())
+    return marked(AccessMark(late))
 
 
 def command(node: str, title: str, *, roles: tuple[Role, ...] = ()) -> Callable[[F], F]:

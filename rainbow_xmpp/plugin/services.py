@@ -152,7 +152,8 @@ class Services:
         """
         if actor.id == target.id:
             return True
-        for _, permits in self.plugins.declared(AccessMark, None):
+        asked = sorted(self.plugins.declared(AccessMark, None), key=lambda entry: entry[0].is_late)
+        for _, permits in asked:
             try:
                 if not await permits(action, actor, target):
                     return False

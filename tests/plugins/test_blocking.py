@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from rainbow_xmpp.plugin import Condition
+from rainbow_xmpp.plugin import Action, Condition
 from rainbow_xmpp.plugins.blocking import Blocking
 from rainbow_xmpp.plugins.blocking.matching import covers, met_by
 from rainbow_xmpp.plugins.blocking.store import BlockedJids
@@ -307,6 +307,17 @@ async def test_nothing_is_read_about_strangers(server: TestServer, monkeypatch: 
     say(spy, ann.bare)
     assert [condition_of(stanza) for stanza in await spy.rest()] == [Condition.SERVICE_UNAVAILABLE]
     assert asked == []
+
+
+@pytest.mark.parametrize("action", Action)
+async def test_what_is_no_stanza_is_refused_likewise(server: TestServer, action: Action):
+    eve, ann, bob = [await server.login(f"{name}@acme") for name in ("eve", "ann", "bob")]
+    services = server.plugin(Blocking).services
+    await block(ann, eve.bare)
+    assert not await services.may(action, eve.account, ann.account)
+    is_looking = action in (Action.SEARCH, Action.PROFILE)
+    assert await services.may(action, ann.account, eve.account) is is_looking
+    assert await services.may(action, bob.account, ann.account)
 
 
 # -- what the blocker's stanzas meet -----------------------------------------------------------------------

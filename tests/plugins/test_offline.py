@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from rainbow_xmpp.plugin import Condition
+from rainbow_xmpp.plugins.blocking import Blocking
 from rainbow_xmpp.plugins.offline import PAGE, Offline
 from rainbow_xmpp.plugins.offline.store import OfflineMessages
 from rainbow_xmpp.testing import Client, Person, TestServer, condition_of
@@ -213,3 +214,63 @@ async def test_what_nobody_came_for_is_dropped_after_the_configured_days():
         await server.settle()
         await server.plugin(Offline).expire()
         assert await bodies(await server.login("bob@acme")) == ["second"]
+
+
+async def test_a_box_is_full_by_size_too():
+    async with TestServer({Offline: Offline.Options(bytes_per_account=16_384)}) as server:
+        ann, bob = await server.login("ann@acme"), await server.login("bob@acme")
+        await bob.leave()
+        say(ann, bob.bare, "x" * 10_000, "y" * 10_000, "z" * 1000)
+        (answer,) = await ann.rest()
+        assert condition_of(answer) is Condition.SERVICE_UNAVAILABLE
+        assert [len(body or "") for body in await bodies(await server.login("bob@acme"))] == [10_000, 1000]
+
+
+BLOCK = "<block xmlns='urn:xmpp:blocking'><item jid='eve@rainbow.test'/></block>"
+
+
+async def test_what_the_gate_closed_for_meanwhile_is_dropped_in_silence():
+    async with TestServer([Offline, Blocking]) as server:
+        eve, ann = await server.login("eve@acme"), await server.login("ann@acme")
+        bob = await server.login("bob@acme", available=False)
+        for number in range(PAGE):
+            say(eve, bob.bare, f"spam {number}")
+            say(ann, bob.bare, f"hello {number}")
+        await server.settle()
+        await server.plugin(Offline).services.notify(bob.account, body="from the server")
+        await bob.ask("set", BLOCK)
+        bob.send("<presence/>")
+        expected = [f"hello {number}" for number in range(PAGE)] + ["from the server"]
+        assert [body for body in await bodies(bob) if body] == expected
+        assert await waiting(server, await server.person("bob@acme")) == 0
+        assert await eve.rest() == []
+
+
+async def test_messages_of_somebody_who_has_gone_for_good_are_delivered():
+    async with TestServer([Offline, Blocking]) as server:
+        eve, _ = await server.login("eve@acme"), await server.person("bob@acme")
+        say(eve, f"bob@{server.domain}", "farewell")
+        await server.settle()
+        await server.store.accounts.remove(eve.account.company.id, eve.account.id)
+        await server.node.watch.poll()
+        assert await bodies(await server.login("bob@acme")) == ["farewell"]
+
+
+async def test_messages_stay_while_the_gate_cannot_be_asked(monkeypatch):
+    from rainbow_xmpp.plugins.offline.gate import Gate
+
+    async with TestServer([Offline]) as server:
+        ann, bob = await server.login("ann@acme"), await server.person("bob@acme")
+        say(ann, bob.bare, "hello")
+        await server.settle()
+
+        async def away(self, stanza):
+            raise OSError("the database is away")
+
+        monkeypatch.setattr(Gate, "lets", away)
+        first = await server.login("bob@acme")
+        assert await bodies(first) == []
+        assert await waiting(server, bob) == 1
+        monkeypatch.undo()
+        await first.leave()
+        assert await bodies(await server.login("bob@acme")) == ["hello"]

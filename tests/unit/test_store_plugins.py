@@ -7,7 +7,8 @@ import pytest
 
 from rainbow_xmpp.plugins.announcements.notices import EVERYBODY, Kind, Notice, Words
 from rainbow_xmpp.plugins.announcements.store import Notices
-from rainbow_xmpp.plugins.offline.store import OfflineMessages
+from rainbow_xmpp.plugins.blocking.store import BlockedJids
+from rainbow_xmpp.plugins.offline.store import OfflineMessages, Room
 from rainbow_xmpp.plugins.private_xml.store import PrivateXml
 from rainbow_xmpp.plugins.service_admin.store import LastLogins
 from rainbow_xmpp.plugins.usage.store import UsageDays
@@ -31,7 +32,7 @@ async def other(store: Store) -> Account:
 async def test_offline_messages_wait_in_their_order_until_forgotten(store: Store, alice: Account) -> None:
     messages, whose = OfflineMessages(store), (alice.company.id, alice.id)
     for n in range(5):
-        assert await messages.keep(*whose, b"m%d" % n, most=100)
+        assert await messages.keep(*whose, b"m%d" % n, Room(100, 1000))
     first = await messages.load(*whose, most=3)
     assert [kept.stanza for kept in first] == [b"m0", b"m1", b"m2"]
     assert abs(first[0].at - store.now()) < 60
@@ -44,7 +45,7 @@ async def test_offline_messages_wait_in_their_order_until_forgotten(store: Store
 
 async def test_offline_messages_that_come_together_are_all_kept(store: Store, alice: Account) -> None:
     messages, whose = OfflineMessages(store), (alice.company.id, alice.id)
-    kept = await asyncio.gather(*(messages.keep(*whose, b"%03d" % n, most=500) for n in range(300)))
+    kept = await asyncio.gather(*(messages.keep(*whose, b"%03d" % n, Room(500, 1000)) for n in range(300)))
     assert all(kept)
     found = await messages.load(*whose, most=500)
     assert [each.stanza for each in found] == [b"%03d" % n for n in range(300)]
@@ -53,26 +54,34 @@ async def test_offline_messages_that_come_together_are_all_kept(store: Store, al
 
 async def test_a_full_row_of_offline_messages_takes_no_more(store: Store, alice: Account) -> None:
     messages, whose = OfflineMessages(store), (alice.company.id, alice.id)
-    kept = await asyncio.gather(*(messages.keep(*whose, b"x", most=3) for n in range(5)))
+    kept = await asyncio.gather(*(messages.keep(*whose, b"x", Room(3, 1000)) for n in range(5)))
     assert kept == [True, True, True, False, False]
-    assert not await messages.keep(*whose, b"x", most=3)
+    assert not await messages.keep(*whose, b"x", Room(3, 1000))
     assert await messages.count(*whose) == 3
+
+
+async def test_offline_messages_of_one_person_have_a_greatest_size(store: Store, alice: Account) -> None:
+    messages, whose = OfflineMessages(store), (alice.company.id, alice.id)
+    together = await asyncio.gather(*(messages.keep(*whose, b"x" * 40, Room(9, 100)) for n in range(3)))
+    assert together == [True, True, False]
+    assert not await messages.keep(*whose, b"x" * 21, Room(9, 100))
+    assert await messages.keep(*whose, b"x" * 20, Room(9, 100))
 
 
 async def test_an_offline_message_for_nobody_is_not_kept(
     store: Store, alice: Account, other: Account
 ) -> None:
     messages = OfflineMessages(store)
-    assert not await messages.keep(other.company.id, alice.id, b"x", most=3)
-    assert not await messages.keep(alice.company.id, "0" * 24, b"x", most=3)
+    assert not await messages.keep(other.company.id, alice.id, b"x", Room(3, 1000))
+    assert not await messages.keep(alice.company.id, "0" * 24, b"x", Room(3, 1000))
     assert await messages.count(alice.company.id, alice.id) == 0
 
 
 async def test_offline_messages_are_their_owners_alone(store: Store, alice: Account, other: Account) -> None:
     messages = OfflineMessages(store)
     await asyncio.gather(
-        messages.keep(alice.company.id, alice.id, b"for alice", most=9),
-        messages.keep(other.company.id, other.id, b"for other", most=9),
+        messages.keep(alice.company.id, alice.id, b"for alice", Room(9, 1000)),
+        messages.keep(other.company.id, other.id, b"for other", Room(9, 1000)),
     )
     (kept,) = await messages.load(other.company.id, other.id)
     assert kept.stanza == b"for other"
@@ -85,7 +94,7 @@ async def test_who_has_offline_messages_is_asked_together(
     store: Store, alice: Account, other: Account
 ) -> None:
     messages = OfflineMessages(store)
-    await messages.keep(other.company.id, other.id, b"x", most=3)
+    await messages.keep(other.company.id, other.id, b"x", Room(3, 1000))
     asked = [alice, other, other, alice]
     found = await asyncio.gather(*(messages.has_any(who.company.id, who.id) for who in asked))
     assert found == [False, True, True, False]
@@ -95,7 +104,7 @@ async def test_who_has_offline_messages_is_asked_together(
 
 async def test_old_offline_messages_expire(store: Store, alice: Account) -> None:
     messages, whose = OfflineMessages(store), (alice.company.id, alice.id)
-    await messages.keep(*whose, b"x", most=3)
+    await messages.keep(*whose, b"x", Room(3, 1000))
     assert await messages.expire(int(store.now()) - 60) == 0
     assert await messages.expire(int(store.now()) + 60) == 1
     assert await messages.count(*whose) == 0
@@ -169,3 +178,28 @@ async def test_notices_are_replaced_and_dropped_with_who_saw_them(
     assert known.shown == {(Kind.MOTD, EVERYBODY): first.id}
     assert await notices.known_to(alice.company.id, "0" * 24) is None
     await notices.close()
+
+
+async def test_block_lists_grow_as_far_as_they_may_and_shrink(
+    store: Store, alice: Account, other: Account
+) -> None:
+    blocked, whose = BlockedJids(store), (alice.company.id, alice.id)
+    assert await blocked.add(*whose, ["b@x", "a", "b@x"], most=2) == {"a", "b@x"}
+    assert await blocked.add(*whose, ["a"], most=2) == {"a", "b@x"}
+    assert await blocked.add(*whose, ["a", "c"], most=2) is None
+    assert await blocked.load([whose, (other.company.id, other.id)]) == {alice.id: {"a", "b@x"}}
+    assert await blocked.remove(*whose, ["b@x", "unknown"]) == {"a"}
+    assert await blocked.remove(*whose, []) == frozenset()
+    assert await blocked.load([whose]) == {}
+
+
+async def test_nobody_reaches_the_block_list_of_another_company(
+    store: Store, alice: Account, other: Account
+) -> None:
+    blocked = BlockedJids(store)
+    await blocked.add(alice.company.id, alice.id, ["a@b"], most=9)
+    with pytest.raises(NotFound):
+        await blocked.add(other.company.id, alice.id, ["c@d"], most=9)
+    await blocked.remove(other.company.id, alice.id, [])
+    assert await blocked.load([(other.company.id, alice.id)]) == {}
+    assert await blocked.load([(alice.company.id, alice.id)]) == {alice.id: {"a@b"}}

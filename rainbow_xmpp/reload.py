@@ -48,16 +48,12 @@ def judged(reread: Callable[[], Config]) -> Wanted:
     """Read everything and judge everything, as a start would. Raises Refused; waits for files, so call it aside."""
     try:
         config = reread()
-    except ConfigProblems as wrong:
-        raise Refused(tuple(map(str, wrong.problems))) from None
-    problems: list[str] = []
-    options: dict[str, PluginOptions] = {}
-    try:
         options = {cls.name: found for cls, found in select_plugins(config).items()}
     except ConfigProblems as wrong:
-        problems += map(str, wrong.problems)
-    except RainbowError as error:
-        problems.append(str(error))
+        raise Refused(tuple(map(str, wrong.problems))) from None
+    except RainbowError as error:  # a plugin that cannot be loaded
+        raise Refused((str(error),)) from None
+    problems: list[str] = []
     try:
         server_context(config.tls.certificate, config.tls.key)
     except TlsFileError as error:

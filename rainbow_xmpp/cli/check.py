@@ -54,9 +54,11 @@ def check(invocation: Invocation, parts: tuple[str, ...], resolver: str, as_json
 
 def _findings(invocation: Invocation, parts: Iterable[str], resolver: str) -> list[Finding]:
     """A configuration with problems leaves nothing else to check."""
+    from rainbow_xmpp.plugin.select import plugin_problems
+
     try:
         draft = invocation.draft()
-        config = draft.config()
+        config = draft.config(plugin_problems)
     except ConfigProblems as wrong:
         return [Finding(Mark.BAD, "config", str(problem)) for problem in wrong.problems]
     findings = [finding for part in parts if part in LOCAL for finding in LOCAL[part](config)]

@@ -30,6 +30,12 @@ class Invocation:
         """The checked configuration; its problems end the command."""
         return load(self.file, self.environ)
 
+    def whole_config(self) -> Config:
+        """The same, judged by the plugins as well, so that all problems are told at once."""
+        from rainbow_xmpp.plugin.select import plugin_problems
+
+        return load(self.file, self.environ, plugin_problems)
+
     def draft(self) -> Draft:
         """The configuration as written, while files it names may still be missing."""
         return read(self.file, self.environ)

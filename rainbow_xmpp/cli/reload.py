@@ -27,7 +27,7 @@ def reload(invocation: Invocation, as_json: bool) -> None:
     code is 1 when something is wrong; then nothing has been changed.
     """
     try:
-        config = invocation.config()
+        config = invocation.whole_config()
     except ConfigProblems as wrong:
         raise Failed(f"{wrong}\n{UNCHANGED}") from None
     outcome = cast(Outcome, ask(run_folder(config), "reload", timeout_s=PATIENCE_S))

@@ -15,7 +15,7 @@ def run(invocation: Invocation) -> None:
     """Serve until SIGTERM. An SQLite database that does not exist yet is created."""
     from rainbow_xmpp.cli.db import create_if_empty
 
-    config = invocation.config()
+    config = invocation.whole_config()
     create_if_empty(config, invocation.how_to_add_people())
     serve(invocation, config)
 
@@ -25,4 +25,4 @@ def serve(invocation: Invocation, config: Config) -> None:
     from rainbow_xmpp.server import run as run_server
 
     gc.enable()
-    sys.exit(run_server(config, invocation.config))
+    sys.exit(run_server(config, invocation.whole_config))

@@ -3,7 +3,7 @@
 Everything that is wrong is reported at once, each with its file and line.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +17,9 @@ from rainbow_xmpp.config.schema import Config, PluginTable
 
 PLUGINS = "plugins"
 _SECTIONS = frozenset({PLUGINS, *(name for name, kind in field_types(Config).items() if is_section(kind))})
+
+JudgePlugins = Callable[[Sequence[str], Mapping[str, PluginTable]], Iterable[Problem]]
+"""What is wrong with plugins' tables, given `plugin_paths` and the tables by name."""
 
 
 @dataclass(slots=True)
@@ -46,8 +49,11 @@ class Draft:
         """Where a key was given the value that counts; None for a default."""
         return self.origins.get(dotted)
 
-    def config(self) -> Config:
-        """The checked configuration. Raises ConfigProblems with everything that is wrong."""
+    def config(self, judge_plugins: "JudgePlugins | None" = None) -> Config:
+        """The checked configuration. Raises ConfigProblems with everything that is wrong.
+
+        Plugins judge their tables themselves, which takes a while: by `judge_plugins`, or else when they start.
+        """
         problems = list(self.problems)
         resolver = Resolver(self.environ)
         values = {
@@ -59,6 +65,11 @@ class Draft:
         config, found = section(Config, table, skip=frozenset({PLUGINS}))
         unresolved = {key for key, _ in resolver.failures}
         problems.extend(problem for problem in found if problem.key not in unresolved)
+        paths = config.plugin_paths if config is not None else ()
+        if judge_plugins is not None and not any(problem.key == "plugin_paths" for problem in problems):
+            problems.extend(
+                problem for problem in judge_plugins(paths, plugins) if problem.key not in unresolved
+            )
         if problems or config is None:
             raise ConfigProblems(_in_order(problems))
         return _with_plugins(config, plugins)
@@ -109,12 +120,12 @@ class Draft:
         return value
 
 
-def load(path: Path | str, environ: Mapping[str, str]) -> Config:
+def load(path: Path | str, environ: Mapping[str, str], judge_plugins: JudgePlugins | None = None) -> Config:
     """The configuration of a file and an environment.
 
     Raises ConfigProblems, which lists everything that is wrong, and nothing else.
     """
-    return read(path, environ).config()
+    return read(path, environ).config(judge_plugins)
 
 
 def read(path: Path | str, environ: Mapping[str, str]) -> Draft:

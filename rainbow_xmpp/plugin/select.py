@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rainbow_xmpp.config import Config, ConfigProblems, PluginTable, Problem, Table, did_you_mean, section
 from rainbow_xmpp.config.describe import PluginDescription, Plugins
 from rainbow_xmpp.plugin.base import Plugin, PluginOptions
-from rainbow_xmpp.plugin.discovery import find_plugins
+from rainbow_xmpp.plugin.discovery import PluginError, find_plugins
 
 
 def select_plugins(config: Config) -> Mapping[type[Plugin], PluginOptions]:
@@ -18,21 +18,39 @@ def select_plugins(config: Config) -> Mapping[type[Plugin], PluginOptions]:
 
 def configured_plugins(config: Config) -> Mapping[type[Plugin], PluginOptions]:
     """Every plugin that is found, also when it is switched off. Raises ConfigProblems with all that is wrong."""
-    found = find_plugins(config.plugin_paths)
+    chosen, problems = _judged(config.plugin_paths, config.plugins)
+    if problems:
+        raise ConfigProblems(problems)
+    return chosen
+
+
+def plugin_problems(paths: Sequence[str], tables: Mapping[str, PluginTable]) -> list[Problem]:
+    """All that plugins have against their tables, for a configuration in which more may be wrong.
+
+    A plugin that cannot be loaded is not told here: whoever selects the plugins hears of it.
+    """
+    try:
+        return _judged(paths, tables)[1]
+    except PluginError:
+        return []
+
+
+def _judged(
+    paths: Sequence[str], tables: Mapping[str, PluginTable]
+) -> tuple[dict[type[Plugin], PluginOptions], list[Problem]]:
+    found = find_plugins(paths)
     problems: list[Problem] = []
-    for name, table in config.plugins.items():
+    for name, table in tables.items():
         if name not in found:
             text = f'there is no plugin called "{name}"{did_you_mean(name, found)}'
             problems.append(Problem(table.origins[""], f"plugins.{name}", text))
     chosen: dict[type[Plugin], PluginOptions] = {}
     for name, cls in sorted(found.items()):
-        options, wrong = _options(cls, config.plugins.get(name))
+        options, wrong = _options(cls, tables.get(name))
         problems += wrong
         if options is not None:
             chosen[cls] = options
-    if problems:
-        raise ConfigProblems(problems)
-    return chosen
+    return chosen, problems
 
 
 def _options(cls: type[Plugin], table: PluginTable | None) -> tuple[PluginOptions | None, list[Problem]]:

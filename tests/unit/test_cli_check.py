@@ -47,6 +47,28 @@ def test_problems_of_the_configuration_are_findings(line: CommandLine) -> None:
     assert wrong(line) == ['rainbow.toml:3: listen.prot is not a known key; did you mean "port"?']
 
 
+def test_what_plugins_have_against_their_tables_is_told_with_the_rest(line: CommandLine) -> None:
+    line.config.write_text(
+        'domain = "a"\n[listen]\nprot = 1\n[auth]\nsealing_key = "k"\n[plugins.offline]\nkeep_days = 0\n[plugins.pin]\n'
+    )
+    assert wrong(line) == [
+        'rainbow.toml:3: listen.prot is not a known key; did you mean "port"?',
+        "rainbow.toml:7: plugins.offline.keep_days is 0; 1 to 3650 are allowed",
+        'rainbow.toml:8: plugins.pin there is no plugin called "pin"; did you mean "ping"?',
+    ]
+
+
+def test_a_key_that_two_drop_ins_set_is_a_warning(good: CommandLine) -> None:
+    Path("conf.d").mkdir()
+    for name in ("10", "20"):
+        Path(f"conf.d/{name}.toml").write_text(f"[limits]\nidle_ping_s = {name}\n")
+    told = good.ok("check", "config")
+    assert (
+        "! config  conf.d/20.toml:2: limits.idle_ping_s is also set at conf.d/10.toml:2; this one counts"
+        in told
+    )
+
+
 def test_a_key_that_is_none_is_found(good: CommandLine) -> None:
     Path("dev/sealing.key").write_text("short")
     assert wrong(good, "config") == [

@@ -34,7 +34,11 @@ HAND_OVER_S = 300.0
 class Offline(
     Plugin,
     name="offline",
-    implements={"XEP-0160": "1.0.1", "XEP-0203": "2.0", "XEP-0334": "1.0.0"},
+    implements={
+        "XEP-0160": "1.0.1",
+        "XEP-0203": "2.0",
+        "XEP-0334": "1.0.0, store and no-store, where messages are kept",
+    },
     features=("msgoffline",),
 ):
     """Keeps what nobody is there to take. A message is forgotten only after a session was given it."""

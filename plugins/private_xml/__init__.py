@@ -38,22 +38,27 @@ class PrivateXml(Plugin, name="private_xml", implements={"XEP-0049": "1.2"}, fea
 
     @on_iq("get", QUERY, to="self")
     async def read(self, ctx: Context, query: Element) -> bytes:
-        """What was stored under the name that is asked for, or the empty element."""
-        asked = _only_child(query)
-        owner = ctx.target
-        found = await self._kept.get(owner.company.id, owner.id, asked.tag)
-        return _START + (found or serialise(Element(asked.tag))) + _END
+        """What was stored under the name that is asked for, or the empty element; one name at a time (§2.3)."""
+        if not len(query):
+            raise StanzaError(Condition.BAD_REQUEST)
+        if len(query) > 1:
+            raise StanzaError(Condition.NOT_ACCEPTABLE)
+        _check_namespaces(query)
+        owner, name = ctx.target, query[0].tag
+        found = await self._kept.get(owner.company.id, owner.id, name)
+        return _START + (found or serialise(Element(name))) + _END
 
     @on_iq("set", QUERY, to="self")
     async def write(self, ctx: Context, query: Element) -> None:
-        element = _only_child(query)
-        data = serialise(element)
-        if len(data) > self.options.max_bytes:
+        """One element, or several of one namespace, which are stored together (§2.3)."""
+        _check_namespaces(query)
+        kept = {element.tag: serialise(element) for element in query}
+        if any(len(data) > self.options.max_bytes for data in kept.values()):
             raise StanzaError(
                 Condition.POLICY_VIOLATION, f"at most {self.options.max_bytes} bytes are stored"
             )
         owner, most = ctx.target, self.options.max_elements
-        if not await self._kept.put(owner.company.id, owner.id, element.tag, data, most=most):
+        if not await self._kept.put(owner.company.id, owner.id, kept, most=most):
             raise StanzaError(Condition.RESOURCE_CONSTRAINT, f"at most {most} elements are stored")
 
     @on_iq("get", QUERY, to="contact")
@@ -70,11 +75,8 @@ class PrivateXml(Plugin, name="private_xml", implements={"XEP-0049": "1.2"}, fea
 _START, _END = f"<query xmlns='{names.PRIVATE}'>".encode(), b"</query>"
 
 
-def _only_child(query: Element) -> Element:
-    """The one element that is stored or asked for; raise StanzaError (§2.3)."""
-    if not len(query):
-        raise StanzaError(Condition.BAD_REQUEST)
-    namespace = query[0].tag.rpartition("}")[0]
-    if len(query) > 1 or namespace in ("", f"{{{names.PRIVATE}"):
+def _check_namespaces(query: Element) -> None:
+    """There are elements, all of one namespace, which is their own; raise StanzaError (§2.3)."""
+    namespaces = {element.tag.rpartition("}")[0] for element in query}
+    if len(namespaces) != 1 or namespaces & {"", f"{{{names.PRIVATE}"}:
         raise StanzaError(Condition.NOT_ACCEPTABLE)
-    return query[0]

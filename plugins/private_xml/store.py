@@ -1,5 +1,7 @@
 """What clients keep with their accounts, by the name of the outermost element."""
 
+from collections.abc import Mapping
+
 import sqlalchemy as sa
 
 from rainbow_xmpp.store import Store
@@ -19,7 +21,11 @@ elements = people_table(
 _e = elements.c
 _OWNED = sa.and_(_e.company_id == sa.bindparam("company"), _e.owner_id == sa.bindparam("owner"))
 _GET = sa.select(_e.data).where(_OWNED, _e.element == sa.bindparam("name"))
-_OTHERS = sa.select(sa.func.count()).select_from(elements).where(_OWNED, _e.element != sa.bindparam("name"))
+_OTHERS = (
+    sa.select(sa.func.count())
+    .select_from(elements)
+    .where(_OWNED, _e.element.not_in(sa.bindparam("names", expanding=True)))
+)
 
 
 class PrivateXml:
@@ -36,18 +42,19 @@ class PrivateXml:
             return bytes(row[0])
         return None
 
-    async def put(self, company_id: str, owner_id: str, element: str, data: bytes, *, most: int) -> bool:
-        """Keep this under its name in place of what was there before.
+    async def put(self, company_id: str, owner_id: str, kept: Mapping[str, bytes], *, most: int) -> bool:
+        """Keep these under their names in place of what was there before: all of them, or none.
 
-        False: the account has `most` other names already, or the name is too long. Raises NotFound.
+        False: the account would have more than `most` names, or a name is too long. Raises NotFound.
         """
-        if len(element) > MAX_ELEMENT_NAME:
+        if any(len(element) > MAX_ELEMENT_NAME for element in kept):
             return False
-        parameters = {"company": company_id, "owner": owner_id, "name": element}
+        parameters = {"company": company_id, "owner": owner_id, "names": list(kept)}
         async with self._store.write() as connection:
             row = await owned_by(connection, company_id, owner_id, self._store.now())
-            if (await connection.execute(_OTHERS, parameters)).scalar_one() >= most:
+            if (await connection.execute(_OTHERS, parameters)).scalar_one() + len(kept) > most:
                 return False
             statement = upsert(self._store.dialect, elements, ("data",))
-            await connection.execute(statement, row | {"element": element, "data": data})
+            rows = [row | {"element": element, "data": data} for element, data in kept.items()]
+            await connection.execute(statement, rows)
         return True

@@ -11,20 +11,39 @@ def query(content: str) -> str:
     return f"<query xmlns='jabber:iq:private'>{content}</query>"
 
 
-@pytest.mark.parametrize("type_", ["get", "set"])
 @pytest.mark.parametrize(
-    ("content", "condition"),
+    ("type_", "content", "condition"),
     [
-        ("", Condition.BAD_REQUEST),
-        (PREFS + "<b xmlns='exodus:prefs'/>", Condition.NOT_ACCEPTABLE),
-        ("<inherited/>", Condition.NOT_ACCEPTABLE),
-        ("<none xmlns=''/>", Condition.NOT_ACCEPTABLE),
+        ("get", "", Condition.BAD_REQUEST),
+        ("set", "", Condition.NOT_ACCEPTABLE),
+        ("get", PREFS + "<b xmlns='exodus:prefs'/>", Condition.NOT_ACCEPTABLE),
+        ("set", PREFS + "<b xmlns='other:prefs'/>", Condition.NOT_ACCEPTABLE),
+        ("get", "<inherited/>", Condition.NOT_ACCEPTABLE),
+        ("set", "<inherited/>", Condition.NOT_ACCEPTABLE),
+        ("get", "<none xmlns=''/>", Condition.NOT_ACCEPTABLE),
+        ("set", "<none xmlns=''/>", Condition.NOT_ACCEPTABLE),
     ],
 )
-async def test_exactly_one_element_with_a_namespace_of_its_own(type_, content, condition):
+async def test_elements_have_a_namespace_of_their_own_and_one_is_asked_for_at_a_time(
+    type_, content, condition
+):
     async with TestServer([PrivateXml]) as server:
         ann = await server.login("ann@acme")
         assert condition_of(await ann.ask(type_, query(content))) is condition
+
+
+async def test_several_elements_of_one_namespace_are_stored_together_or_not_at_all():
+    async with TestServer({PrivateXml: PrivateXml.Options(max_elements=2)}) as server:
+        ann = await server.login("ann@acme")
+        two, three = (
+            "".join(f"<{name} xmlns='exodus:prefs'>{text}</{name}>" for name in names)
+            for names, text in (("ab", "kept"), ("abc", "not"))
+        )
+        assert condition_of(await ann.ask("set", query(two))) is None
+        assert condition_of(await ann.ask("set", query(three))) is Condition.RESOURCE_CONSTRAINT
+        for name in "ab":
+            answer = await ann.ask("get", query(f"<{name} xmlns='exodus:prefs'/>"))
+            assert answer.findtext(f".//{{exodus:prefs}}{name}") == "kept"
 
 
 async def test_size_and_number_are_bounded():

@@ -113,16 +113,19 @@ async def test_old_offline_messages_expire(store: Store, alice: Account) -> None
 async def test_private_xml_is_kept_by_element(store: Store, alice: Account, other: Account) -> None:
     private, whose = PrivateXml(store), (alice.company.id, alice.id)
     assert await private.get(*whose, "{a}x") is None
-    assert await private.put(*whose, "{a}x", b"<x xmlns='a'>1</x>", most=2)
-    assert await private.put(*whose, "{b}y", b"<y xmlns='b'/>", most=2)
-    assert await private.put(*whose, "{a}x", b"<x xmlns='a'>2</x>", most=2)
+    assert await private.put(*whose, {"{a}x": b"<x xmlns='a'>1</x>"}, most=2)
+    assert await private.put(*whose, {"{b}y": b"<y xmlns='b'/>"}, most=2)
+    assert await private.put(*whose, {"{a}x": b"<x xmlns='a'>2</x>"}, most=2)
     assert await private.get(*whose, "{a}x") == b"<x xmlns='a'>2</x>"
-    assert not await private.put(*whose, "{c}z", b"<z xmlns='c'/>", most=2)
-    assert not await private.put(*whose, "{%s}x" % ("n" * 1100), b"", most=9)
+    assert not await private.put(*whose, {"{c}z": b"<z xmlns='c'/>"}, most=2)
+    assert not await private.put(*whose, {"{%s}x" % ("n" * 1100): b""}, most=9)
     assert await private.get(*whose, "{c}z") is None
+    assert not await private.put(*whose, {"{a}x": b"3", "{c}z": b""}, most=2)
+    assert await private.get(*whose, "{a}x") == b"<x xmlns='a'>2</x>"
+    assert await private.put(*whose, {"{a}x": b"<x xmlns='a'/>", "{b}y": b"<y xmlns='b'/>"}, most=2)
     assert await private.get(other.company.id, other.id, "{a}x") is None
     with pytest.raises(NotFound):
-        await private.put(other.company.id, alice.id, "{a}x", b"", most=9)
+        await private.put(other.company.id, alice.id, {"{a}x": b""}, most=9)
 
 
 async def test_an_account_has_one_vcard(store: Store, alice: Account, other: Account) -> None:

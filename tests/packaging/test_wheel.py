@@ -34,16 +34,22 @@ def run(command: Sequence[object], cwd: Path) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy of the sources with the tools of this environment."""
-    copy = tmp_path_factory.mktemp("sources")
+def copied_sources(copy: Path) -> Path:
+    """The sources without what was built from them."""
+    copy.mkdir()
     for name in SOURCES:
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, copy / name, symlinks=True, ignore=NOT_SOURCES)
         elif source.exists():
             shutil.copy2(source, copy / name)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy of the sources with the tools of this environment."""
+    copy = copied_sources(tmp_path_factory.mktemp("built") / "sources")
     pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
     run([*pip, "--wheel-dir", copy / "dist", copy], copy)
     (built,) = (copy / "dist").glob("rainbow_xmpp-*.whl")
@@ -83,7 +89,7 @@ def test_nothing_but_the_package_is_in_the_wheel(wheel: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """An environment of its own with the wheel in it, and a folder that is not the sources."""
+    """An environment of its own with the package in it, and a folder that is not the sources."""
 
     bin: Path
     elsewhere: Path
@@ -91,20 +97,70 @@ class Installation:
     def rainbow(self, *arguments: str) -> str:
         return run([self.bin / "rainbow-xmpp", *arguments], self.elsewhere)
 
+    def python(self, *arguments: str) -> str:
+        return run([self.bin / "python", *arguments], self.elsewhere)
+
+
+def install(folder: Path, *what: object) -> Installation:
+    """The dependencies are lent by this environment: installing them again would prove nothing and take long."""
+    venv.create(folder / "venv", with_pip=False)
+    python = folder / "venv" / "bin" / "python"
+    site = Path(run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], folder).strip())
+    lent = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    (site / "lent.pth").write_text("\n".join(sorted(lent)) + "\n")
+    pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index")
+    run([*pip, *what], folder)
+    (folder / "elsewhere").mkdir()
+    return Installation(python.parent, folder / "elsewhere")
+
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """The dependencies are lent by this environment: installing them again would prove nothing and take long."""
-    folder = tmp_path_factory.mktemp("installed")
-    venv.create(folder / "venv", with_pip=False)
-    python = folder / "venv" / "bin" / "python"
-    pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index")
-    run([*pip, wheel], folder)
-    site = run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], folder).strip()
-    lent = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    Path(site, "lent.pth").write_text("\n".join(sorted(lent)) + "\n")
-    (folder / "elsewhere").mkdir()
-    return Installation(python.parent, folder / "elsewhere")
+    return install(tmp_path_factory.mktemp("installed"), wheel)
+
+
+@pytest.fixture(scope="module")
+def editable(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """Installed from its sources, which stay where they are."""
+    folder = tmp_path_factory.mktemp("editable")
+    return install(folder, "--no-build-isolation", "--editable", copied_sources(folder / "sources"))
+
+
+PLUGINS = sorted(path.parent.name for path in (ROOT / "plugins").glob("*/__init__.py"))
+LOAD_ALL = """
+import importlib, sys
+from rainbow_xmpp.plugin.discovery import find_plugins
+found = find_plugins()
+for name in sys.argv[1:]:
+    module = importlib.import_module(f"rainbow_xmpp.plugins.{name}")
+    assert found[name].__module__ == module.__name__, name
+print(*sorted(found))
+"""
+A_TEST = """
+from rainbow_xmpp.plugins.ping import Ping, PingPayload
+from rainbow_xmpp.testing import TestServer
+
+async def test_it_answers():
+    async with TestServer([Ping]) as server:
+        ann = await server.login("ann@acme")
+        assert (await ann.ask("get", PingPayload(), to=server.domain)).get("type") == "result"
+"""
+
+
+@pytest.mark.parametrize("how", ["installed", "editable"])
+def test_every_plugin_is_loaded_by_its_one_name(how: str, request: pytest.FixtureRequest) -> None:
+    installation: Installation = request.getfixturevalue(how)
+    assert installation.python("-c", LOAD_ALL, *PLUGINS).split() == PLUGINS
+
+
+@pytest.mark.parametrize("how", ["installed", "editable"])
+def test_authors_test_with_what_is_installed(how: str, request: pytest.FixtureRequest) -> None:
+    installation: Installation = request.getfixturevalue(how)
+    (installation.elsewhere / "test_it.py").write_text(A_TEST)
+    told = installation.python(
+        *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto", "test_it.py")
+    )
+    assert "1 passed" in told
 
 
 def test_the_installed_command_runs_from_any_folder(installed: Installation) -> None:
@@ -116,11 +172,16 @@ def test_the_installed_command_runs_from_any_folder(installed: Installation) -> 
     assert where.startswith(str(installed.bin.parent))
 
 
-def test_the_installed_package_sets_up_a_server(installed: Installation) -> None:
-    config = installed.elsewhere / "rainbow.toml"
-    config.write_text(installed.rainbow("config", "example"))
-    text = installed.rainbow("--config", "rainbow.toml", "setup")
+@pytest.mark.parametrize("how", ["installed", "editable"])
+def test_what_is_installed_sets_up_a_server_with_every_plugin(
+    how: str, request: pytest.FixtureRequest
+) -> None:
+    installation: Installation = request.getfixturevalue(how)
+    config = installation.elsewhere / "rainbow.toml"
+    config.write_text(installation.rainbow("config", "example"))
+    text = installation.rainbow("--config", "rainbow.toml", "setup")
     assert "alice@acme.example" in text
-    checked = installed.rainbow("--config", "rainbow.toml", "check")
+    checked = installation.rainbow("--config", "rainbow.toml", "check", "config", "certs", "db")
     assert "✗" not in checked
-    assert "company_isolation" in next(line for line in checked.splitlines() if "plugins:" in line)
+    listed = next(line for line in checked.splitlines() if "plugins:" in line)
+    assert listed.partition("plugins: ")[2].split(", ") == PLUGINS

@@ -1,8 +1,12 @@
 """`rainbow-xmpp audit`: what commands leave behind, shown and verified."""
 
 import json
+import re
+import signal
 import sqlite3
 from pathlib import Path
+
+import pytest
 
 from tests.cli import CommandLine, empty_installation, line
 
@@ -139,3 +143,35 @@ def test_records_of_a_key_that_is_gone_are_told(line: CommandLine) -> None:
     result = line.run("audit", "verify")
     assert result.exit_code == 0
     assert "4 records, unbroken. 3 were signed under a sealing key" in result.stderr
+
+
+def test_on_a_terminal_people_have_their_names(line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_alice(line)
+    line.ok("user", "add", "bob@acme.example", "--company", "Acme", "--generate")
+    removed = shown(line, "--target", "bob@acme.example")[0]["target"]
+    line.ok("user", "remove", "bob@acme.example", "--yes")
+    monkeypatch.setattr("rainbow_xmpp.cli.audit_print.on_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "100")
+    text = line.ok("audit", "show", "--company", "Acme")
+    assert re.search(r"user\.added +cli:\S+ → alice@acme\.example \(Acme\)  role=user", text)
+    assert re.search(rf"user\.removed +cli:\S+ → {removed} \(Acme\)", text)
+    assert re.search(r"company\.added +cli:\S+ → Acme  visibility=private", text)
+    assert re.search(r"^\w+day, \d+ \w+ \d{4}$", text, re.MULTILINE)
+
+
+def test_follow_goes_on_with_what_comes(line: CommandLine) -> None:
+    import subprocess
+    import sys
+
+    add_alice(line)
+    command = [sys.executable, "-m", "rainbow_xmpp", "--config", line.config.name]
+    follow = [*command, "audit", "show", "--follow", "--json", "--last", "1"]
+    with subprocess.Popen(follow, stdout=subprocess.PIPE, text=True, cwd=line.folder) as process:
+        assert process.stdout is not None
+        first = json.loads(process.stdout.readline())
+        line.ok("company", "add", "Initech")
+        second = json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    assert (first["kind"], second["kind"]) == ("user.added", "company.added")
+    assert second["previous"] == first["hash"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from rainbow_xmpp.plugin import JID, CommandAnswer, Form, Note, Services, Severity, form_field
-from rainbow_xmpp.store.values import Member
+from collections.abc import AsyncIterator
+
+from rainbow_xmpp.plugin import JID, Account, CommandAnswer, Form, Note, Services, Severity, form_field
+from rainbow_xmpp.plugins.service_admin.scope import PAGE
 
 MOST = 200
 """So many are shown."""
@@ -34,27 +36,38 @@ class Row(Form):
 
 
 async def people_table(services: Services, company_id: str, search: str) -> CommandAnswer:
-    """Those of this company whose name, e-mail or address contains the text, oldest account first."""
+    """Those of this company whose name, e-mail or address contains the text."""
     wanted = search.strip().casefold()
-    found = [
-        member for member in await services.store.accounts.list(company_id) if wanted in _text_of(member)
-    ]
-    table = Row.table(_row(services, member) for member in found[:MOST])
-    if len(found) <= MOST:
-        return table
-    return table, Note(f"{MOST} of {len(found)} are shown", Severity.WARN)
+    rows: list[Row] = []
+    async for account, emails in _people(services, company_id):
+        if wanted not in " ".join((account.name, *emails, account.localpart)).casefold():
+            continue
+        if len(rows) == MOST:
+            shown = Row.table(sorted(rows, key=_order))
+            return shown, Note(f"There are more than these {MOST}: say whom you look for", Severity.WARN)
+        rows.append(_row(services, account, emails))
+    return Row.table(sorted(rows, key=_order))
 
 
-def _text_of(member: Member) -> str:
-    return " ".join((member.account.name, *member.emails, member.account.localpart)).casefold()
+async def _people(services: Services, company_id: str) -> AsyncIterator[tuple[Account, tuple[str, ...]]]:
+    """Everybody with their e-mail addresses, a page at a time: a large company is nobody else's delay."""
+    accounts, last = services.store.accounts, ""
+    while page := await accounts.page(company_id, after=last, most=PAGE):
+        emails = await accounts.emails_of(company_id, [account.id for account in page])
+        for account in page:
+            yield account, emails.get(account.id, ())
+        last = page[-1].id
 
 
-def _row(services: Services, member: Member) -> Row:
-    account = member.account
+def _order(row: Row) -> tuple[str, str]:
+    return row.name.casefold(), row.email
+
+
+def _row(services: Services, account: Account, emails: tuple[str, ...]) -> Row:
     is_online = bool(services.sessions_of(account))
     return Row(
         name=account.name,
-        email=", ".join(member.emails),
+        email=", ".join(emails),
         jid=JID(account.localpart, services.domain),
         role=str(account.role),
         state="disabled" if account.disabled else "online" if is_online else "",

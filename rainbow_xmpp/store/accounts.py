@@ -12,6 +12,7 @@ from rainbow_xmpp.store.database import Database
 from rainbow_xmpp.store.directory import ACCOUNT_COLUMNS, COMPANY_WIDTH, WIDTH, AccountReader, Directory
 from rainbow_xmpp.store.enrolment import account_from, companies_of, conflicts_of, insert
 from rainbow_xmpp.store.errors import AlreadyExists, ImportRefused, NotFound
+from rainbow_xmpp.store.keys import among, key_list
 from rainbow_xmpp.store.names import (
     company_key,
     normalise_email,
@@ -116,6 +117,22 @@ class Accounts(Directory):
             reader = AccountReader()
             parameters = {"company_id": company_id, "after": after, "most": most}
             return [reader.account(row) for row in await connection.execute(statement, parameters)]
+
+    async def emails_of(self, company_id: str, account_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """The addresses of these people, by their ids; whoever has none is left out."""
+        dialect = self._database.dialect
+        statement = (
+            sa.select(_e.owner_id, _e.address)
+            .where(_e.company_id == company_id, among(dialect, _e.owner_id))
+            .order_by(_e.created_at, _e.address)
+        )
+        found: dict[str, tuple[str, ...]] = {}
+        async with self._database.read() as connection:
+            for owner, address in await connection.execute(
+                statement, {"keys": key_list(dialect, account_ids)}
+            ):
+                found[owner] = (*found.get(owner, ()), address)
+        return found
 
     async def counts(self) -> dict[str, Headcount]:
         """How many people each company has, by its id; companies without any are left out."""

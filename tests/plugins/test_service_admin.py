@@ -7,6 +7,7 @@ from rainbow_xmpp.plugin import Role
 from rainbow_xmpp.plugins.adhoc import AdHoc
 from rainbow_xmpp.plugins.disco import Disco
 from rainbow_xmpp.plugins.service_admin import SHORT, ServiceAdmin
+from rainbow_xmpp.plugins.service_admin.listing import MOST
 from rainbow_xmpp.store.values import NewAccount
 from rainbow_xmpp.testing import Client, TestServer
 from tests.plugins.commands import Shown, execute, listed, log_in_as, run
@@ -282,6 +283,15 @@ async def test_people_are_found_by_what_is_known_of_them(server, operator, admin
     assert rows_of(await run(admin, "people", search="carol")) == []
     elsewhere = await run(operator, "people", search="", **{"x-company": "globex"})
     assert [row[1] for row in rows_of(elsewhere)] == ["carol@globex.example"]
+
+
+async def test_of_too_many_people_some_are_shown(server, admin):
+    await server.store.accounts.add_many(
+        [NewAccount(company="acme", email=f"p{n}@acme.example") for n in range(MOST)]
+    )
+    shown = await run(admin, "people", search="")
+    assert len(rows_of(shown)) == MOST
+    assert shown.notes == [("warn", f"There are more than these {MOST}: say whom you look for")]
 
 
 async def test_statistics_of_somebody_tell_no_network_address(server, admin):

@@ -318,3 +318,16 @@ async def test_people_are_counted_by_company(store: Store, acme: Company, alice:
     await store.accounts.add(NewAccount(company="Acme", email="bob@acme.example"))
     await store.accounts.set_disabled(acme.id, alice.id, True)
     assert await store.accounts.counts() == {acme.id: Headcount(registered=2, disabled=1)}
+
+
+async def test_the_addresses_of_several_people_are_read_together(
+    store: Store, acme: Company, alice: Account
+) -> None:
+    bob = await store.accounts.add(NewAccount(company="Acme", email="bob@acme.example"))
+    other = await store.companies.add("Other")
+    ids = [alice.id, bob.id, "0" * 24]
+    assert await store.accounts.emails_of(acme.id, ids) == {
+        alice.id: ("alice@acme.example",),
+        bob.id: ("bob@acme.example",),
+    }
+    assert await store.accounts.emails_of(other.id, ids) == {}

@@ -25,6 +25,7 @@ Tree = tuple[str, tuple[tuple[str, str], ...], str, tuple[tuple["Tree", str], ..
 """An element as a value: tag, attributes, text, and its children, each with the text behind it."""
 
 LANG = "{http://www.w3.org/XML/1998/namespace}lang"
+RESERVED = (b"http://www.w3.org/XML/1998/namespace", b"http://www.w3.org/2000/xmlns/", b"xmlns:xml")
 STAMPS = (("a&b@c/'d\"", None), ("alice@acme.example/ü", "bob@acme.example"), ("x", "<\ud800\x07>"))
 ADDED = Element("{urn:example:added}note", {"of": "'\"<"})
 ADDED.text = "&"
@@ -102,10 +103,10 @@ def check(data: bytes, ns: str, prefixes: dict[str, str], limits: XmlLimits = DE
 def _check_refused(data: bytes, ns: str, prefixes: dict[str, str]) -> None:
     """What lxml finds to be one element is refused for what XML-NAMES §2.1 says of namespaces only.
 
-    Left out: names that only the fifth edition of XML 1.0 knows, which expat does not read, and names with a
-    colon where no prefix can be, which lxml takes.
+    Left out: names that only the fifth edition of XML 1.0 knows, which expat does not read, names with a colon
+    where no prefix can be and declarations of the reserved namespaces, which lxml takes.
     """
-    if data[:1] != b"<" or data[-1:] != b">":
+    if data[:1] != b"<" or data[-1:] != b">" or any(reserved in data for reserved in RESERVED):
         return
     try:
         tree = oracle(data, ns, prefixes)

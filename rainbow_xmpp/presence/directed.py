@@ -8,6 +8,9 @@ from rainbow_xmpp.session import Home, Session
 LIMIT = 1000
 """So many people may have directed presence of one session at a time; somebody has to tell them all of its end."""
 
+LIMIT_CHARS = 200_000
+"""The same for their addresses together, which may be long: what one session can make the server remember."""
+
 
 def note(session: Session, to: str, type_: str) -> None:
     """The session sends directed presence of this type: "" or "unavailable"."""
@@ -17,7 +20,7 @@ def note(session: Session, to: str, type_: str) -> None:
             known.discard(to)
     elif known is None:
         session.directed = {to}
-    elif len(known) < LIMIT or to in known:
+    elif to in known or (len(known) < LIMIT and sum(map(len, known)) + len(to) <= LIMIT_CHARS):
         known.add(to)
     else:
         raise StanzaError(Condition.RESOURCE_CONSTRAINT)

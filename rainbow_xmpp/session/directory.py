@@ -12,6 +12,10 @@ class Source(Protocol):
     async def by_localpart(self, localpart: str) -> Account | None: ...
 
 
+_LONGEST_KNOWN = 256
+"""Longer localparts are looked up each time, so that strangers' inventions cannot fill the memory."""
+
+
 class AccountDirectory:
     """Remembers who was looked up, and that nobody was; bounded, and told of every change.
 
@@ -38,7 +42,8 @@ class AccountDirectory:
         account = await self._source.by_localpart(localpart)
         if account is not None and not account.may_log_in:
             account = None
-        if changes == self._changes:  # or else what was read may be out of date already
+        # When something changed meanwhile, what was read may be out of date already.
+        if changes == self._changes and len(localpart) <= _LONGEST_KNOWN:
             self._known[localpart] = account
             if len(self._known) > self._most:
                 self._known.popitem(last=False)

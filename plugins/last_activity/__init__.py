@@ -15,7 +15,6 @@ from rainbow_xmpp.plugin import (
     Stage,
     StanzaError,
     attr,
-    disco_info,
     hook,
     on,
     on_iq,
@@ -102,7 +101,6 @@ class LastActivity(
             raise StanzaError(Condition.SERVICE_UNAVAILABLE)
         return Last(max(0, int(self.services.now() - self._started_at)))
 
-    @disco_info()
-    def announce(self, ctx: Context, node: str) -> DiscoInfo | None:
+    def server_info(self) -> DiscoInfo | None:
         """§6: only what is answered is announced."""
         return DiscoInfo.of(features=[names.LAST_ACTIVITY]) if self.options.tell_uptime else None

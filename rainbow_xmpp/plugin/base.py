@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
@@ -128,18 +127,3 @@ class Plugin:
         for attribute in dir(cls):
             for mark in getattr(getattr(cls, attribute), MARKS, ()):
                 yield mark, attribute
-
-
-def live_changes(before: PluginOptions, after: PluginOptions) -> tuple[dict[str, Any], list[str]]:
-    """What may change while the plugin runs, as new values by name, and the names of what needs a restart."""
-    live: dict[str, Any] = {}
-    restart: list[str] = []
-    for field in dataclasses.fields(after):
-        new = getattr(after, field.name)
-        if new == getattr(before, field.name):
-            continue
-        if field.metadata.get("reload") == "live":
-            live[field.name] = new
-        else:
-            restart.append(field.name)
-    return live, restart

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from rainbow_xmpp.config.changes import changes, merged
 from rainbow_xmpp.errors import LocalMisuse
-from rainbow_xmpp.plugin.base import Plugin, PluginOptions, live_changes
+from rainbow_xmpp.plugin.base import Plugin, PluginOptions
 from rainbow_xmpp.plugin.binding import Binding
 from rainbow_xmpp.plugin.offers import Offer
 from rainbow_xmpp.plugin.registries import Registries
@@ -106,15 +106,18 @@ class PluginManager:
                 raise LocalMisuse(f"plugin {cls.name} offers {kind.__name__} as plugin {other.name} does")
 
     def reconfigure(self, options: Mapping[str, PluginOptions]) -> list[str]:
-        """Give running plugins their new options, as far as these are live; returns the keys that need a restart."""
+        """Give running plugins their new options, as far as these are live; returns the keys that need a restart.
+
+        A plugin without new ones, since it is switched off at the next start, keeps those that it has.
+        """
         waiting: list[str] = []
         for name, plugin in self._running.items():
             before = plugin.options
-            live, restart = live_changes(before, options.get(name) or type(plugin).Options())
-            waiting += [f"plugins.{name}.{key}" for key in restart]
-            if not live:
+            wanted = options.get(name, before)
+            waiting += changes(before, wanted, f"plugins.{name}.").restart
+            plugin.options = merged(before, wanted)
+            if plugin.options == before:
                 continue
-            plugin.options = dataclasses.replace(before, **live)
             if before.companies != plugin.options.companies:
                 self._bindings[name].rebind()
             try:

@@ -49,9 +49,10 @@ def reseal(invocation: Invocation) -> None:
     sealer = sealer_of(config)
 
     async def work(store: "Store") -> int:
-        from rainbow_xmpp.cli.recording import record
+        from rainbow_xmpp.cli.recording import audit_log, record
 
         moved = await reseal_all(store.credentials, sealer)
+        await store.audit.sign_marks_anew(audit_log(store, config).keys)
         await record(store, config, Kind.CREDENTIALS_RESEALED, credentials=moved, key=sealer.key_id)
         return moved
 

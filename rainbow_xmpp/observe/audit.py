@@ -8,6 +8,7 @@ tokens. It is committed when `record` returns; a burst shares transactions.
 
 import asyncio
 import ipaddress
+import logging
 import os
 import platform
 import pwd
@@ -22,6 +23,8 @@ from rainbow_xmpp.errors import LocalMisuse
 from rainbow_xmpp.store.audit import AuditRecords
 from rainbow_xmpp.store.audit_chain import ChainKeys, Entry, canonical
 from rainbow_xmpp.store.batch import Batcher
+
+log = logging.getLogger(__name__)
 
 Fact = str | int | bool
 
@@ -152,11 +155,13 @@ class AuditLog:
 
     async def _append(self, entries: Sequence[Entry]) -> Mapping[Entry, bool]:
         try:
-            await self.records.append(entries, self.keys)
+            is_sound = await self.records.append(entries, self.keys)
         except BaseException:
             self.failed += len(entries)
             raise
         self.written += len(entries)
+        if not is_sound:
+            log.error("the audit log was tampered with, or its key is not configured: see audit verify")
         return dict.fromkeys(entries, True)
 
     def _forget(self, kinds: Iterable[str]) -> None:

@@ -16,6 +16,7 @@ from rainbow_xmpp.store.audit_chain import (
     MarkName,
     Record,
     chained,
+    is_signed,
     marked,
 )
 from rainbow_xmpp.store.audit_check import Break, ChainCheck
@@ -95,11 +96,16 @@ class AuditRecords:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def append(self, entries: Sequence[Entry], keys: ChainKeys) -> None:
-        """Put these at the end of the chain, in one transaction."""
+    async def append(self, entries: Sequence[Entry], keys: ChainKeys) -> bool:
+        """Put these at the end of the chain, in one transaction; False when that end is not to be trusted.
+
+        They do not follow it then, which a check finds for as long as it lasts: an end that somebody cut off
+        or exchanged must not become sound by being written on.
+        """
         async with self._database.write() as connection:
             await _lock(connection)
-            id, hash = await _end(connection)
+            id, hash = await _end(connection, keys)
+            is_sound = hash != GENESIS or id == 0
             records = []
             for entry in entries:
                 id += 1
@@ -108,6 +114,7 @@ class AuditRecords:
                 records.append(_row(record))
             await connection.execute(sa.insert(tables.audit), records)
             await _set_mark(connection, marked(MarkName.HEAD, id, hash, keys))
+        return is_sound
 
     async def head(self) -> Mark | None:
         """The mark at the newest record, None before the first."""
@@ -153,6 +160,15 @@ class AuditRecords:
             found: str | None = await connection.scalar(sa.select(_a.hash).where(_a.id == id))
         return found
 
+    async def sign_marks_anew(self, keys: ChainKeys) -> None:
+        """Sign the marks under the current key, those that a known key has signed; then an old key can go."""
+        async with self._database.write() as connection:
+            await _lock(connection)
+            for name in MarkName:
+                mark = await _mark(connection, name)
+                if mark is not None and keys.knows(mark.key_id) and is_signed(mark, keys):
+                    await _set_mark(connection, marked(name, mark.id, mark.hash, keys))
+
     async def prune(self, before: int, keys: ChainKeys, *, most: int) -> int:
         """Drop the oldest records up to the first one not older than this Unix time (ms); returns how many.
 
@@ -179,14 +195,15 @@ async def _lock(connection: AsyncConnection) -> None:
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CHAIN_LOCK)))
 
 
-async def _end(connection: AsyncConnection) -> tuple[int, str]:
-    """Id and hash of the newest record: by its mark, so that a cut-off end stays a gap."""
-    if mark := await _mark(connection, MarkName.HEAD):
+async def _end(connection: AsyncConnection, keys: ChainKeys) -> tuple[int, str]:
+    """Id and hash of the newest record, by its mark, so that a cut-off end stays a gap.
+
+    Without a mark that a known key has signed: the hash that follows nothing.
+    """
+    mark = await _mark(connection, MarkName.HEAD)
+    if mark is not None and keys.knows(mark.key_id) and is_signed(mark, keys):
         return mark.id, mark.hash
-    newest = (
-        await connection.execute(sa.select(_a.id, _a.hash).order_by(_a.id.desc()).limit(1))
-    ).one_or_none()
-    return (newest.id, newest.hash) if newest else (0, GENESIS)
+    return await connection.scalar(sa.select(sa.func.max(_a.id))) or 0, GENESIS
 
 
 async def _mark(connection: AsyncConnection, name: MarkName) -> Mark | None:

@@ -14,6 +14,7 @@ class Damage(StrEnum):
     INSERTED = "inserted"
     TRUNCATED = "truncated"
     REPLACED = "replaced"
+    UNSIGNED = "unsigned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,9 @@ class ChainCheck:
             return Break(first, Damage.MISSING, f"{which} missing")
         if hash_of(record.entry, record.id, record.previous) != record.hash:
             return Break(record.id, Damage.CHANGED, f"record {record.id} was changed after it was written")
+        if record.previous == GENESIS != self.hash:
+            text = f"when record {record.id} was written, the end of the log before it could not be trusted"
+            return Break(record.id, Damage.REPLACED, text)
         if record.previous != self.hash:
             text = f"record {record.id} does not follow what stands before it: record {self.id} was replaced"
             return Break(record.id, Damage.REPLACED, text)
@@ -86,9 +90,13 @@ class ChainCheck:
         return None
 
     def _judge_mark(self, mark: Mark) -> Break | None:
-        if not self._keys.knows(mark.key_id) or is_signed(mark, self._keys):
-            return None
+        """Both ends need a key that is known, or else somebody could write a whole log under one of their own."""
         place = "head" if mark.name is MarkName.HEAD else "beginning"
+        if not self._keys.knows(mark.key_id):
+            text = f"the mark of the log's {place} is signed under the key {mark.key_id}, which is not configured"
+            return Break(mark.id, Damage.UNSIGNED, text)
+        if is_signed(mark, self._keys):
+            return None
         return Break(mark.id, Damage.CHANGED, f"the mark of the log's {place} was not written by a server")
 
     def _headless(self) -> Break:

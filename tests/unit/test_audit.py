@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from rainbow_xmpp.auth.seal import Sealer
 from rainbow_xmpp.errors import LocalMisuse
 from rainbow_xmpp.observe.audit import AuditLog, Kind, chain_keys
 from rainbow_xmpp.store import Store, tables
-from rainbow_xmpp.store.audit import Checked, Wanted
+from rainbow_xmpp.store.audit import Checked, Wanted, _row
+from rainbow_xmpp.store.audit_chain import chained
 from rainbow_xmpp.store.audit_check import Damage
 
 KEY, OTHER_KEY = bytes(32), bytes([1]) * 32
@@ -50,6 +52,11 @@ async def fill(log: AuditLog, records: int) -> None:
 
 async def checked(store: Store, key: bytes = KEY, *old: bytes) -> Checked:
     return await store.audit.check(chain_keys(Sealer(key, old)))
+
+
+async def rows_of(store: Store, query: sa.Select[Any]) -> list[dict[str, Any]]:
+    async with store.read() as connection:
+        return [row._asdict() for row in await connection.execute(query)]
 
 
 async def run(store: Store, statement: sa.Executable) -> None:
@@ -180,9 +187,9 @@ async def test_an_empty_table_under_a_head_mark_is_truncated(store: Store, log: 
 
 async def test_a_record_hashed_by_somebody_without_the_key_is_inserted(store: Store, log: AuditLog) -> None:
     await fill(log, 3)
-    forger = log_on(store, OTHER_KEY)
-    await forger.record(Kind.USER_REMOVED, company_id=ACME, actor="system")
-    await run(store, sa.update(tables.audit).values(key_id=log.keys.current))
+    (third,) = await store.audit.last(Wanted(), 1)
+    forged = chained(replace(third.entry, kind="user.removed"), 4, third.hash, log_on(store, OTHER_KEY).keys)
+    await run(store, sa.insert(tables.audit).values(_row(forged) | {"key_id": log.keys.current}))
     broken = (await checked(store)).broken
     assert broken is not None
     assert (broken.id, broken.damage) == (4, Damage.INSERTED)
@@ -199,18 +206,38 @@ async def test_records_put_into_another_order_are_noticed(store: Store, log: Aud
 
 
 async def test_a_record_of_another_branch_does_not_follow(store: Store, log: AuditLog) -> None:
-    """Somebody with a copy of the database lets a server write elsewhere and brings the record back."""
-    await fill(log, 3)
-    async with store.read() as connection:
-        kept = (await connection.execute(sa.select(tables.audit).where(tables.audit.c.id == 3))).one()
-    await run(store, sa.delete(tables.audit).where(tables.audit.c.id == 3))
-    await run(store, sa.delete(tables.audit_marks))
-    await log.record(Kind.USER_REMOVED, company_id=ACME, actor="system")
+    """Somebody with a copy of the database sets its end back, lets a server write, and brings a record back."""
+    await fill(log, 2)
+    marks = await rows_of(store, sa.select(tables.audit_marks))
     await fill(log, 1)
-    await run(store, sa.update(tables.audit).where(tables.audit.c.id == 3).values(kept._asdict()))
+    kept = await rows_of(store, sa.select(tables.audit).where(tables.audit.c.id == 3))
+    await run(store, sa.delete(tables.audit).where(tables.audit.c.id == 3))
+    await run(store, sa.update(tables.audit_marks).values(marks[0]))
+    await fill(log, 2)
+    assert (await checked(store)).broken is None
+    await run(store, sa.update(tables.audit).where(tables.audit.c.id == 3).values(kept[0]))
     broken = (await checked(store)).broken
     assert broken is not None
     assert (broken.id, broken.damage) == (4, Damage.REPLACED)
+
+
+@pytest.mark.parametrize("what_to_do_to_the_mark", ["remove", "set back"])
+async def test_an_end_that_was_cut_off_does_not_become_sound_by_being_written_on(
+    store: Store, log: AuditLog, caplog: pytest.LogCaptureFixture, what_to_do_to_the_mark: str
+) -> None:
+    await fill(log, 6)
+    (third,) = await store.audit.last(Wanted(target=f"{2:024x}"), 1)
+    await run(store, sa.delete(tables.audit).where(tables.audit.c.id > 3))
+    if what_to_do_to_the_mark == "remove":
+        await run(store, sa.delete(tables.audit_marks))
+    else:
+        await run(store, sa.update(tables.audit_marks).values(id=3, hash=third.hash))
+    await fill(log, 2)
+    broken = (await checked(store)).broken
+    assert broken is not None
+    assert (broken.id, broken.damage) == (4, Damage.REPLACED)
+    assert "could not be trusted" in broken.text
+    assert caplog.text.count("the audit log was tampered with") == 1
 
 
 async def test_what_an_old_key_signed_is_judged_while_the_key_is_known(store: Store, log: AuditLog) -> None:
@@ -231,6 +258,43 @@ async def test_without_the_old_key_its_records_are_held_by_their_hashes(store: S
     assert (broken.id, broken.damage) == (2, Damage.CHANGED)
 
 
+async def test_a_log_written_anew_under_a_key_of_somebodys_own_is_not_sound(store: Store) -> None:
+    await fill(log_on(store, OTHER_KEY), 5)
+    broken = (await checked(store)).broken
+    assert broken is not None
+    assert broken.damage is Damage.UNSIGNED
+    assert "which is not configured" in broken.text
+
+
+async def test_a_beginning_cut_off_under_a_key_of_somebodys_own_is_not_sound(
+    store: Store, log: AuditLog
+) -> None:
+    await fill(log, 5)
+    await store.audit.prune(2**62, log_on(store, OTHER_KEY).keys, most=3)
+    broken = (await checked(store)).broken
+    assert broken is not None
+    assert broken.damage is Damage.UNSIGNED
+
+
+async def test_marks_signed_anew_need_the_old_key_no_more(store: Store, log: AuditLog) -> None:
+    await fill(log, 5)
+    await store.audit.prune(2**62, log.keys, most=2)
+    both = log_on(store, OTHER_KEY, KEY)
+    assert (await checked(store, OTHER_KEY)).broken is not None
+    await store.audit.sign_marks_anew(both.keys)
+    result = await checked(store, OTHER_KEY)
+    assert (result.broken, result.unjudged) == (None, 3)
+
+
+async def test_a_mark_that_nobody_signed_is_not_made_good(store: Store, log: AuditLog) -> None:
+    await fill(log, 5)
+    await run(store, sa.update(tables.audit_marks).values(id=4))
+    await store.audit.sign_marks_anew(log_on(store, OTHER_KEY, KEY).keys)
+    broken = (await checked(store, KEY)).broken
+    assert broken is not None
+    assert broken.damage is Damage.CHANGED
+
+
 async def test_many_writers_make_one_chain(database_url: str) -> None:
     stores = [await Store.open(database_url) for _ in range(4)]
     logs = [log_on(each) for each in stores]
@@ -247,9 +311,9 @@ async def test_a_burst_shares_transactions(store: Store, log: AuditLog) -> None:
     appended = []
     append = store.audit.append
 
-    async def counted(entries: Any, keys: Any) -> None:
+    async def counted(entries: Any, keys: Any) -> bool:
         appended.append(len(entries))
-        await append(entries, keys)
+        return await append(entries, keys)
 
     store.audit.append = counted  # type: ignore[method-assign]
     await asyncio.gather(*(log.record(Kind.USER_ADDED, company_id=ACME, actor="system") for _ in range(1000)))

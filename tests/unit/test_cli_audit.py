@@ -135,14 +135,32 @@ def test_what_is_no_head_is_refused(line: CommandLine) -> None:
     assert "NUMBER:HASH" in line.refused("audit", "verify", "--head", "7", exit_code=2)
 
 
-def test_records_of_a_key_that_is_gone_are_told(line: CommandLine) -> None:
+def change_sealing_key(line: CommandLine, *, keep_the_old_one: bool) -> None:
     from rainbow_xmpp.auth.seal import new_key
 
-    (line.folder / "dev" / "sealing.key").write_text(new_key())
-    add_alice(line)
+    key = line.folder / "dev" / "sealing.key"
+    old = key.read_text().strip()
+    key.write_text(new_key())
+    if keep_the_old_one:
+        line.config.write_text(line.config.read_text() + f'old_sealing_keys = ["{old}"]\n')
+
+
+def test_records_of_a_key_that_is_gone_are_told(line: CommandLine) -> None:
+    change_sealing_key(line, keep_the_old_one=True)
+    line.ok("db", "reseal")
+    line.config.write_text(line.config.read_text().partition("old_sealing_keys")[0])
     result = line.run("audit", "verify")
-    assert result.exit_code == 0
+    assert result.exit_code == 0, result.output
     assert "4 records, unbroken. 3 were signed under a sealing key" in result.stderr
+
+
+def test_a_key_that_was_exchanged_without_the_old_one_is_told(line: CommandLine) -> None:
+    change_sealing_key(line, keep_the_old_one=False)
+    assert "which is not configured" in line.refused("audit", "verify")
+    add_alice(line)
+    assert "record 4 was written, the end of the log before it could not be trusted" in line.refused(
+        "audit", "verify"
+    )
 
 
 def test_on_a_terminal_people_have_their_names(line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:

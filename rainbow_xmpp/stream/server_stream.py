@@ -155,15 +155,11 @@ class ServerStream:
         if self.state is not State.BINDING:
             raise PeerViolation(StreamCondition.NOT_AUTHORIZED, detail=f"stanza while {self.state.name}")
         request = bind_elements.read(view)
-        if request is not None:
-            # RFC 6120 §8.1.3: a request has an id.
-            return (
-                [request]
-                if request.stanza_id
-                else self.not_bound(request, StanzaError(Condition.BAD_REQUEST))
-            )
-        # RFC 6120 §7.1: nothing but binding may happen now.
-        raise PeerViolation(StreamCondition.NOT_AUTHORIZED, detail="stanza before resource binding")
+        if request is None:  # RFC 6120 §7.1: nothing but binding may happen now
+            raise PeerViolation(StreamCondition.NOT_AUTHORIZED, detail="stanza before resource binding")
+        if not request.stanza_id:  # RFC 6120 §8.1.3
+            return self.not_bound(request, StanzaError(Condition.BAD_REQUEST))
+        return [request]
 
     def _over(self, violation: PeerViolation) -> list[Output]:
         """Close the stream for this."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 
@@ -31,10 +32,20 @@ class MemorySeat:
         await self._server.settle()
 
     async def next(self) -> Element | None:
-        unread = self._client.wire.unread
-        if not unread:
-            await self._server.settle()
-        return parse(unread.pop(0), limits=NO_LIMITS) if unread else None
+        wire = self._client.wire
+        if not wire.unread:
+            await self._something_or_nothing()
+        return parse(wire.unread.pop(0), limits=NO_LIMITS) if wire.unread else None
+
+    async def _something_or_nothing(self) -> None:
+        """Wait for a stanza, but no longer than the server has something to do; that may be to wait for an answer."""
+        both = [asyncio.ensure_future(wait) for wait in (self._client.wire.arrival(), self._server.settle())]
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in both:
+                each.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
 
     async def rest(self) -> list[Element]:
         return await self._client.rest()

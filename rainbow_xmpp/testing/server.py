@@ -22,7 +22,7 @@ from rainbow_xmpp.session import Session
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.store.audit import Wanted
 from rainbow_xmpp.store.audit_chain import Record
-from rainbow_xmpp.store.values import Account, Company, NewAccount, RosterItem, Subscription, Visibility
+from rainbow_xmpp.store.values import Account, Company, NewAccount, Role, RosterItem, Subscription, Visibility
 from rainbow_xmpp.testing.client import PATIENCE_S, Client
 from rainbow_xmpp.testing.clock import Clock
 from rainbow_xmpp.testing.database import fresh_database
@@ -127,7 +127,13 @@ class TestServer:
         found = await self.store.companies.by_name(name)
         return found or await self.store.companies.add(name, visibility=visibility)
 
-    async def person(self, name: str, *, visibility: Visibility = Visibility.SAME_THAN_COMPANY) -> Person:
+    async def person(
+        self,
+        name: str,
+        *,
+        visibility: Visibility = Visibility.SAME_THAN_COMPANY,
+        role: Role | None = None,
+    ) -> Person:
         """The person "localpart@company"; account and company are made when there are none."""
         localpart, _, company = name.partition("@")
         account = await self.store.accounts.by_localpart(localpart)
@@ -144,11 +150,17 @@ class TestServer:
             await self.node.watch.poll()
         elif account.company.name != company:
             raise LocalMisuse(f"{localpart} is of {account.company.name} already")
+        if role is not None and account.role is not role:
+            await self.store.accounts.set_role(account.company.id, account.id, role)
+            await self.node.watch.poll()
+            account = await self.store.accounts.by_localpart(localpart) or account
         return Person(account, f"{localpart}@{self.domain}")
 
-    async def login(self, name: str, *, resource: str = "", available: bool = True) -> Client:
+    async def login(
+        self, name: str, *, resource: str = "", available: bool = True, role: Role | None = None
+    ) -> Client:
         """Let somebody in, past authentication; with `available` the client has sent its first presence."""
-        person = await self.person(name)
+        person = await self.person(name, role=role)
         sessions = self.node.sessions
         home = sessions.home_for(person.account, person.bare)
         full = f"{person.bare}/{resource or ids.new_resource_suffix()}"

@@ -22,8 +22,8 @@ from rainbow_xmpp.plugin import (
 from rainbow_xmpp.plugins.adhoc import AdHoc
 from rainbow_xmpp.plugins.disco import Disco
 from rainbow_xmpp.testing import TestServer, condition_of
+from rainbow_xmpp.testing.commands import execute, listed, run
 from rainbow_xmpp.xml import names
-from tests.plugins.commands import execute, listed, log_in_as, run
 
 ROOM, TIME, TABLE, STAFF, EVEN, BROKEN = "room", "time", "table", "staff", "even", "broken"
 
@@ -164,7 +164,7 @@ async def test_a_running_command_belongs_to_one_session_and_one_command():
 
 async def test_a_command_for_others_is_like_one_that_does_not_exist():
     async with server() as on:
-        ann, eve = await on.login("ann@acme"), await log_in_as(on, "eve@acme", Role.OPERATOR)
+        ann, eve = await on.login("ann@acme"), await on.login("eve@acme", role=Role.OPERATOR)
         assert (STAFF, "For the staff") in await listed(eve)
         assert STAFF not in dict(await listed(ann))
         info = f"<query xmlns='{names.DISCO_INFO}' node='%s'/>"
@@ -176,7 +176,7 @@ async def test_a_command_for_others_is_like_one_that_does_not_exist():
 
 async def test_who_loses_the_role_cannot_go_on():
     async with server() as on:
-        eve = await log_in_as(on, "eve@acme", Role.OPERATOR)
+        eve = await on.login("eve@acme", role=Role.OPERATOR)
         talk = (await execute(eve, STAFF)).session_id
         await on.store.accounts.set_role(eve.account.company.id, eve.account.id, Role.USER)
         await on.node.watch.poll()
@@ -186,7 +186,7 @@ async def test_who_loses_the_role_cannot_go_on():
 
 async def test_a_refusal_of_the_command_is_its_end():
     async with server() as on:
-        eve = await log_in_as(on, "eve@acme", Role.OPERATOR)
+        eve = await on.login("eve@acme", role=Role.OPERATOR)
         talk = (await execute(eve, STAFF)).session_id
         step = await execute(eve, STAFF, session_id=talk, values={"name": "hall"})
         assert step.error == ("conflict", "", "taken")
@@ -276,7 +276,7 @@ async def test_a_command_node_is_offered_once_and_has_the_right_shape():
 
 async def test_one_form_is_all_that_most_commands_need():
     async with server() as on:
-        eve = await log_in_as(on, "eve@acme", Role.COMPANY_ADMIN)
+        eve = await on.login("eve@acme", role=Role.COMPANY_ADMIN)
         assert (await run(eve, STAFF, name="hall")).error == ("conflict", "", "taken")
 
 

@@ -10,8 +10,8 @@ from rainbow_xmpp.plugins.announcements import Announcements
 from rainbow_xmpp.plugins.disco import Disco
 from rainbow_xmpp.plugins.offline import Offline
 from rainbow_xmpp.testing import Client, TestServer, condition_of
+from rainbow_xmpp.testing.commands import execute, listed, run
 from rainbow_xmpp.xml import Element, names
-from tests.plugins.commands import execute, listed, log_in_as, run
 
 A = "http://jabber.org/protocol/admin#"
 
@@ -24,12 +24,12 @@ async def server() -> AsyncIterator[TestServer]:
 
 @pytest.fixture
 async def operator(server: TestServer) -> Client:
-    return await log_in_as(server, "opal@Hosting", Role.OPERATOR)
+    return await server.login("opal@Hosting", role=Role.OPERATOR)
 
 
 @pytest.fixture
 async def admin(server: TestServer) -> Client:
-    return await log_in_as(server, "ada@acme", Role.COMPANY_ADMIN)
+    return await server.login("ada@acme", role=Role.COMPANY_ADMIN)
 
 
 def told(stanzas: list[Element]) -> list[tuple[str | None, str | None, str | None]]:

@@ -10,7 +10,7 @@ from rainbow_xmpp.plugins.service_admin import SHORT, ServiceAdmin
 from rainbow_xmpp.plugins.service_admin.listing import MOST
 from rainbow_xmpp.store.values import NewAccount
 from rainbow_xmpp.testing import Client, TestServer
-from tests.plugins.commands import Shown, execute, listed, log_in_as, run
+from rainbow_xmpp.testing.commands import Shown, execute, listed, run
 
 A = "http://jabber.org/protocol/admin#"
 NODES = {
@@ -39,12 +39,12 @@ async def server() -> AsyncIterator[TestServer]:
 
 @pytest.fixture
 async def operator(server: TestServer) -> Client:
-    return await log_in_as(server, "opal@Hosting", Role.OPERATOR)
+    return await server.login("opal@Hosting", role=Role.OPERATOR)
 
 
 @pytest.fixture
 async def admin(server: TestServer) -> Client:
-    return await log_in_as(server, "ada@acme", Role.COMPANY_ADMIN)
+    return await server.login("ada@acme", role=Role.COMPANY_ADMIN)
 
 
 async def is_disabled(server: TestServer, localpart: str) -> bool:
@@ -202,7 +202,7 @@ async def test_either_all_are_changed_or_none(server, admin):
 
 
 async def test_nobody_removes_the_own_account_and_operators_only_operators_change(server, operator, admin):
-    await log_in_as(server, "otto@acme", Role.OPERATOR)
+    await server.login("otto@acme", role=Role.OPERATOR)
     own = await run(admin, f"{A}delete-user", accountjids=[admin.bare])
     assert own.error[0] == "not-allowed"
     theirs = await run(admin, f"{A}disable-user", accountjids=[f"otto@{server.domain}"])
@@ -325,6 +325,6 @@ async def test_the_last_login_is_kept(server, admin):
 async def test_the_last_login_is_not_kept_where_that_is_not_wanted():
     options = ServiceAdmin.Options(keep_last_login=False)
     async with TestServer({AdHoc: AdHoc.Options(), ServiceAdmin: options}) as server:
-        admin = await log_in_as(server, "ada@acme", Role.COMPANY_ADMIN)
+        admin = await server.login("ada@acme", role=Role.COMPANY_ADMIN)
         shown = await run(admin, f"{A}get-user-lastlogin", accountjids=[admin.bare])
         assert "lastlogin" not in shown.fields

@@ -7,8 +7,8 @@ import pytest
 from rainbow_xmpp.plugin import Role
 from rainbow_xmpp.plugin.discovery import find_plugins
 from rainbow_xmpp.testing import Client, TestServer, condition_of
+from rainbow_xmpp.testing.commands import execute
 from rainbow_xmpp.xml import escape, escape_attr, names
-from tests.plugins.commands import execute, log_in_as
 
 A = "http://jabber.org/protocol/admin#"
 NODES = [
@@ -92,7 +92,7 @@ async def test_whatever_an_administrator_of_another_company_sends_is_answered(se
     rng = random.Random(seed)
     async with TestServer(find_plugins().values()) as server:
         carol = await server.login("carol@globex", resource="desk")
-        ada = await log_in_as(server, "ada@acme", Role.COMPANY_ADMIN)
+        ada = await server.login("ada@acme", role=Role.COMPANY_ADMIN)
         seen = await answers(ada, rng, 300)
         assert "internal-server-error" not in seen
         assert {"result", "bad-request", "item-not-found"} <= seen

@@ -1,11 +1,14 @@
-"""Running ad-hoc commands (XEP-0050) as a client does, for the tests of plugins that offer some."""
+"""Running ad-hoc commands (XEP-0050) as a client does, for the tests of plugins that offer some.
+
+shown = await run(ann, "urn:example:report", subject="Printer")
+assert shown.notes == [("info", "Thank you.")]
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from rainbow_xmpp.plugin import Role
-from rainbow_xmpp.testing import Client, TestServer
+from rainbow_xmpp.testing.client import Client
 from rainbow_xmpp.xml import Element, escape, escape_attr, names, serialise
 
 C = f"{{{names.COMMANDS}}}"
@@ -14,32 +17,36 @@ X = f"{{{names.DATA_FORM}}}"
 Values = dict[str, str | list[str]]
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Shown:
     """What a command answers: an error, or the next form, or the result."""
 
     stanza: Element
-    values: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def command(self) -> Element:
+        """The answer, which is no error."""
         assert self.stanza.get("type") == "result", serialise(self.stanza)
         return self.stanza[0]
 
     @property
     def status(self) -> str | None:
+        """ "executing", "completed" or "canceled"."""
         return self.command.get("status")
 
     @property
     def session_id(self) -> str:
+        """To be given back with the next step."""
         return self.command.get("sessionid", "")
 
     @property
     def notes(self) -> list[tuple[str, str]]:
+        """Severity and text of each."""
         return [(note.get("type", "info"), note.text or "") for note in self.command.iter(f"{C}note")]
 
     @property
     def actions(self) -> tuple[str | None, set[str]]:
+        """What "execute" means now, and all that may be done."""
         found = self.command.find(f"{C}actions")
         assert found is not None
         return found.get("execute"), {child.tag.removeprefix(C) for child in found}
@@ -101,11 +108,3 @@ def _submitted(values: Values) -> str:
         inner = "".join(f"<value>{escape(text)}</value>" for text in texts)
         fields += f"<field var='{escape_attr(var)}'>{inner}</field>"
     return f"<x xmlns='{names.DATA_FORM}' type='submit'>{fields}</x>"
-
-
-async def log_in_as(server: TestServer, name: str, role: Role) -> Client:
-    """Somebody with this role, logged in."""
-    person = await server.person(name)
-    await server.store.accounts.set_role(person.account.company.id, person.account.id, role)
-    await server.node.watch.poll()
-    return await server.login(name)

@@ -139,7 +139,7 @@ class Blocking(
                 raise StanzaError(Condition.RESOURCE_CONSTRAINT, f"at most {most} addresses can be blocked")
             new = after - before
             self.services.presence.hide_directed(home, lambda jid: covers(new, jid))
-            for jid in met_by(new, home.subscribers):
+            for jid in met_by(new, home.audience() - {home.bare}):
                 self.services.presence.hide_from(home, jid)
             self._lists.learn(owner, after)
         for item in wish.items:
@@ -156,9 +156,9 @@ class Blocking(
             before = await self._lists.fetch(owner)
             after = await self._kept.remove(owner.company.id, owner.id, jids)
             self._lists.learn(owner, after)
-        for jid in met_by(before - after, home.subscribers):
+        for jid in met_by(before - after, home.audience() - {home.bare}):
             self.services.presence.show_to(home, jid)
-        for jid in met_by(before - after, home.contacts):
+        for jid in met_by(before - after, home.watched() - {home.bare}):
             self.services.presence.show_contact(home, jid.partition("/")[0])
         return Answered(None, self._push(ctx.session, Unblock.of(jids)))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import TYPE_CHECKING
 
 from rainbow_xmpp.session.circle import Circle
@@ -62,6 +62,14 @@ class Home:
     def is_colleague(self, bare: str) -> bool:
         """A bare JID is of the same circle."""
         return self.circle is not None and bare in self.circle.members
+
+    def audience(self) -> Set[str]:
+        """The bare JIDs that may see this account's presence, connected or not."""
+        return self.subscribers if self.circle is None else self.subscribers | self.circle.members.keys()
+
+    def watched(self) -> Set[str]:
+        """The bare JIDs whose presence this account may see, as far as it is concerned."""
+        return self.contacts if self.circle is None else self.contacts | self.circle.members.keys()
 
     def colleagues(self) -> list[Home]:
         """Those of the circle who are connected, without this account."""

@@ -10,6 +10,7 @@ from rainbow_xmpp.plugins.blocking import Blocking
 from rainbow_xmpp.plugins.blocking.matching import covers, met_by
 from rainbow_xmpp.plugins.blocking.store import BlockedJids
 from rainbow_xmpp.plugins.company_isolation import CompanyIsolation
+from rainbow_xmpp.plugins.company_roster import CompanyRoster
 from rainbow_xmpp.plugins.offline import Offline
 from rainbow_xmpp.plugins.ping import Ping
 from rainbow_xmpp.plugins.vcard_temp import VCardTemp
@@ -380,6 +381,23 @@ async def test_a_contact_sees_the_person_leave_and_come_back(server: TestServer)
     (seen,) = await ann.rest()
     assert (seen.get("from"), seen.findtext("{jabber:client}show")) == (eve.jid, "dnd")
     assert await presences(bob) == []
+
+
+@pytest.mark.parametrize("item", ["rainbow.test", "eve@rainbow.test"])
+async def test_so_does_a_colleague_without_any_subscription(item: str):
+    async with TestServer([Blocking, CompanyRoster]) as server:
+        eve, ann = await server.login("eve@acme"), await server.login("ann@acme")
+        await eve.rest()
+        await ann.rest()
+        await block(ann, item)
+        assert await presences(eve) == [(ann.jid, "unavailable")]
+        eve.send("<presence><show>dnd</show></presence>")
+        ann.send("<presence><show>away</show></presence>")
+        assert await presences(eve) == [(eve.jid, "")]
+        assert await presences(ann) == [(ann.jid, "")]
+        await unblock(ann)
+        assert await presences(eve) == [(ann.jid, "")]
+        assert await presences(ann) == [(eve.jid, "")]
 
 
 @pytest.mark.parametrize("item", ["rainbow.test", "eve@rainbow.test/desk"])

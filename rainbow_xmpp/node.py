@@ -16,6 +16,7 @@ from rainbow_xmpp.auth.people import People
 from rainbow_xmpp.auth.pool import HashPool
 from rainbow_xmpp.auth.seal import Sealer
 from rainbow_xmpp.auth.throttle import Throttle
+from rainbow_xmpp.auth.token_logins import token_logins
 from rainbow_xmpp.auth.verified import VerifiedPasswords
 from rainbow_xmpp.company.agreements import Agreements
 from rainbow_xmpp.config import Config
@@ -75,6 +76,8 @@ class Node:
         self.authenticator = _authenticator(config, store, self._sealer, self.pool, self.counters)
         self.directory = AccountDirectory(store.accounts)
         self.pipeline = Pipeline(config.domain, self.sessions, self.directory)
+        self.token_logins = token_logins(config, store, self.authenticator)
+        """None without a key for tokens: then there is no API."""
         self.iqs = IqRegistry()
         self.events = Events()
         self.questions = Questions(config.domain)
@@ -193,6 +196,7 @@ class Node:
         """What plugins are given."""
         return Services(
             domain=self.config.domain,
+            public_url=self.config.public_url,
             store=self.store,
             sessions=self.sessions,
             route=self.pipeline.route,
@@ -208,6 +212,7 @@ class Node:
             agreements=self.agreements,
             apply_changes=self.watch.catch_up,
             people=self.people,
+            token_logins=self.token_logins,
             audit=self.audit.record,
         )
 

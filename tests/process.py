@@ -20,6 +20,7 @@ from pathlib import Path
 from random import SystemRandom
 from typing import Any
 
+from rainbow_xmpp.auth.tokens import new_signing_key
 from tests.certificates import make_certificates
 from tests.conformance.wire import Endpoint
 
@@ -191,6 +192,7 @@ class RainbowServer(ChatServer):
         self.metrics_port = free_port()
         self.config_file = folder / "rainbow.toml"
         (folder / "sealing.key").write_text(secrets.token_hex(32))
+        (folder / "token.key").write_text(new_signing_key())
         (folder / "data").mkdir()
         config = tomllib.loads((ROOT / "conf/examples/bench.toml").read_text())
         own: dict[str, Any] = {
@@ -206,7 +208,11 @@ class RainbowServer(ChatServer):
             "metrics": {"address": self.endpoint.host, "port": self.metrics_port},
             "websocket": {"origins": list(origins)},
             # The least that is allowed: most of what a login costs a test is its own hashing.
-            "auth": {"sealing_key": {"file": str(folder / "sealing.key")}, "scram_iterations": 4096},
+            "auth": {
+                "sealing_key": {"file": str(folder / "sealing.key")},
+                "token_key": {"file": str(folder / "token.key")},
+                "scram_iterations": 4096,
+            },
             # People whom one test makes are nobody's business in another; who wants it switches it on.
             "plugins": {"company_roster": {"enabled": False}},
         }

@@ -11,6 +11,7 @@ from benchmarks.accounts import Account, write_csv
 from benchmarks.errors import BenchError
 from benchmarks.plan import DOMAIN
 from benchmarks.servers.base import Server
+from rainbow_xmpp.auth.tokens import new_signing_key
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "conf" / "examples" / "bench.toml"
@@ -27,6 +28,7 @@ class Rainbow(Server):
         super().__init__(*arguments)  # type: ignore[arg-type]
         self.tls_port = self.wss_port
         self._sealing_key = secrets.token_hex(32)
+        self._token_key = new_signing_key()
 
     @classmethod
     def missing(cls) -> str:
@@ -54,6 +56,7 @@ class Rainbow(Server):
             "RAINBOW_TLS__CERTIFICATE": str(self.site.certificate),
             "RAINBOW_TLS__KEY": str(self.site.key),
             "RAINBOW_AUTH__SEALING_KEY": self._sealing_key,
+            "RAINBOW_AUTH__TOKEN_KEY": self._token_key,
             "RAINBOW_STORAGE__URL": f"sqlite+aiosqlite:///{self.site.directory}/rainbow.db",
         }
 

@@ -7,16 +7,18 @@ What is changed is in effect on this server when a method returns, and on others
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 
 from rainbow_xmpp.auth.credentials import Verifier, derive
 from rainbow_xmpp.auth.policy import PasswordPolicy, WeakPassword
 from rainbow_xmpp.auth.seal import Sealer
+from rainbow_xmpp.company.agreements import NotAllowed
 from rainbow_xmpp.config.schema import Auth
-from rainbow_xmpp.observe.audit import AuditLog, Kind
+from rainbow_xmpp.observe.audit import AuditLog, Fact, Kind
 from rainbow_xmpp.store import Store
-from rainbow_xmpp.store.values import Account, ChangeKind, NewAccount
+from rainbow_xmpp.store.errors import NotFound
+from rainbow_xmpp.store.values import Account, ChangeKind, NewAccount, Role, Visibility
 
 
 class Hashing(Protocol):
@@ -33,6 +35,17 @@ class Added:
 
     account: Account
     password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountChange:
+    """What of an account is to be changed; None stays as it is."""
+
+    name: str | None = None
+    role: Role | None = None
+    visibility: Visibility | None = None
+    service_level: str | None = None
+    listed: bool | None = None
 
 
 class People:
@@ -84,6 +97,31 @@ class People:
         await self._did(Kind.PASSWORD_CHANGED, account, actor)
         return made
 
+    async def change(
+        self, account: Account, wanted: AccountChange, *, actor: str, reason: str = ""
+    ) -> Account:
+        """Change what is given; the account as it is then. Another role ends the account's tokens.
+
+        Raises NotAllowed for a visibility that the company does not allow, NotFound, and StoreError for a name
+        that does not fit.
+        """
+        visibility, company = wanted.visibility, account.company
+        if visibility is not None and visibility not in company.allowed_visibilities:
+            allowed = ", ".join(company.allowed_visibilities)
+            raise NotAllowed(f"people of {company.name} may be {allowed}")
+        values = {key: value for key, value in asdict(wanted).items() if value is not None}
+        if not values:
+            return account
+        await self._store.accounts.change(company.id, account.id, values)
+        facts = {key: value if isinstance(value, bool) else str(value) for key, value in values.items()}
+        if "name" in facts:
+            facts["name"] = True  # that it was changed; what it is now is nobody's business here
+        await self._did(Kind.USER_CHANGED, account, actor, reason=reason, **facts)
+        found = await self._store.accounts.by_id(account.id)
+        if found is None:
+            raise NotFound("account", account.id)
+        return found
+
     async def disable(self, account: Account, *, actor: str) -> None:
         """Shut somebody out; nothing of theirs is lost. Raises NotFound."""
         await self._store.accounts.set_disabled(account.company.id, account.id, True)
@@ -118,6 +156,10 @@ class People:
         verifier = await self._hashing(derive, password, self.settings.scram_iterations)
         return self._sealer.seal(verifier, account_id)
 
-    async def _did(self, kind: Kind, account: Account, actor: str, **facts: str) -> None:
+    async def _did(
+        self, kind: Kind, account: Account, actor: str, *, reason: str = "", **facts: Fact
+    ) -> None:
         await self._changed()
-        await self._audit.record(kind, company_id=account.company.id, actor=actor, target=account.id, **facts)
+        await self._audit.record(
+            kind, company_id=account.company.id, actor=actor, target=account.id, reason=reason, **facts
+        )

@@ -1,7 +1,7 @@
 """`setup`: what a first run needs, made where it is missing. `make run` calls it every time."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,7 +45,7 @@ def setup(invocation: Invocation, and_serve: bool) -> None:
     or with RAINBOW_DEMO=1, three people in two companies are added.
     """
     draft = invocation.draft()
-    for line in (*_make_sealing_key(draft), *_make_certificate(draft)):
+    for line in (*_make_sealing_key(draft), *_make_token_key(draft), *_make_certificate(draft)):
         click.echo(line)
     config = draft.config()
     with refusals_explained(config):
@@ -63,14 +63,25 @@ def _is_for_development(path: Path) -> bool:
 
 
 def _make_sealing_key(draft: Draft) -> list[str]:
-    path = draft.file_named_by("auth.sealing_key")
+    from rainbow_xmpp.auth.seal import new_key
+
+    return _make_key(draft, "auth.sealing_key", new_key, "a new key that seals stored credentials")
+
+
+def _make_token_key(draft: Draft) -> list[str]:
+    from rainbow_xmpp.auth.tokens import new_signing_key
+
+    return _make_key(draft, "auth.token_key", new_signing_key, "a new key that signs the tokens of the API")
+
+
+def _make_key(draft: Draft, setting: str, new: Callable[[], str], what: str) -> list[str]:
+    path = draft.file_named_by(setting)
     if path is None or path.exists() or not _is_for_development(path):
         return []
-    from rainbow_xmpp.auth.seal import new_key
     from rainbow_xmpp.cli.devcert import write_private
 
-    write_private(path, new_key().encode() + b"\n")
-    return [f"{path}: a new key that seals stored credentials"]
+    write_private(path, new().rstrip().encode() + b"\n")
+    return [f"{path}: {what}"]
 
 
 def _make_certificate(draft: Draft) -> list[str]:

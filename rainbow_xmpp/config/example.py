@@ -29,6 +29,7 @@ SHIPPED: Settings = {
     "storage.url": "sqlite+aiosqlite:///data/rainbow.db",
     "metrics.port": 0,
     "auth.sealing_key": {"file": "dev/sealing.key"},
+    "auth.token_key": {"file": "dev/token.key"},
 }
 """What `conf/rainbow.toml` sets: a server for trying out, on this machine only."""
 

@@ -223,6 +223,17 @@ class Auth:
     old_sealing_keys: tuple[Secret, ...] = key(
         (), "Earlier sealing keys, still accepted for reading, after a new one was put above."
     )
+    token_key: Secret = key(  # noqa: RUF009  # a value
+        Secret(),
+        "The private key (PEM, P-256) that signs the tokens of the API. Not set, there is no API, and nobody logs "
+        "in with a token.",
+    )
+    old_token_keys: tuple[Secret, ...] = key(
+        (),
+        "Earlier ones; what they signed is believed until it is over. Drop them a quarter of an hour later.",
+    )
+    access_token_s: int = key(900, "Seconds for which a token of the API is good.", ge=60, le=900)
+    refresh_token_days: int = key(30, "Days after which somebody who did nothing logs in anew.", ge=1, le=365)
     password: Password = field(default=Password())
 
     def problems(self) -> Complaints:

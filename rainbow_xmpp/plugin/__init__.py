@@ -7,7 +7,18 @@ from rainbow_xmpp.company import Action, Relation
 from rainbow_xmpp.config import key as option
 from rainbow_xmpp.errors import Condition, ErrorType, StanzaError
 from rainbow_xmpp.jid import JID
-from rainbow_xmpp.plugin.base import Plugin, PluginOptions
+from rainbow_xmpp.plugin.api import (
+    PREFIX,
+    Access,
+    Call,
+    EndpointMark,
+    Page,
+    Problem,
+    Reply,
+    absent,
+    endpoint,
+)
+from rainbow_xmpp.plugin.base import Plugin, PluginOptions, marks_of
 from rainbow_xmpp.plugin.context import Context
 from rainbow_xmpp.plugin.dialog import CommandAnswer, Dialog, Note, Part, Severity
 from rainbow_xmpp.plugin.facts import Facts
@@ -15,6 +26,7 @@ from rainbow_xmpp.plugin.login_marks import with_binding, with_login, with_mecha
 from rainbow_xmpp.plugin.marks import (
     CommandMark,
     DiscoMark,
+    Mark,
     access,
     command,
     disco_info,
@@ -26,8 +38,10 @@ from rainbow_xmpp.plugin.marks import (
     on_message,
     on_presence,
     route,
+    routes,
 )
 from rainbow_xmpp.plugin.offers import ClientFeatures, FeaturesLearned, Offer, ServerInfo
+from rainbow_xmpp.plugin.registries import Route
 from rainbow_xmpp.plugin.services import Services
 from rainbow_xmpp.router.events import (
     AccountRemoved,
@@ -52,6 +66,8 @@ from rainbow_xmpp.xml import Element, View
 
 __all__ = [
     "JID",
+    "PREFIX",
+    "Access",
     "Account",
     "AccountRemoved",
     "Action",
@@ -60,6 +76,7 @@ __all__ = [
     "BecameAvailable",
     "BecameUnavailable",
     "Blank",
+    "Call",
     "Change",
     "ChangeKind",
     "Changed",
@@ -75,6 +92,7 @@ __all__ = [
     "DiscoItems",
     "DiscoMark",
     "Element",
+    "EndpointMark",
     "ErrorType",
     "Event",
     "Facts",
@@ -84,17 +102,22 @@ __all__ = [
     "Granted",
     "Home",
     "Identity",
+    "Mark",
     "Newcomer",
     "Note",
     "Offer",
     "Outcome",
+    "Page",
     "Part",
     "Passage",
     "Payload",
     "Plugin",
     "PluginOptions",
+    "Problem",
     "Relation",
+    "Reply",
     "Role",
+    "Route",
     "ServerInfo",
     "Services",
     "Session",
@@ -108,6 +131,7 @@ __all__ = [
     "View",
     "Visibility",
     "Vouched",
+    "absent",
     "access",
     "attr",
     "child",
@@ -116,16 +140,19 @@ __all__ = [
     "command",
     "disco_info",
     "disco_items",
+    "endpoint",
     "every",
     "flag",
     "form_field",
     "hook",
+    "marks_of",
     "on",
     "on_iq",
     "on_message",
     "on_presence",
     "option",
     "route",
+    "routes",
     "text",
     "with_binding",
     "with_login",

@@ -127,3 +127,11 @@ class Plugin:
         for attribute in dir(cls):
             for mark in getattr(getattr(cls, attribute), MARKS, ()):
                 yield mark, attribute
+
+
+def marks_of(part: object) -> Iterator[tuple[Mark, Callable[..., Any]]]:
+    """What the methods of an object declare, bound to it."""
+    for attribute in dir(type(part)):
+        function = getattr(type(part), attribute)
+        for mark in getattr(function, MARKS, ()):
+            yield mark, getattr(part, attribute)

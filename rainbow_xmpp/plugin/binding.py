@@ -14,6 +14,7 @@ from aiohttp import web
 from rainbow_xmpp.errors import LocalMisuse
 from rainbow_xmpp.plugin import adapters, login_marks, marks
 from rainbow_xmpp.plugin.adapters import Reader, Wanted
+from rainbow_xmpp.plugin.api import EndpointMark
 from rainbow_xmpp.plugin.base import Plugin
 from rainbow_xmpp.plugin.deadline import Handler, Late, in_time, too_late
 from rainbow_xmpp.plugin.registries import Registries, Undo
@@ -86,6 +87,12 @@ class Binding:
                 self._expect(handler, "action", "actor", "target", shape="access", waits=True)
                 bounded = self._timed(handler, marks.DEADLINE_S)
                 return self._to.contributions.add(self._owner, mark, bounded)
+            case EndpointMark():
+                self._expect(handler, "call", shape=f"endpoint({mark.method!r}, {mark.path!r})", waits=True)
+                return self._to.contributions.add(self._owner, mark, handler)
+            case marks.RoutesMark():
+                self._expect(handler, shape="routes", waits=False)
+                return self._to.routes.add_table(self._owner, handler)
             case marks.CommandMark():
                 return self._command(mark, handler)
             case login_marks.InlineMark():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from rainbow_xmpp.errors import LocalMisuse
+from rainbow_xmpp.plugin.api import EndpointMark
 from rainbow_xmpp.router.events import Event
 from rainbow_xmpp.router.iq import Target
 from rainbow_xmpp.router.stages import Stage
@@ -91,6 +92,11 @@ class DiscoMark:
 
 
 @dataclass(frozen=True, slots=True)
+class RoutesMark:
+    """Asked for its paths when the server begins to listen."""
+
+
+@dataclass(frozen=True, slots=True)
 class AccessMark:
     """Asked by `Services.may`."""
 
@@ -122,6 +128,8 @@ Mark = (
     | CommandMark
     | LoginMark
     | AccessMark
+    | EndpointMark
+    | RoutesMark
 )
 
 
@@ -257,6 +265,11 @@ def disco_items(
 ) -> Callable[[F], F]:
     """As `disco_info`, for items: it returns `DiscoItem`s, or None for a node it does not know."""
     return marked(DiscoMark("items", _disco_target(to), node, _in_seconds(deadline_s)))
+
+
+def routes() -> Callable[[F], F]:
+    """This method gives paths of the HTTPS side that are known only once all plugins run: `Route` values."""
+    return marked(RoutesMark())
 
 
 def access(*, late: bool = False) -> Callable[[F], F]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
@@ -91,14 +91,20 @@ class Route(NamedTuple):
     handler: RouteHandler
 
 
+RouteTable = Callable[[], Iterable[Route]]
+
+
 class Routes:
     """The paths of all plugins; read when the server begins to listen."""
 
     def __init__(self) -> None:
         self._routes: dict[tuple[str, str], Route] = {}
+        self._tables: dict[str, RouteTable] = {}
 
     def __iter__(self) -> Iterator[Route]:
-        return iter(self._routes.values())
+        yield from self._routes.values()
+        for table in self._tables.values():
+            yield from table()
 
     def add(self, owner: str, method: str, path: str, handler: RouteHandler) -> Undo:
         key = (method, path)
@@ -109,8 +115,13 @@ class Routes:
         self._routes[key] = Route(owner, method, path, handler)
         return lambda: _drop(self._routes, key)
 
+    def add_table(self, owner: str, table: RouteTable) -> Undo:
+        """Paths that are known only when they are asked for."""
+        self._tables[owner] = table
+        return lambda: _drop(self._tables, owner)
+
     def owners(self) -> set[str]:
-        return {route.owner for route in self}
+        return {route.owner for route in self._routes.values()} | set(self._tables)
 
 
 class Contributions:

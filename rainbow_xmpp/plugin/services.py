@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from rainbow_xmpp.auth.people import People
+from rainbow_xmpp.auth.token_logins import TokenLogins
 from rainbow_xmpp.company.access import Action
 from rainbow_xmpp.company.agreements import Agreements
 from rainbow_xmpp.jid import JID
@@ -97,6 +98,8 @@ class Services:
 
     domain: str
     """What stands after the @."""
+    public_url: str
+    """Where clients reach the HTTPS side, without a slash at the end."""
     store: Store
     """The database: `read()` and `write()` give a connection for a plugin's own tables."""
     sessions: SessionTable
@@ -122,6 +125,8 @@ class Services:
     apply_changes: Callable[[], Awaitable[None]]
     """Apply at once what was written to the database just now, instead of within a second. Not while handling
     `Changed`, which is a part of that."""
+    token_logins: TokenLogins | None
+    """Logins of the API; None when no key for tokens is configured."""
     people: People
     """Adds, disables, logs out and removes accounts, as administrators do; it is recorded."""
     audit: Audit

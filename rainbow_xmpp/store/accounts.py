@@ -1,6 +1,6 @@
 """Accounts: making them, one or thousands, changing and removing them. Lookups are in `directory.py`."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -155,6 +155,16 @@ class Accounts(Directory):
     async def set_role(self, company_id: str, account_id: str, role: Role) -> None:
         """Give the account this role and end its tokens, which carry the old one. Raises NotFound."""
         await self._update(company_id, account_id, ChangeKind.ACCOUNT_CHANGED, role=role, epoch=_u.epoch + 1)
+
+    async def change(self, company_id: str, account_id: str, values: Mapping[str, object]) -> None:
+        """Change these columns in one go; another role ends tokens. Raises NotFound and StoreError."""
+        changed = dict(values)
+        if "name" in changed:
+            name = tidy_name(str(changed["name"]))
+            changed |= {"name": name, "name_key": search_key(name)}
+        if "role" in changed:
+            changed["epoch"] = _u.epoch + 1
+        await self._update(company_id, account_id, ChangeKind.ACCOUNT_CHANGED, **changed)
 
     async def set_name(self, company_id: str, account_id: str, name: str) -> None:
         """Say what others call this person. Raises NotFound, and StoreError for a name that does not fit."""

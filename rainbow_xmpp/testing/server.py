@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from rainbow_xmpp import ids
+from rainbow_xmpp.auth.tokens import new_signing_key
 from rainbow_xmpp.config import Auth, Config, Limits, Secret, Storage
 from rainbow_xmpp.errors import LocalMisuse
 from rainbow_xmpp.http.app import Readiness, Site, make_app
@@ -57,7 +58,10 @@ class TestServer:
         domain: str = "rainbow.test",
         limits: Limits | None = None,
         plugin_paths: Iterable[Path] = (),
+        token_key: str | None = None,
     ) -> None:
+        """`token_key` signs the tokens of the API; None makes one, "" has no API."""
+        self._token_key = new_signing_key() if token_key is None else token_key
         self.domain = domain
         self.clock = Clock()
         self._chosen = (
@@ -77,7 +81,11 @@ class TestServer:
             config = Config(
                 domain=self.domain,
                 storage=Storage(url=url),
-                auth=Auth(sealing_key=Secret(secrets.token_hex(32))),
+                auth=Auth(
+                    sealing_key=Secret(secrets.token_hex(32)),
+                    token_key=Secret(self._token_key),
+                    scram_iterations=4096,
+                ),
                 limits=self._limits,
             )
             self._node = Node(config, store)

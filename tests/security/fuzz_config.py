@@ -163,9 +163,8 @@ def rounds(seed: int, progress: Progress) -> Iterator[None]:
         (folder / "conf.d").mkdir()
         (folder / "secret").write_text(SECRET)
         while True:
-            main = mutate(rng, rng.choice(CORPUS)).replace(
-                b'"dev/sealing.key"', b'"%s/secret"' % bytes(folder)
-            )
+            main, secret = mutate(rng, rng.choice(CORPUS)), b'"%s/secret"' % bytes(folder)
+            main = main.replace(b'"dev/sealing.key"', secret).replace(b'"dev/token.key"', secret)
             files = {"rainbow.toml": main, "conf.d/10.toml": b""}
             if rng.randrange(3) == 0:
                 files["conf.d/10.toml"] = mutate(rng, rng.choice(CORPUS[2:]))

@@ -18,7 +18,7 @@ from rainbow_xmpp.config.page import reference
 from rainbow_xmpp.plugin.select import configured_plugins, describe_plugins
 
 CONF = Path(__file__).parents[2] / "conf"
-KEY = {"RAINBOW_AUTH__SEALING_KEY": "for this test only"}
+KEY = {"RAINBOW_AUTH__SEALING_KEY": "for this test only", "RAINBOW_AUTH__TOKEN_KEY": "this too"}
 FILES = [
     pytest.param("rainbow.toml", SHIPPED, INTRO, id="rainbow"),
     pytest.param("examples/bench.toml", BENCH, BENCH_INTRO, id="bench"),
@@ -60,7 +60,11 @@ def test_the_example_of_a_drop_in_file_wins_over_the_shipped_file(tmp_path: Path
     (tmp_path / "rainbow.toml").write_text((CONF / "rainbow.toml").read_text())
     (tmp_path / "conf.d").mkdir()
     shutil.copy(CONF / "examples" / "production.toml", tmp_path / "conf.d" / "50-production.toml")
-    for name, text in {"sealing-key": "k", "storage-url": "postgresql+asyncpg://u:p@h/d"}.items():
+    for name, text in {
+        "sealing-key": "k",
+        "token-key": "t",
+        "storage-url": "postgresql+asyncpg://u:p@h/d",
+    }.items():
         (tmp_path / name).write_text(text)
     config = load(tmp_path / "rainbow.toml", {"CREDENTIALS_DIRECTORY": str(tmp_path)})
     assert (config.domain, config.listen.port, config.storage.sqlite_path) == ("example.com", 443, None)
@@ -93,7 +97,7 @@ def _unexplained(cls: Any, prefix: str) -> list[str]:
 def _variables(table: dict[str, Any], prefix: str = "RAINBOW_") -> list[str]:
     names: list[str] = []
     for key, value in table.items():
-        if isinstance(value, dict) and key != "sealing_key":
+        if isinstance(value, dict) and key not in ("sealing_key", "token_key"):
             names += _variables(value, f"{prefix}{key.upper()}__")
         else:
             names.append(prefix + key.upper())

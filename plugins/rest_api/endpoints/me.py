@@ -1,0 +1,90 @@
+"""What somebody may see and change of themselves."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from rainbow_xmpp.auth.authenticator import Refused
+from rainbow_xmpp.auth.people import AccountChange
+from rainbow_xmpp.auth.policy import WeakPassword
+from rainbow_xmpp.company.agreements import NotAllowed
+from rainbow_xmpp.plugin import Access, Account, Call, Problem, Reply, Services, Visibility, endpoint
+from rainbow_xmpp.plugins.rest_api.dispatch import check_tag, tag_of
+from rainbow_xmpp.plugins.rest_api.endpoints.values import UNSET, Name, Password, UnsetType, User, given
+
+
+class MeChange(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to be changed; the rest stays."""
+
+    name: Name | UnsetType = UNSET
+    visibility: Visibility | UnsetType = UNSET
+
+
+class PasswordChange(Struct, frozen=True, forbid_unknown_fields=True):
+    """The old one proves that it is not somebody who found an open browser."""
+
+    old_password: Password
+    new_password: Password
+
+
+class MeEndpoints:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    @endpoint("GET", "/users/me", access=Access.PERSON, summary="Who I am.", answer=User)
+    async def me(self, call: Call) -> Reply:
+        value = await user_value(self._services, call.caller)
+        return Reply(value, etag=tag_of(value))
+
+    @endpoint(
+        "PATCH",
+        "/users/me",
+        access=Access.PERSON,
+        summary="Change my name, or who may find me.",
+        body=MeChange,
+        answer=User,
+        problems={412: "Changed meanwhile."},
+    )
+    async def change_me(self, call: Call) -> Reply:
+        check_tag(call, await user_value(self._services, call.caller))
+        try:
+            account = await self._services.people.change(
+                call.caller,
+                AccountChange(name=given(call.body.name), visibility=given(call.body.visibility)),
+                actor=call.actor,
+            )
+        except NotAllowed as error:
+            raise Problem(422, "not-allowed", str(error)) from None
+        value = await user_value(self._services, account)
+        return Reply(value, etag=tag_of(value))
+
+    @endpoint(
+        "POST",
+        "/users/me/password",
+        access=Access.PERSON,
+        summary="Change my password. Every login ends, this one too.",
+        body=PasswordChange,
+        status=204,
+        problems={403: "The old password is wrong."},
+    )
+    async def change_password(self, call: Call) -> Reply:
+        services, account = self._services, call.caller
+        assert services.token_logins is not None, "without it there is no API"
+        if isinstance(
+            await services.token_logins.check(account, call.body.old_password, call.source), Refused
+        ):
+            raise Problem(403, "wrong-password")
+        try:
+            await services.people.set_password(account, call.body.new_password, actor=call.actor)
+        except WeakPassword as weak:
+            raise Problem(422, "weak-password", str(weak)) from None
+        await services.store.refresh_tokens.end_all(account.company.id, account.id)
+        return Reply()
+
+
+async def user_value(services: Services, account: Account) -> User:
+    """Somebody with everything that is theirs. Raises Problem (404) when they were removed meanwhile."""
+    member = await services.store.accounts.member(account.company.id, account.id)
+    if member is None:
+        raise Problem(404, "not-found")
+    return User.of_member(member, services)

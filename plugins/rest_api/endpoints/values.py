@@ -1,0 +1,133 @@
+"""What goes in and out, as the OpenAPI document describes it. Times are RFC 3339 in UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, TypeVar
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from rainbow_xmpp.plugin import Account, Company, Role, Services, Visibility
+from rainbow_xmpp.store.values import Member
+
+T = TypeVar("T")
+
+Id = Annotated[str, Meta(pattern="^[0-9a-f]{24}$", description="24 hex digits")]
+Name = Annotated[str, Meta(max_length=200)]
+Password = Annotated[str, Meta(min_length=1, max_length=1024)]
+Reason = Annotated[str, Meta(max_length=500, description="Goes into the audit log.")]
+Time = Annotated[str, Meta(description="RFC 3339, UTC")]
+
+
+class Known(Struct, frozen=True):
+    """Somebody, as everybody sees them who may know of them."""
+
+    id: Id
+    address: Annotated[str, Meta(description="The JID.")]
+    name: Name
+    company: Name
+    company_id: Id
+
+    @classmethod
+    def of(cls, account: Account, services: Services) -> Known:
+        company = account.company
+        return cls(account.id, services.bare_jid(account), account.name, company.name, company.id)
+
+
+class User(Known, frozen=True):
+    """An account, as its owner and the company's administrators see it."""
+
+    emails: list[str]
+    role: Role
+    visibility: Visibility
+    service_level: str
+    region: str
+    disabled: bool
+    listed: Annotated[bool, Meta(description="In the company's roster.")]
+    created_at: Time
+
+    @classmethod
+    def of_member(cls, member: Member, services: Services) -> User:
+        account = member.account
+        known = Known.of(account, services)
+        return cls(
+            known.id,
+            known.address,
+            known.name,
+            known.company,
+            known.company_id,
+            list(member.emails),
+            account.role,
+            account.visibility,
+            account.service_level,
+            account.region,
+            account.disabled,
+            account.listed,
+            time_of(member.created_at),
+        )
+
+
+class CompanyValue(Struct, frozen=True):
+    """A company, as its own people see it."""
+
+    id: Id
+    name: Name
+    region: str
+    visibility: Visibility
+    organisation: str
+    service_level: str
+    disabled: bool
+    roster: Annotated[bool, Meta(description="Colleagues are in everybody's roster by themselves.")]
+    roster_limit: int
+    visibilities: Annotated[list[Visibility], Meta(description="What its people may choose.")]
+    created_at: Time
+
+    @classmethod
+    def of(cls, company: Company) -> CompanyValue:
+        return cls(
+            company.id,
+            company.name,
+            company.region,
+            company.visibility,
+            company.organisation,
+            company.service_level,
+            company.disabled,
+            company.settings.roster,
+            company.settings.roster_limit,
+            list(company.allowed_visibilities),
+            time_of(company.created_at),
+        )
+
+
+class Paging(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which part of a list."""
+
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    after: Annotated[str, Meta(max_length=300, description="`next` of the page before.")] = ""
+
+
+def time_of(at: float) -> str:
+    """Unix time in seconds as RFC 3339."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def given(value: T | UnsetType) -> T | None:
+    """A field of a PATCH; None when it was not sent."""
+    return None if isinstance(value, UnsetType) else value
+
+
+__all__ = [
+    "UNSET",
+    "CompanyValue",
+    "Id",
+    "Known",
+    "Name",
+    "Paging",
+    "Password",
+    "Reason",
+    "Time",
+    "UnsetType",
+    "User",
+    "given",
+    "time_of",
+]

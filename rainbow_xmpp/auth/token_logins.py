@@ -1,0 +1,117 @@
+"""Logins by token: a password once, then a pair of tokens that renew each other, until somebody logs out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rainbow_xmpp.auth.authenticator import Authenticator, Refused
+from rainbow_xmpp.auth.tokens import Claims, InvalidToken, SigningKey, Tokens
+from rainbow_xmpp.sasl import FailureCondition, login_names
+
+if TYPE_CHECKING:
+    from rainbow_xmpp.config import Config
+    from rainbow_xmpp.store import Store
+    from rainbow_xmpp.store.refresh_tokens import Issued
+    from rainbow_xmpp.store.values import Account
+
+DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What a login gives: a token for calls, and one that is good for the next pair."""
+
+    account: Account
+    access: str = field(repr=False)
+    expires_in_s: int
+    refresh: str = field(repr=False)
+
+
+class TokenLogins:
+    """`now` gives Unix time in seconds."""
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        store: Store,
+        authenticator: Authenticator,
+        *,
+        domain: str,
+        refresh_s: int,
+        now: Callable[[], float],
+    ) -> None:
+        self._tokens = tokens
+        self._store = store
+        self._authenticator = authenticator
+        self._domain = domain
+        self._refresh_s = refresh_s
+        self._now = now
+
+    async def log_in(self, name: str, password: str, source: str) -> Pair | Refused:
+        """By e-mail address or JID and password; slowed and counted as every other login is."""
+        names = login_names(name, self._domain)
+        found = await self._authenticator.check_password(names, password, source)
+        if isinstance(found, Refused):
+            if found.condition is FailureCondition.NOT_AUTHORIZED:
+                self._authenticator.failed(names[0], source)
+            return found
+        self._authenticator.succeeded(names[0], source)
+        return self._pair(found, await self._store.refresh_tokens.begin(found, self._refresh_s))
+
+    async def check(self, account: Account, password: str, source: str) -> Account | Refused:
+        """Whether this is the account's password: asked again before something that matters."""
+        return await self._authenticator.check_password((account.localpart,), password, source)
+
+    async def renew(self, refresh: str) -> Pair | None:
+        """The next pair; None for a token that is worth nothing, or was used before: that ends the login."""
+        issued = await self._store.refresh_tokens.rotate(refresh, self._refresh_s)
+        if issued is None:
+            return None
+        account = await self._store.accounts.by_id(issued.account_id)
+        if account is None or not account.may_log_in:
+            await self._store.refresh_tokens.end_family(issued.family)
+            return None
+        return self._pair(account, issued)
+
+    async def log_out(self, family: str) -> None:
+        """No token of this login is good any more."""
+        await self._store.refresh_tokens.end_family(family)
+
+    async def who(self, access: str) -> tuple[Account, Claims]:
+        """Whose token this is, as the account is now. Raises InvalidToken for one that is not good any more."""
+        claims = self._tokens.verify(access, self._now())
+        account = await self._store.accounts.by_id(claims.account_id)
+        if account is None or not account.may_log_in or account.company.id != claims.company_id:
+            raise InvalidToken("the account is gone, disabled, or of another company")
+        if account.epoch != claims.epoch:
+            raise InvalidToken("from before a change of the account")
+        if not await self._store.refresh_tokens.is_alive(claims.family):
+            raise InvalidToken("logged out")
+        return account, claims
+
+    def _pair(self, account: Account, issued: Issued) -> Pair:
+        access = self._tokens.issue(account, issued.family, self._now())
+        return Pair(account, access, self._tokens.lifetime_s, issued.text)
+
+
+def token_logins(config: Config, store: Store, authenticator: Authenticator) -> TokenLogins | None:
+    """As configured; None without a key. Raises InvalidSigningKey."""
+    auth = config.auth
+    if not auth.token_key:
+        return None
+    tokens = Tokens(
+        SigningKey.from_pem(auth.token_key.reveal()),
+        [SigningKey.from_pem(key.reveal()) for key in auth.old_token_keys],
+        issuer=config.public_url,
+        lifetime_s=auth.access_token_s,
+    )
+    return TokenLogins(
+        tokens,
+        store,
+        authenticator,
+        domain=config.domain,
+        refresh_s=auth.refresh_token_days * DAY_S,
+        now=store.now,
+    )

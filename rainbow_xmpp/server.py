@@ -20,7 +20,7 @@ from rainbow_xmpp.config import Config, ConfigProblems, Tls
 from rainbow_xmpp.errors import PeerViolation, RainbowError, StreamCondition
 from rainbow_xmpp.http.app import HttpHandler, Readiness, Site, make_app, make_handler
 from rainbow_xmpp.node import Node
-from rainbow_xmpp.observe.control import ControlSocket, run_folder
+from rainbow_xmpp.observe.control import ControlSocket
 from rainbow_xmpp.observe.figures import Health, NodeFigures
 from rainbow_xmpp.observe.log import set_up_log
 from rainbow_xmpp.observe.metrics import Exposition, FaultCounter
@@ -30,6 +30,7 @@ from rainbow_xmpp.observe.status import Status
 from rainbow_xmpp.plugin.base import PluginOptions
 from rainbow_xmpp.plugin.select import select_plugins
 from rainbow_xmpp.reload import Reloader
+from rainbow_xmpp.run_folder import PidFile, run_folder
 from rainbow_xmpp.session.entrance import Elsewhere
 from rainbow_xmpp.session.limits import Pace
 from rainbow_xmpp.store import Store
@@ -88,7 +89,8 @@ async def _serve(config: Config, reread: Callable[[], Config]) -> None:
     loop.add_signal_handler(signal.SIGHUP, hung_up.set)
     server = await Server.start(config)
     logging.getLogger().addHandler(FaultCounter(server.node.counters, server.node.plugins.registries.figures))
-    pid_file = _write_pid(config)
+    pid_file = PidFile(run_folder(config))
+    pid_file.write()
     reloader = Reloader(server, reread)
     reloading = loop.create_task(reloader.run(hung_up))
     server.control.on("reload", reloader.asked)
@@ -100,26 +102,7 @@ async def _serve(config: Config, reread: Callable[[], Config]) -> None:
     finally:
         reloading.cancel()
         await server.stop()
-        if pid_file is not None and _is_ours(pid_file):
-            pid_file.unlink(missing_ok=True)
-
-
-def _is_ours(pid_file: Path) -> bool:
-    """Another server of the same folder may have written its own id over ours."""
-    try:
-        return pid_file.read_text().strip() == str(os.getpid())
-    except OSError:
-        return False
-
-
-def _write_pid(config: Config) -> Path | None:
-    """`run.pid` beside the database, or in ./data when that is on another machine."""
-    folder = run_folder(config)
-    if not folder.is_dir():
-        return None
-    file = folder / "run.pid"
-    file.write_text(f"{os.getpid()}\n")
-    return file
+        pid_file.remove()
 
 
 class Server:
@@ -142,9 +125,9 @@ class Server:
             config.observe.stall_ms / 1000, self.node.counters, self.node.timings.loop_lag
         )
         self.control = ControlSocket(run_folder(config))
+        """What may be asked of this server from its own machine; `on` adds to it."""
         self.control.on("status", Status(self.node, self._health, self._stalls).asked)
         self.control.on("sessions", SessionList(self.node.sessions).asked)
-        """What may be asked of this server from its own machine; `on` adds to it."""
 
     @property
     def addresses(self) -> list[str]:

@@ -9,7 +9,8 @@ import click
 from rainbow_xmpp.cli.console import Failed, json_option, note, print_json
 from rainbow_xmpp.cli.context import Invocation, pass_invocation
 from rainbow_xmpp.config import ConfigProblems
-from rainbow_xmpp.observe.control import ask, run_folder
+from rainbow_xmpp.observe.control import ask
+from rainbow_xmpp.run_folder import run_folder
 
 PATIENCE_S = 60.0
 UNCHANGED = "The configuration was not taken; the server goes on as before."

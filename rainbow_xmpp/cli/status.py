@@ -35,7 +35,7 @@ def status(invocation: Invocation, once: bool, interval: float, as_json: bool) -
     Asks the server on this machine that uses the same configuration, through run.sock beside its database.
     --json prints sums since the start.
     """
-    from rainbow_xmpp.observe.control import run_folder
+    from rainbow_xmpp.run_folder import run_folder
 
     folder = run_folder(invocation.config())
     if as_json:

@@ -150,7 +150,8 @@ def kick(invocation: Invocation, who: str, as_json: bool) -> None:
 @pass_invocation
 def sessions(invocation: Invocation, who: str, as_json: bool) -> None:
     """Show with what USER (an e-mail address or a localpart) is connected to the server that runs here."""
-    from rainbow_xmpp.observe.control import ask, run_folder
+    from rainbow_xmpp.observe.control import ask
+    from rainbow_xmpp.run_folder import run_folder
 
     config = invocation.config()
     account = invocation.with_store(config, lambda store: person_called(store, who))

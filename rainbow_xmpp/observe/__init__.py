@@ -1,1 +1,1 @@
-"""What the operator is told: the log and the metrics."""
+"""What the operator is told: log, metrics, traces, the audit log, and the socket that `status` asks."""

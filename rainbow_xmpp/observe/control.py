@@ -16,7 +16,6 @@ import struct
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
-from rainbow_xmpp.config import Config
 from rainbow_xmpp.errors import RainbowError
 
 log = logging.getLogger(__name__)
@@ -39,12 +38,6 @@ class NotRunning(RainbowError):
 
 class NotDone(RainbowError):
     """The running server refused a request; the message is its own."""
-
-
-def run_folder(config: Config) -> Path:
-    """Where a running server keeps `run.pid` and its control socket: beside the database, or in ./data."""
-    path = config.storage.sqlite_path
-    return Path(path).parent if path else Path("data")
 
 
 def ask(folder: Path, do: str, *, timeout_s: float = 5.0, **details: object) -> object:

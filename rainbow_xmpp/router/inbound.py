@@ -215,10 +215,7 @@ class Inbound:
             self._excuse(session, view, error)
 
     def _excuse(self, session: Session, view: View, error: Exception) -> None:
-        told = excuse(view.name, error)
-        if told.condition is Condition.INTERNAL_SERVER_ERROR:
-            self._counters.faults += 1
-        self._reply(session, view, told)
+        self._reply(session, view, excuse(view.name, error))
 
     def _reply(self, session: Session, view: View, error: StanzaError) -> None:
         data = error_reply(view, error, from_=view.attrs.get("to") or session.bare, to=session.full)

@@ -26,8 +26,7 @@ class Canaries:
         return word
 
 
-@pytest.mark.parametrize("log_format", ["human", "json"])
-@pytest.mark.parametrize("over", ["tls", "wss"])
+@pytest.mark.parametrize(("over", "log_format"), [("tls", "human"), ("wss", "json")])
 async def test_nothing_of_anybody_gets_into_the_log(
     start_server: Callable[..., RainbowServer], over: Over, log_format: str
 ) -> None:

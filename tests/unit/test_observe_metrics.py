@@ -12,6 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from rainbow_xmpp.errors import StreamCondition
 from rainbow_xmpp.observe.metrics import FAMILIES, OUTCOMES, Counters, Exposition, FaultCounter
 from rainbow_xmpp.observe.timings import PluginFigures
+from rainbow_xmpp.plugin import Context, Plugin, on_presence
+from rainbow_xmpp.testing import TestServer
 
 
 def samples(exposition: Exposition) -> dict[tuple[str, str], float]:
@@ -143,3 +145,24 @@ def test_what_plugins_wait_for_is_measured_for_those_that_run() -> None:
     assert 'rainbow_plugin_wait_seconds_count{plugin="nudge"} 1.0' in text
     assert 'rainbow_plugin_deadlines_total{plugin="nudge"} 1.0' in text
     assert "stranger" not in text
+
+
+class Clumsy(Plugin, name="clumsy"):
+    """Fails on presence, before anything takes it."""
+
+    @on_presence()
+    def stumble(self, ctx: Context) -> None:
+        raise ZeroDivisionError
+
+
+async def test_a_stanza_that_cannot_be_handled_is_one_fault() -> None:
+    async with TestServer([Clumsy]) as server:
+        ann = await server.login("ann@acme")
+        counter = FaultCounter(server.node.counters)
+        logging.getLogger("rainbow_xmpp").addHandler(counter)
+        try:
+            ann.send("<presence/>")
+            await server.settle()
+        finally:
+            logging.getLogger("rainbow_xmpp").removeHandler(counter)
+        assert server.node.counters.faults == 1

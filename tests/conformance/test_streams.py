@@ -1,5 +1,8 @@
 """Streams: their headers, features, restarts and ends (RFC 6120 §4, RFC 7395 §3)."""
 
+import asyncio
+import socket
+
 import pytest
 
 from tests.conformance.wire import NAMESPACES, TcpWire, Wire, WssWire, child
@@ -304,6 +307,24 @@ async def test_an_end_tag_of_another_name_is_not_well_formed(tcp: Door) -> None:
     wire = await tcp.log_in()
     await wire.send_bytes(b"</stream:flow>")
     await wire.expect_stream_error("not-well-formed")
+
+
+@pytest.mark.parametrize("last", ["</stream:stream>", "<x xmlns='urn:x'/>"], ids=["its end", "an error"])
+async def test_tls_is_ended_before_the_connection(tcp: Door, last: str) -> None:
+    """RFC 6120 §4.4, RFC 7590 §3: who sees the connection end without it may think that it was cut."""
+    endpoint = tcp.server.endpoint
+    header = f"<stream:stream to='localhost' version='1.0' xmlns='jabber:client' xmlns:stream='{STREAM_NS}'>"
+
+    def say_and_read() -> bytes:
+        context = endpoint.tls_context(("xmpp-client",))
+        with (
+            socket.create_connection((endpoint.host, endpoint.port), timeout=10) as raw,
+            context.wrap_socket(raw, server_hostname=endpoint.domain, suppress_ragged_eofs=False) as secure,
+        ):
+            secure.sendall(f"{header}{last}".encode())
+            return b"".join(iter(lambda: secure.recv(4096), b""))  # raises where TLS was not ended
+
+    assert (await asyncio.to_thread(say_and_read)).endswith(b"</stream:stream>")
 
 
 # What XML may look like (RFC 6120 §4.6.1, §4.8, §11)

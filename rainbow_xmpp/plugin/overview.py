@@ -23,6 +23,8 @@ _WORDS: dict[type[marks.Mark], str] = {
     marks.RouteMark: "HTTP paths",
     marks.DiscoMark: "discovery",
     marks.CommandMark: "commands",
+    marks.LoginMark: "logins",
+    marks.AccessMark: "access",
 }
 
 
@@ -56,9 +58,9 @@ def stages_of(cls: type[Plugin]) -> list[Stage]:
 
 def surfaces_of(cls: type[Plugin]) -> list[str]:
     """What else it does, in words such as "requests" and "jobs"."""
-    kinds = {type(mark) for mark, _ in cls.declarations()}
-    words = [word for kind, word in _WORDS.items() if kind in kinds]
-    if any(isinstance(mark, marks.MessageMark) and mark.to_server for mark, _ in cls.declarations()):
+    declared = [mark for mark, _ in cls.declarations()]
+    words = [word for kind, word in _WORDS.items() if any(isinstance(mark, kind) for mark in declared)]
+    if any(isinstance(mark, marks.MessageMark) and mark.to_server for mark in declared):
         words.append("messages to the server")
     return words
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from rainbow_xmpp.auth.people import People
 from rainbow_xmpp.auth.token_logins import TokenLogins
 from rainbow_xmpp.company.access import Action
 from rainbow_xmpp.company.agreements import Agreements
+from rainbow_xmpp.errors import Condition, StanzaError
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.plugin.marks import AccessMark
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from rainbow_xmpp.store.values import Account
 
 M = TypeVar("M")
+P = TypeVar("P", bound=Payload)
 T = TypeVar("T", bound=Offer)
 log = logging.getLogger(__name__)
 
@@ -173,16 +175,42 @@ class Services:
 
     # -- speaking --------------------------------------------------------------------------------------
 
+    @overload
     async def ask(
         self, session: Session, payload: Payload | Element, *, type: str = "get", timeout_s: float = 30.0
-    ) -> Element | None:
-        """Ask a client something (an IQ request from the server); its answer's payload.
+    ) -> Element | None: ...
+    @overload
+    async def ask(
+        self,
+        session: Session,
+        payload: Payload | Element,
+        answer: type[P],
+        *,
+        type: str = "get",
+        timeout_s: float = 30.0,
+    ) -> P: ...
+    async def ask(
+        self,
+        session: Session,
+        payload: Payload | Element,
+        answer: type[P] | None = None,
+        *,
+        type: str = "get",
+        timeout_s: float = 30.0,
+    ) -> P | Element | None:
+        """Ask a client something (an IQ request from the server); its answer, as `answer` where that is given.
 
-        Raises StanzaError: what the client says, remote-server-timeout when it says nothing. A handler that the
-        client's own stanzas wait for does it in a task: `services.spawn(self.look_at(session))`.
+        Raises StanzaError: what the client says, remote-server-timeout when it says nothing, bad-request when it
+        says something else. A handler that the client's own stanzas wait for does it in a task:
+        `services.spawn(self.look_at(session))`.
         """
         element = payload.to_xml() if isinstance(payload, Payload) else payload
-        return await self.questions.ask(session, type, serialise(element), timeout_s=timeout_s)
+        found = await self.questions.ask(session, type, serialise(element), timeout_s=timeout_s)
+        if answer is None:
+            return found
+        if found is None:
+            raise StanzaError(Condition.BAD_REQUEST, detail="the client's answer is empty")
+        return answer.from_xml(found)
 
     async def send_message(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rainbow_xmpp import ids
 from rainbow_xmpp.errors import Condition, ErrorType, LocalMisuse, StanzaError
@@ -18,6 +18,8 @@ MOST_AT_ONCE = 16
 class _Asked(NamedTuple):
     session: Session
     answer: asyncio.Future[Element | None]
+    task: asyncio.Task[Any] | None
+    """Who waits for it."""
 
 
 class Questions:
@@ -29,6 +31,12 @@ class Questions:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    @property
+    def waiting(self) -> set[asyncio.Task[Any]]:
+        """The tasks that go on when a client answers."""
+        waiting = (asked for asked in self._open.values() if not asked.answer.done())
+        return {asked.task for asked in waiting if asked.task is not None}
 
     async def ask(
         self, session: Session, type_: str, payload: bytes, *, timeout_s: float = 30.0
@@ -47,7 +55,7 @@ class Questions:
             raise StanzaError(Condition.RESOURCE_CONSTRAINT)
         stanza_id = f"ask-{ids.new_stream_id()}"
         answer: asyncio.Future[Element | None] = asyncio.get_running_loop().create_future()
-        self._open[stanza_id] = _Asked(session, answer)
+        self._open[stanza_id] = _Asked(session, answer, asyncio.current_task())
         try:
             session.wire.send(
                 iq_request(type_, stanza_id, from_=self._domain, to=session.full, payload=payload)

@@ -28,10 +28,10 @@ class Background:
     def is_busy(self) -> bool:
         return bool(self._tasks)
 
-    async def idle(self) -> None:
-        """Wait until nothing runs."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+    @property
+    def tasks(self) -> frozenset[asyncio.Task[None]]:
+        """What runs now."""
+        return frozenset(self._tasks)
 
     async def settle(self, timeout_s: float) -> None:
         """Wait until nothing is left, at most this long, then cancel the rest."""

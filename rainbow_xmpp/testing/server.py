@@ -32,6 +32,7 @@ from rainbow_xmpp.testing.wire import MemoryWire
 from rainbow_xmpp.xml import scan_again
 
 P = TypeVar("P", bound=Plugin)
+LOOK_AGAIN_S = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,12 +231,15 @@ class TestServer:
     # -- time ------------------------------------------------------------------------------------------
 
     async def settle(self) -> None:
-        """Wait until the server has nothing left to do: no stanza waits, nothing runs beside."""
+        """Wait until the server has nothing left to do but to wait for clients: no stanza, nothing beside."""
         node = self.node
         async with asyncio.timeout(PATIENCE_S):
             await asyncio.sleep(0)
-            while node.background.is_busy or any(session.is_busy for session in node.sessions):
-                await node.background.idle()
+            while (busy := node.background.tasks - node.questions.waiting) or any(
+                session.is_busy for session in node.sessions
+            ):
+                if busy:  # one of them may come to ask a client, which nothing tells
+                    await asyncio.wait(busy, timeout=LOOK_AGAIN_S)
                 for session in node.sessions:
                     await session.idle()
                 await asyncio.sleep(0)

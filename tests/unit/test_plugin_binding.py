@@ -15,6 +15,7 @@ from rainbow_xmpp.plugin import (
     Plugin,
     SessionEnded,
     Stage,
+    access,
     attr,
     command,
     disco_info,
@@ -26,6 +27,9 @@ from rainbow_xmpp.plugin import (
     on_message,
     on_presence,
     route,
+    with_binding,
+    with_login,
+    with_mechanism,
 )
 from rainbow_xmpp.testing import TestServer, condition_of
 
@@ -109,6 +113,22 @@ async def async_one(self, one): ...
         (route("GET", "/x"), one_argument, "route('GET', '/x'); expected: async def handler(self, request)"),
         (disco_info(), one_argument, "disco_info; expected: def or async def handler(self, ctx, node)"),
         (disco_items(), no_arguments, "disco_items; expected: def or async def handler(self, ctx, node)"),
+        (access(), one_argument, "access; expected: async def handler(self, action, actor, target)"),
+        (
+            with_login("{urn:x}x", announcement="<x/>"),
+            one_argument,
+            "with_login; expected: async def handler(self, newcomer, request)",
+        ),
+        (
+            with_binding("{urn:x}x"),
+            one_argument,
+            "with_binding; expected: async def handler(self, newcomer, requests)",
+        ),
+        (
+            with_mechanism("X", request="{urn:x}x"),
+            one_argument,
+            "with_mechanism; expected: async def handler(self, attempt)",
+        ),
         (command("x", "X"), two_arguments, "command('x'); expected: async def handler(self, ctx, dialog)"),
     ],
 )

@@ -27,8 +27,8 @@ class Asking(Plugin, name="asking"):
 
     async def ask(self, session: Session, timeout_s: float = 10) -> None:
         try:
-            answer = await self.services.ask(session, Mood(), timeout_s=timeout_s)
-            self.heard.append("nothing" if answer is None else Mood.from_xml(answer).is_)
+            answer = await self.services.ask(session, Mood(), Mood, timeout_s=timeout_s)
+            self.heard.append(answer.is_)
         except StanzaError as error:
             self.heard.append(str(error.condition))
 
@@ -56,7 +56,7 @@ async def test_an_answer_is_heard(server):
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        ("<iq type='result' id='{id}'/>", "nothing"),
+        ("<iq type='result' id='{id}'/>", "bad-request"),
         ("<iq type='result' id='{id}'><other xmlns='urn:other'/></iq>", "bad-request"),
         (
             "<iq type='error' id='{id}'><error type='cancel'>"

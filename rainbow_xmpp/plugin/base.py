@@ -118,8 +118,7 @@ class Plugin:
 
     def marks(self) -> Iterator[tuple[Mark, Callable[..., Any]]]:
         """The declared handlers, bound to this plugin."""
-        for mark, attribute in self.declarations():
-            yield mark, getattr(self, attribute)
+        yield from marks_of(self)
 
     @classmethod
     def declarations(cls) -> Iterator[tuple[Mark, str]]:

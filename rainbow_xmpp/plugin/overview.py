@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rainbow_xmpp.plugin import marks
+from rainbow_xmpp.plugin.api import EndpointMark
 from rainbow_xmpp.plugin.base import Plugin
 from rainbow_xmpp.router.stages import Hook, Stage, in_order
 
@@ -21,6 +22,8 @@ _WORDS: dict[type[marks.Mark], str] = {
     marks.EventMark: "events",
     marks.JobMark: "jobs",
     marks.RouteMark: "HTTP paths",
+    marks.RoutesMark: "HTTP paths",
+    EndpointMark: "API",
     marks.DiscoMark: "discovery",
     marks.CommandMark: "commands",
     marks.LoginMark: "logins",
@@ -59,7 +62,8 @@ def stages_of(cls: type[Plugin]) -> list[Stage]:
 def surfaces_of(cls: type[Plugin]) -> list[str]:
     """What else it does, in words such as "requests" and "jobs"."""
     declared = [mark for mark, _ in cls.declarations()]
-    words = [word for kind, word in _WORDS.items() if any(isinstance(mark, kind) for mark in declared)]
+    found = (word for kind, word in _WORDS.items() if any(isinstance(mark, kind) for mark in declared))
+    words = list(dict.fromkeys(found))
     if any(isinstance(mark, marks.MessageMark) and mark.to_server for mark in declared):
         words.append("messages to the server")
     return words

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -126,12 +127,16 @@ def test_the_example_is_small():
 
 
 def test_every_decorator_is_told_of():
-    modules = [importlib.import_module(f"rainbow_xmpp.plugin.{name}") for name in ("marks", "login_marks")]
+    modules = [
+        importlib.import_module(f"rainbow_xmpp.plugin.{name}") for name in ("marks", "login_marks", "api")
+    ]
     public = {name: getattr(rainbow_xmpp.plugin, name) for name in rainbow_xmpp.plugin.__all__}
     decorators = {
         name
         for name, value in public.items()
-        if not isinstance(value, type) and getattr(value, "__module__", "") in {m.__name__ for m in modules}
+        if isinstance(value, FunctionType)
+        and value.__module__ in {m.__name__ for m in modules}
+        and "Callable[[F], F]" in str(value.__annotations__.get("return"))
     }
     told = re.findall(r"`@(\w+)\(", "".join(first_cells("What a method is for")))
     told += re.findall(r"`@(\w+)\(", section("What a method is for"))

@@ -19,14 +19,19 @@ class Deadlines:
     """
 
     def __init__(self, login_timeout_s: int) -> None:
-        self.login_timeout_s = login_timeout_s
-        """For connections that come from now on."""
+        self._login_timeout_s = login_timeout_s
         self._waiting: dict[Link, int] = {}
         self._leaving: dict[Link, int] = {}
         self.tick = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def set_login_timeout(self, login_timeout_s: int) -> None:
+        """For connections that come from now on; those that wait have no longer than that from now."""
+        self._login_timeout_s = login_timeout_s
+        latest = self.tick + login_timeout_s
+        self._waiting = {link: min(tick, latest) for link, tick in self._waiting.items()}  # still in order
 
     @property
     def waiting(self) -> list[Link]:
@@ -39,7 +44,7 @@ class Deadlines:
         return list(self._leaving)
 
     def add(self, link: Link) -> None:
-        self._waiting[link] = self.tick + self.login_timeout_s
+        self._waiting[link] = self.tick + self._login_timeout_s
 
     def discard(self, link: Link) -> None:
         self._waiting.pop(link, None)

@@ -65,7 +65,7 @@ class LinkShared:
         self.limits = limits
         self.xml_before_login = xml_limits(limits.xml_before_login, limits.stanza_bytes_before_login)
         self.gatekeeper.limit(limits.connections_per_address, limits.half_open_per_address)
-        self.deadlines.login_timeout_s = limits.login_timeout_s
+        self.deadlines.set_login_timeout(limits.login_timeout_s)
         self.entrance.resources_per_account = limits.resources_per_account
         self.entrance.pace = Pace.of(limits)
 

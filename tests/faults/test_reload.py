@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import make_certificates
-from tests.conformance.wire import Over, Wire
+from tests.conformance.rosters import set_item
+from tests.conformance.websocket_frames import UpgradeRefused
+from tests.conformance.wire import Over, SaslFailure, Wire
 from tests.doors import Door
 from tests.process import RainbowServer, ServerFault
 
@@ -131,6 +133,44 @@ async def test_who_may_send_how_fast_changes_for_everybody(
             await ann.send(note_of(10_000))
         await ann.settle(30)
         assert loop.time() - began < 5  # it would be 10
+
+
+async def test_what_newcomers_may_do_changes_and_nobody_who_has_logged_in_is_put_out(
+    start_server: Callable[..., RainbowServer], over: Over
+) -> None:
+    server = start_server()
+    person = server.new_person()
+    async with AsyncExitStack() as stack:
+        door = Door(server, over, stack)
+        devices = [await door.log_in(person) for _ in range(3)]
+        waiting = await door.opened()
+        write(
+            server,
+            "[limits]\nresources_per_account = 2\nconnections_per_address = 5\nhalf_open_per_address = 4\n"
+            "login_timeout_s = 2\nroster_items = 1\nlogin_failures_per_account_per_minute = 1\n"
+            '[auth]\nmechanisms = ["SCRAM-SHA-1"]\n',
+        )
+        assert len((await reload(server))["applied"]) == 7
+        fourth = await door.opened()
+        await fourth.authenticate(person.localpart, person.password, "SCRAM-SHA-1")
+        await fourth.open()
+        answer = await fourth.iq("set", "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>")
+        assert answer.find("{*}error/{*}resource-constraint") is not None
+        with pytest.raises((OSError, asyncio.IncompleteReadError, UpgradeRefused)):
+            await door.opened()
+        for wire in (waiting, fourth):
+            await wire.expect_stream_error("connection-timeout", 10)
+        late = await door.opened()
+        assert late.mechanisms() == ["SCRAM-SHA-1"]
+        for answer_to_wrong in ("not-authorized", "temporary-auth-failure"):
+            with pytest.raises(SaslFailure, match=answer_to_wrong):
+                await late.authenticate(person.localpart, "wrong", "SCRAM-SHA-1")
+        assert not any(wire.ended for wire in devices)
+        answers = [await set_item(devices[0], f"<item jid='p{n}@localhost'/>") for n in range(2)]
+        assert [answer.find("{*}error/{*}resource-constraint") is not None for answer in answers] == [
+            False,
+            True,
+        ]
 
 
 async def test_a_broken_file_changes_nothing_at_all(

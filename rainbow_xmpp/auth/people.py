@@ -14,7 +14,7 @@ from rainbow_xmpp.auth.credentials import Verifier, derive
 from rainbow_xmpp.auth.policy import PasswordPolicy, WeakPassword
 from rainbow_xmpp.auth.seal import Sealer
 from rainbow_xmpp.company.agreements import NotAllowed
-from rainbow_xmpp.config.schema import Auth
+from rainbow_xmpp.config.auth import Auth
 from rainbow_xmpp.observe.audit import AuditLog, Fact, Kind
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.store.errors import NotFound

@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 
 from rainbow_xmpp.auth.credentials import InvalidPassword, prepare
-from rainbow_xmpp.config.schema import Password
+from rainbow_xmpp.config.auth import Password
 from rainbow_xmpp.errors import RainbowError
 
 _LEAST_OWN_WORD = 4

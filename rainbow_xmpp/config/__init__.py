@@ -1,28 +1,15 @@
 """The configuration: TOML files and the environment in, frozen dataclasses out, every problem at once."""
 
+from rainbow_xmpp.config.auth import Auth, Password
 from rainbow_xmpp.config.convert import Table, section
 from rainbow_xmpp.config.declare import Reload, key
+from rainbow_xmpp.config.doors import Listen, Tls, Websocket
 from rainbow_xmpp.config.limits import Limits, Xml
 from rainbow_xmpp.config.load import Draft, load, read
 from rainbow_xmpp.config.problem import ConfigProblems, Origin, Problem, did_you_mean
-from rainbow_xmpp.config.schema import (
-    Audit,
-    Auth,
-    Config,
-    Listen,
-    Log,
-    LogFormat,
-    LogLevel,
-    Metrics,
-    Observe,
-    Password,
-    PluginTable,
-    Storage,
-    Tls,
-    Tracing,
-    Websocket,
-)
+from rainbow_xmpp.config.schema import Config, Metrics, PluginTable, Storage
 from rainbow_xmpp.config.secret import Secret
+from rainbow_xmpp.config.watching import Audit, Log, LogFormat, LogLevel, Observe, Tracing
 
 __all__ = [
     "Audit",

@@ -12,6 +12,8 @@ from rainbow_xmpp.config.problem import did_you_mean
 from rainbow_xmpp.errors import LocalMisuse
 
 T = TypeVar("T")
+Complaints = Iterator[tuple[str, str]]
+"""What a section has against its own values: keys, and what is wrong with each in an administrator's words."""
 Reload = Literal["restart", "live"]
 """When a changed value takes effect: at the next start, or at the next reload (SIGHUP)."""
 

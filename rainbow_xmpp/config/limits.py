@@ -1,9 +1,8 @@
 """`[limits]`: what one client, address or account may use, from the first byte on."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from rainbow_xmpp.config.declare import key
+from rainbow_xmpp.config.declare import Complaints, key
 
 LEAST_STANZA_BYTES = 10_000
 """RFC 6120 §13.12: a server must accept stanzas of at least this size."""
@@ -172,7 +171,7 @@ class Limits:
     xml: Xml = field(default=Xml())
     xml_before_login: XmlBeforeLogin = field(default=XmlBeforeLogin())
 
-    def problems(self) -> Iterator[tuple[str, str]]:
+    def problems(self) -> Complaints:
         if self.stanza_bytes_before_login > self.stanza_bytes:
             yield "stanza_bytes_before_login", f"is more than stanza_bytes ({self.stanza_bytes})"
         if self.output_bytes < 2 * self.stanza_bytes:

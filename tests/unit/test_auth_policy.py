@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rainbow_xmpp.auth.policy import PasswordPolicy, _common_passwords
-from rainbow_xmpp.config.schema import Password
+from rainbow_xmpp.config.auth import Password
 
 POLICY = PasswordPolicy()
 

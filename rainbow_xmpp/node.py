@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING
 
 from rainbow_xmpp.auth.authenticator import Attempts, Authenticator, Guards
@@ -30,8 +30,9 @@ from rainbow_xmpp.plugin.manager import PluginManager
 from rainbow_xmpp.plugin.registries import Registries
 from rainbow_xmpp.plugin.services import Services
 from rainbow_xmpp.presence import PresenceService
+from rainbow_xmpp.roster.departed import Departed
 from rainbow_xmpp.roster.service import STREAM_FEATURES, RosterService
-from rainbow_xmpp.router.events import Events, SessionStarted
+from rainbow_xmpp.router.events import AccountRemoved, Event, Events, SessionStarted
 from rainbow_xmpp.router.inbound import Inbound
 from rainbow_xmpp.router.iq import IqRegistry, IqRequest, IqService, Target
 from rainbow_xmpp.router.listeners import PresenceListeners, ServerMessages
@@ -92,6 +93,9 @@ class Node:
             lambda: self.presence,
             max_items=config.limits.roster_items,
         )
+        self.departed = Departed(
+            store.rosters, self.roster.forget_contact, config.domain, self.background.spawn
+        )
         self.presence = PresenceService(
             self.sessions, self.pipeline, self.roster, self.events.tell, self.background.spawn
         )
@@ -124,7 +128,7 @@ class Node:
             self.directory,
             self.sessions,
             self.authenticator,
-            self.events.tell,
+            self._tell_of_change,
         )
         self.people = People(
             store,
@@ -142,6 +146,12 @@ class Node:
         await self.plugins.start(
             chosen, {cls.name: options for cls, options in chosen.items()}, self.services()
         )
+        self.departed.look()
+
+    def _tell_of_change(self, event: Event) -> Awaitable[None] | None:
+        if isinstance(event, AccountRemoved):
+            self.departed.look()
+        return self.events.tell(event)
 
     def use(self, config: Config) -> None:
         """What of another configuration, which has been judged, can count at once."""

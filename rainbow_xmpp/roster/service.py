@@ -178,7 +178,11 @@ class RosterService:
 
     async def forget(self, account: Account, bare: str, contact: str) -> None:
         """Take a contact out of an account's roster (`bare` is its address), and ask nobody: it is over."""
-        change = await self._rosters.apply(account.company.id, account.id, contact, lambda item: None)
+        await self.forget_contact(account.company.id, account.id, bare, contact)
+
+    async def forget_contact(self, company_id: str, owner_id: str, bare: str, contact: str) -> None:
+        """The same, of whom only the ids are known."""
+        change = await self._rosters.apply(company_id, owner_id, contact, lambda item: None)
         home = self._sessions.homes.get(bare)
         if change.old is not None and home is not None:
             self._changed(home, contact, change)

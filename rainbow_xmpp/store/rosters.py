@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -91,6 +91,15 @@ _FIRST_TO_FORGET = (
 )
 _FORGET = sa.delete(tables.roster_removals).where(_owned(_r), _r.version <= sa.bindparam("up_to"))
 _SET_FORGOTTEN = sa.update(tables.roster_versions).where(_owned(_v)).values(forgotten=sa.bindparam("up_to"))
+
+
+class Leftover(NamedTuple):
+    """An item about somebody who is gone, in somebody's roster."""
+
+    company_id: str
+    owner_id: str
+    owner_localpart: str
+    contact: str
 
 
 class Rosters:
@@ -186,6 +195,26 @@ class Rosters:
         )
         async with self._database.read() as connection:
             return [(row[0], row[1]) for row in await connection.execute(statement)]
+
+    async def of_nobody(self, domain: str) -> list[Leftover]:
+        """Where people of this domain are subscribed, or wait to be, who have no account any more."""
+        gone = sa.alias(tables.users)
+        ending = f"@{domain}"
+        localpart = sa.func.substr(_i.contact, 1, sa.func.length(_i.contact) - len(ending))
+        statement = (
+            sa.select(_i.company_id, _i.owner_id, tables.users.c.localpart, _i.contact)
+            .join(
+                tables.users,
+                sa.and_(tables.users.c.company_id == _i.company_id, tables.users.c.id == _i.owner_id),
+            )
+            .where(
+                _i.contact.endswith(ending, autoescape=True),
+                sa.or_(_i.subscription != Subscription.NONE, _i.pending_in),
+                ~sa.exists().where(gone.c.localpart == localpart),
+            )
+        )
+        async with self._database.read() as connection:
+            return [Leftover(*row) for row in await connection.execute(statement)]
 
     async def close(self) -> None:
         """Wait for the loads under way."""

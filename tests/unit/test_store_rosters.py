@@ -217,3 +217,20 @@ async def test_writers_of_one_roster_do_not_lose_each_others_changes(store: Stor
     roster = await load(store, alice)
     assert sorted(roster.items[0].groups, key=int) == [str(n) for n in range(12)]
     assert roster.version == 12
+
+
+async def test_leftovers_of_people_who_are_gone_are_found(store: Store, alice: Account) -> None:
+    bob = await store.accounts.add(NewAccount(company="Rainbow", email="bob@x.example", localpart="bob"))
+    for item in (
+        RosterItem(contact="bob@x", subscription=Subscription.BOTH),
+        RosterItem(contact="gone@x", subscription=Subscription.FROM),
+        RosterItem(contact="asked@x", pending_in=True, request=b"<presence/>", listed=False),
+        RosterItem(contact="note@x", name="Only a note"),
+        RosterItem(contact="gone@elsewhere", subscription=Subscription.TO),
+    ):
+        await put(store, alice, item)
+    left = {each.contact: each for each in await store.rosters.of_nobody("x")}
+    assert set(left) == {"gone@x", "asked@x"}
+    assert left["gone@x"][:3] == (alice.company.id, alice.id, alice.localpart)
+    await store.accounts.remove(bob.company.id, bob.id)
+    assert "bob@x" in {each.contact for each in await store.rosters.of_nobody("x")}

@@ -6,7 +6,8 @@ What is changed is in effect on this server when a method returns, and on others
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 
@@ -79,8 +80,10 @@ class People:
         made = "" if password else self._policy.generate()
         self.judge(password or made, *own_words)
         key_id, blob = await self._sealed(password or made, new.id)
-        account = await self._store.accounts.add(replace(new, sealed=blob, key_id=key_id))
-        await self._did(Kind.USER_ADDED, account, actor, role=str(new.role))
+        company = await self._store.companies.by_name(new.company)
+        company_id = company.id if company is not None else ""
+        async with self._recorded(Kind.USER_ADDED, company_id, new.id, actor, role=str(new.role)):
+            account = await self._store.accounts.add(replace(new, sealed=blob, key_id=key_id))
         return Added(account, made)
 
     async def set_password(self, account: Account, password: str = "", *, actor: str) -> str:
@@ -93,8 +96,8 @@ class People:
         emails = member.emails if member is not None else ()
         self.judge(password or made, account.localpart, account.company.name, account.name, *emails)
         key_id, blob = await self._sealed(password or made, account.id)
-        await self._store.credentials.put(account, blob, key_id)
-        await self._did(Kind.PASSWORD_CHANGED, account, actor)
+        async with self._recorded(Kind.PASSWORD_CHANGED, account.company.id, account.id, actor):
+            await self._store.credentials.put(account, blob, key_id)
         return made
 
     async def change(
@@ -112,11 +115,11 @@ class People:
         values = {key: value for key, value in asdict(wanted).items() if value is not None}
         if not values:
             return account
-        await self._store.accounts.change(company.id, account.id, values)
         facts = {key: value if isinstance(value, bool) else str(value) for key, value in values.items()}
         if "name" in facts:
             facts["name"] = True  # that it was changed; what it is now is nobody's business here
-        await self._did(Kind.USER_CHANGED, account, actor, reason=reason, **facts)
+        async with self._recorded(Kind.USER_CHANGED, company.id, account.id, actor, reason=reason, **facts):
+            await self._store.accounts.change(company.id, account.id, values)
         found = await self._store.accounts.by_id(account.id)
         if found is None:
             raise NotFound("account", account.id)
@@ -124,23 +127,23 @@ class People:
 
     async def disable(self, account: Account, *, actor: str) -> None:
         """Shut somebody out; nothing of theirs is lost. Raises NotFound."""
-        await self._store.accounts.set_disabled(account.company.id, account.id, True)
-        await self._did(Kind.USER_DISABLED, account, actor)
+        async with self._recorded(Kind.USER_DISABLED, account.company.id, account.id, actor):
+            await self._store.accounts.set_disabled(account.company.id, account.id, True)
 
     async def enable(self, account: Account, *, actor: str) -> None:
         """Let somebody in again. Raises NotFound."""
-        await self._store.accounts.set_disabled(account.company.id, account.id, False)
-        await self._did(Kind.USER_ENABLED, account, actor)
+        async with self._recorded(Kind.USER_ENABLED, account.company.id, account.id, actor):
+            await self._store.accounts.set_disabled(account.company.id, account.id, False)
 
     async def end_sessions(self, account: Account, *, actor: str) -> None:
         """Log somebody out everywhere, tokens too; they may log in again. Raises NotFound."""
-        await self._store.accounts.bump_epoch(account.company.id, account.id, ChangeKind.SESSIONS_ENDED)
-        await self._did(Kind.SESSIONS_ENDED, account, actor)
+        async with self._recorded(Kind.SESSIONS_ENDED, account.company.id, account.id, actor):
+            await self._store.accounts.bump_epoch(account.company.id, account.id, ChangeKind.SESSIONS_ENDED)
 
     async def remove(self, account: Account, *, actor: str) -> None:
         """Remove an account with everything that is its owner's. Raises NotFound."""
-        await self._store.accounts.remove(account.company.id, account.id)
-        await self._did(Kind.USER_REMOVED, account, actor)
+        async with self._recorded(Kind.USER_REMOVED, account.company.id, account.id, actor):
+            await self._store.accounts.remove(account.company.id, account.id)
 
     def judge(self, password: str, *own_words: str) -> None:
         """Raise WeakPassword unless the policy accepts it; `own_words` are what others would guess first."""
@@ -156,10 +159,13 @@ class People:
         verifier = await self._hashing(derive, password, self.settings.scram_iterations)
         return self._sealer.seal(verifier, account_id)
 
-    async def _did(
-        self, kind: Kind, account: Account, actor: str, *, reason: str = "", **facts: Fact
-    ) -> None:
+    @asynccontextmanager
+    async def _recorded(
+        self, kind: Kind, company_id: str, account_id: str, actor: str, *, reason: str = "", **facts: Fact
+    ) -> AsyncIterator[None]:
+        """What is written within, and its record: both or neither. Then it comes into effect here."""
+        async with self._audit.with_write(
+            kind, company_id=company_id, actor=actor, target=account_id, reason=reason, **facts
+        ):
+            yield
         await self._changed()
-        await self._audit.record(
-            kind, company_id=account.company.id, actor=actor, target=account.id, reason=reason, **facts
-        )

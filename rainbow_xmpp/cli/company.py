@@ -70,17 +70,21 @@ async def add_company(
     store: "Store", config: Config, name: str, region: str | None = None, visibility: str = "private"
 ) -> "Company":
     """Make a company. That there is one with this name ends the command."""
-    from rainbow_xmpp.cli.recording import record
-    from rainbow_xmpp.observe.audit import Kind
+    from rainbow_xmpp.cli.recording import audit_log
+    from rainbow_xmpp.ids import new_id
+    from rainbow_xmpp.observe.audit import Kind, cli_actor
     from rainbow_xmpp.store.errors import AlreadyExists
     from rainbow_xmpp.store.values import DEFAULT_REGION, Visibility
 
+    id = new_id()
+    recorded = audit_log(store, config).with_write(
+        Kind.COMPANY_ADDED, company_id=id, actor=cli_actor(), target=id, visibility=visibility
+    )
     try:
-        made = await store.companies.add(name, region or DEFAULT_REGION, Visibility(visibility))
+        async with recorded:
+            return await store.companies.add(name, region or DEFAULT_REGION, Visibility(visibility), id=id)
     except AlreadyExists:
         raise Failed(f'There is already a company "{name}"; company list shows them all.') from None
-    await record(store, config, Kind.COMPANY_ADDED, company_id=made.id, target=made.id, visibility=visibility)
-    return made
 
 
 def _row(company: "Company") -> dict[str, object]:

@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -26,7 +26,8 @@ from rainbow_xmpp.ids import new_localpart
 from rainbow_xmpp.observe.audit import Kind, cli_actor
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.store.errors import ImportRefused
-from rainbow_xmpp.store.values import Account, Conflict, ConflictField, NewAccount
+from rainbow_xmpp.store.names import company_key
+from rainbow_xmpp.store.values import Conflict, ConflictField, NewAccount
 
 HEADER = ("email", "company", "localpart", "password")
 
@@ -75,23 +76,28 @@ async def import_people(store: Store, config: Config, file: Path) -> ImportRepor
     if errors:
         return ImportReport(0, tuple(sorted(errors)))
     try:
-        added = await store.accounts.add_many(
-            [each async for each in _with_credentials(config, rows, accounts)]
-        )
+        ready = [each async for each in _with_credentials(config, rows, accounts)]
+        async with _recorded(store, config, rows):
+            await store.accounts.add_many(ready)
     except ImportRefused as refused:  # somebody else added people meanwhile
         return ImportReport(0, tuple(_row_errors(rows, refused.conflicts)))
-    await _record(store, config, added)
     return ImportReport(len(accounts))
 
 
-async def _record(store: Store, config: Config, added: Sequence[Account]) -> None:
-    """One record for each company; who came stands in the accounts."""
-    people = Counter(account.company.id for account in added)
+@asynccontextmanager
+async def _recorded(store: Store, config: Config, rows: Sequence[Row]) -> AsyncIterator[None]:
+    """One record for each company, with what is written within; who came stands in the accounts."""
     log = audit_log(store, config)
-    for company_id, count in people.items():
-        await log.record(
-            Kind.USERS_IMPORTED, company_id=company_id, actor=cli_actor(), target=company_id, people=count
-        )
+    people = Counter(company_key(row.company) for row in rows)
+    async with AsyncExitStack() as records:
+        for key, count in people.items():
+            company = await store.companies.by_name(key)
+            id = company.id if company is not None else ""
+            recorded = log.with_write(
+                Kind.USERS_IMPORTED, company_id=id, actor=cli_actor(), target=id, people=count
+            )
+            await records.enter_async_context(recorded)
+        yield
 
 
 def read_rows(file: Path) -> tuple[list[Row], list[RowError]]:

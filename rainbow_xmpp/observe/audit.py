@@ -14,15 +14,18 @@ import platform
 import pwd
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rainbow_xmpp.auth.seal import Sealer
 from rainbow_xmpp.errors import LocalMisuse
-from rainbow_xmpp.store.audit import AuditRecords
+from rainbow_xmpp.store.audit import AuditRecords, append
 from rainbow_xmpp.store.audit_chain import ChainKeys, Entry, canonical
 from rainbow_xmpp.store.batch import Batcher
+from rainbow_xmpp.store.joined import joining
 
 log = logging.getLogger(__name__)
 
@@ -120,10 +123,34 @@ class AuditLog:
         empty for what concerns no company. Raises LocalMisuse for what may not stand in a record, and what the
         database raises.
         """
+        await self._batch.get(self._entry(kind, company_id, actor, target, reason, facts))
+
+    @asynccontextmanager
+    async def with_write(
+        self, kind: str, *, company_id: str, actor: str, target: str = "", reason: str = "", **facts: Fact
+    ) -> AsyncIterator[None]:
+        """Record it in the transaction that is made within: what is done and its record are kept, or neither.
+
+        async with audit.with_write(Kind.USER_DISABLED, company_id=…, actor=…, target=id):
+            await store.accounts.set_disabled(company_id, id, True)
+        """
+        entry = self._entry(kind, company_id, actor, target, reason, facts)
+
+        async def append_to(connection: AsyncConnection) -> None:
+            self._appended(1, is_sound=await append(connection, [entry], self.keys))
+
+        with joining(append_to) as joins:
+            yield
+        if not joins.is_done:  # there was nothing to write
+            await self._batch.get(entry)
+
+    def _entry(
+        self, kind: str, company_id: str, actor: str, target: str, reason: str, facts: Mapping[str, Fact]
+    ) -> Entry:
         if kind not in self._owners:
             raise LocalMisuse(f'the kind of audit record "{kind}" was not declared')
         _check(kind, actor, target, facts)
-        entry = Entry(
+        return Entry(
             at=int(self._now() * 1000),
             kind=kind,
             company_id=company_id,
@@ -133,7 +160,6 @@ class AuditLog:
             facts=canonical(facts),
             node=self._node,
         )
-        await self._batch.get(entry)
 
     async def prune(self, keep_days: int) -> int:
         """Drop the oldest records, if they are older than this many days, and record that; returns how many.
@@ -159,10 +185,13 @@ class AuditLog:
         except BaseException:
             self.failed += len(entries)
             raise
-        self.written += len(entries)
+        self._appended(len(entries), is_sound=is_sound)
+        return dict.fromkeys(entries, True)
+
+    def _appended(self, records: int, *, is_sound: bool) -> None:
+        self.written += records
         if not is_sound:
             log.error("the audit log was tampered with, or its key is not configured: see audit verify")
-        return dict.fromkeys(entries, True)
 
     def _forget(self, kinds: Iterable[str]) -> None:
         for kind in kinds:

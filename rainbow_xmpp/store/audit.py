@@ -103,18 +103,7 @@ class AuditRecords:
         or exchanged must not become sound by being written on.
         """
         async with self._database.write() as connection:
-            await _lock(connection)
-            id, hash = await _end(connection, keys)
-            is_sound = hash != GENESIS or id == 0
-            records = []
-            for entry in entries:
-                id += 1
-                record = chained(entry, id, hash, keys)
-                hash = record.hash
-                records.append(_row(record))
-            await connection.execute(sa.insert(tables.audit), records)
-            await _set_mark(connection, marked(MarkName.HEAD, id, hash, keys))
-        return is_sound
+            return await append(connection, entries, keys)
 
     async def head(self) -> Mark | None:
         """The mark at the newest record, None before the first."""
@@ -187,6 +176,22 @@ class AuditRecords:
             gone = await connection.execute(sa.delete(tables.audit).where(_a.id <= last_id))
             await _set_mark(connection, marked(MarkName.PRUNED, last_id, hash, keys))
             return gone.rowcount
+
+
+async def append(connection: AsyncConnection, entries: Sequence[Entry], keys: ChainKeys) -> bool:
+    """The same as `AuditRecords.append` in a transaction that somebody has begun, as its last step."""
+    await _lock(connection)
+    id, hash = await _end(connection, keys)
+    is_sound = hash != GENESIS or id == 0
+    records = []
+    for entry in entries:
+        id += 1
+        record = chained(entry, id, hash, keys)
+        hash = record.hash
+        records.append(_row(record))
+    await connection.execute(sa.insert(tables.audit), records)
+    await _set_mark(connection, marked(MarkName.HEAD, id, hash, keys))
+    return is_sound
 
 
 async def _lock(connection: AsyncConnection) -> None:

@@ -76,16 +76,17 @@ class Companies:
         *,
         organisation: str = "",
         service_level: str = DEFAULT_SERVICE_LEVEL,
+        id: str = "",
     ) -> Company:
         """Make a company. Raises AlreadyExists("name"), or StoreError for a name or region that does not fit.
 
-        Names that differ in case only are the same.
+        Names that differ in case only are the same. `id` is drawn here unless it is given.
         """
         at = int(self._now())
         name = _tidy(name)
         _check(visibility)
         _check_region(region)
-        company = Company(new_id(), name, region, visibility, organisation, service_level, False, at)
+        company = Company(id or new_id(), name, region, visibility, organisation, service_level, False, at)
         row = {
             "id": company.id,
             "name": name,

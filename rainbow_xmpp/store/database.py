@@ -21,6 +21,7 @@ from sqlalchemy.util import await_only, greenlet_spawn
 
 from rainbow_xmpp.observe.timings import DatabaseTimings
 from rainbow_xmpp.store.errors import DatabaseUnreachable, StoreError
+from rainbow_xmpp.store.joined import join
 
 BUSY_TIMEOUT_MS = 10_000
 """How long SQLite waits for another process that writes (the command line beside a running server)."""
@@ -91,6 +92,7 @@ class Database:
         try:
             async with self._write_lock or nullcontext(), self._writer.begin() as connection:
                 yield connection
+                await join(connection)
         finally:
             self.writing -= 1
             self.timings.write.observe(perf_counter() - began)

@@ -14,8 +14,9 @@ from rainbow_xmpp.errors import LocalMisuse
 from rainbow_xmpp.observe.audit import AuditLog, Kind, chain_keys
 from rainbow_xmpp.store import Store, tables
 from rainbow_xmpp.store.audit import Checked, Wanted, _row
-from rainbow_xmpp.store.audit_chain import chained
+from rainbow_xmpp.store.audit_chain import ChainKeys, chained
 from rainbow_xmpp.store.audit_check import Damage
+from rainbow_xmpp.store.errors import AlreadyExists
 
 KEY, OTHER_KEY = bytes(32), bytes([1]) * 32
 ACME, GLOBEX = "a" * 24, "b" * 24
@@ -435,6 +436,39 @@ async def test_addresses_and_heaps_do_not_stand_in_a_record(
     with pytest.raises(LocalMisuse):
         await log.record(Kind.USER_ADDED, **{"company_id": ACME, "actor": "system", **given})
     assert await store.audit.last(Wanted(), 1) == []
+
+
+async def test_a_change_and_its_record_are_kept_together_or_not_at_all(store: Store, log: AuditLog) -> None:
+    acme = await store.companies.add("Acme")
+    gone = {"company_id": acme.id, "actor": "system", "target": acme.id}
+    with pytest.raises(AlreadyExists):
+        async with log.with_write(Kind.COMPANY_ADDED, **gone):
+            await store.companies.add("ACME")
+    assert await store.audit.last(Wanted(), 1) == []
+
+    async with log.with_write(Kind.COMPANY_ADDED, **gone), log.with_write(Kind.USER_ADDED, **gone):
+        await store.companies.add("Globex")
+        await store.companies.add("Initech")  # a second transaction takes nothing along
+    kinds = [record.entry.kind for record in await store.audit.last(Wanted(), 9)]
+    assert kinds == [Kind.COMPANY_ADDED, Kind.USER_ADDED]
+    assert log.written == 2
+
+
+async def test_a_record_that_cannot_be_written_takes_its_change_back(store: Store, log: AuditLog) -> None:
+    bad = AuditLog(store.audit, ChainKeys("unknown", {}))
+    with pytest.raises(KeyError):
+        async with bad.with_write(Kind.COMPANY_ADDED, company_id="", actor="system"):
+            await store.companies.add("Acme")
+    assert await store.companies.by_name("Acme") is None
+    await store.companies.add("Acme")  # and nothing waits for the next transaction
+
+
+async def test_where_nothing_was_written_the_record_is_written_all_the_same(
+    store: Store, log: AuditLog
+) -> None:
+    async with log.with_write(Kind.USER_CHANGED, company_id=ACME, actor="system"):
+        pass
+    assert (await store.audit.last(Wanted(), 1))[0].entry.kind == Kind.USER_CHANGED
 
 
 async def test_a_failed_write_reaches_who_asked_and_is_counted(

@@ -42,7 +42,12 @@ DEADLINE_S = 60.0
 class AdHoc(
     Plugin,
     name="adhoc",
-    implements={"XEP-0050": "1.3.0", "XEP-0004": "2.13.2", "XEP-0068": "1.3.0", "XEP-0122": "1.0.2"},
+    implements={
+        "XEP-0004": "2.13.2",
+        "XEP-0050": "1.3.0, commands of the server, in English",
+        "XEP-0068": "1.3.0",
+        "XEP-0122": "1.0.2, all but numbers of selected options",
+    },
     features=(names.COMMANDS,),
 ):
     """Offers to everybody the commands they may use. A command that is not for them does not exist for them."""

@@ -39,7 +39,7 @@ ADMINS = (Role.COMPANY_ADMIN, Role.OPERATOR)
 class Announcements(
     Plugin,
     name="announcements",
-    implements={"XEP-0133": "1.3.1"},
+    implements={"XEP-0133": "1.3.1, announcements, message of the day, welcome message"},
     audit={
         "announcements.sent": "a message was sent to everybody online, or to everybody",
         "announcements.put": "a message of the day or a welcome message was set or changed",

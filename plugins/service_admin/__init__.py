@@ -49,7 +49,7 @@ SHORT = 200
 class ServiceAdmin(
     Plugin,
     name="service_admin",
-    implements={"XEP-0133": "1.3.1"},
+    implements={"XEP-0133": "1.3.1, people, their sessions, numbers and lists of them"},
     audit={"service_admin.session_ended": "one session of somebody was ended, the others go on"},
 ):
     """Operators act on everybody, a company's administrators on their company; `adhoc` shows the commands.

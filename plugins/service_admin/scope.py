@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 
 from rainbow_xmpp.plugin import JID, Account, Company, Condition, FormError, Home, Role, Services, StanzaError
@@ -23,7 +24,8 @@ class Scope:
 
     async def find(self, who: Iterable[JID], *, field: str) -> list[tuple[JID, Account]]:
         """The accounts with these addresses. Raises FormError that names all who are nobody here."""
-        found = [(jid, await self._account(jid)) for jid in who]
+        asked = list(who)
+        found = list(zip(asked, await asyncio.gather(*map(self._account, asked)), strict=True))
         missing = ", ".join(str(jid) for jid, account in found if account is None)
         if missing:
             raise FormError(f"{missing}: nobody is called that", field=field)
@@ -40,11 +42,12 @@ class Scope:
         return found
 
     async def _account(self, who: JID) -> Account | None:
+        """By JID or else by e-mail address; who is outside takes as long to find as nobody."""
         account = await self._services.account_of(who)
-        if account is None and who.local:
-            record = await self._services.store.accounts.for_login(str(who.bare))
-            account = record.account if record is not None else None
-        return account if account is not None and self.covers(account) else None
+        if account is not None and self.covers(account):
+            return account
+        record = await self._services.store.accounts.for_login(str(who.bare)) if who.local else None
+        return record.account if record is not None and self.covers(record.account) else None
 
     async def companies(self) -> list[Company]:
         """By name."""

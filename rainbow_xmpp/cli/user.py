@@ -1,25 +1,23 @@
-"""`user add`, `list`, `passwd`, `disable`, `enable`, `kick`, `sessions`, `remove` and `import`."""
+"""`user add`, `list`, `passwd`, `remove` and `import`; what else is done to somebody is in `user_acts`."""
 
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import click
 
 from rainbow_xmpp.cli.company import company_named
 from rainbow_xmpp.cli.console import Failed, can_ask, json_option, note, print_json, print_rows
 from rainbow_xmpp.cli.context import Invocation, pass_invocation
+from rainbow_xmpp.cli.user_acts import ACTS, ROLES, cli_actor, people_of, person_called
 from rainbow_xmpp.config import Config
 
 if TYPE_CHECKING:
-    from rainbow_xmpp.auth.people import Added, People
+    from rainbow_xmpp.auth.people import Added
     from rainbow_xmpp.store import Store
     from rainbow_xmpp.store.values import Account, Member
 
-ROLES = ("user", "company_admin", "operator")
-SESSION_COLUMNS = ("resource", "available", "priority")
 COLUMNS = ("emails", "address", "company", "role", "disabled")
 
 password_stdin_option = click.option(
@@ -31,6 +29,10 @@ generate_option = click.option("--generate", is_flag=True, help="Make a random p
 @click.group()
 def user() -> None:
     """People."""
+
+
+for act in ACTS:
+    user.add_command(act)
 
 
 @user.command()
@@ -116,51 +118,6 @@ def passwd(invocation: Invocation, who: str, password_stdin: bool, generate: boo
 
 @user.command()
 @click.argument("who", metavar="USER")
-@json_option
-@pass_invocation
-def disable(invocation: Invocation, who: str, as_json: bool) -> None:
-    """Shut USER (an e-mail address or a localpart) out; nothing of theirs is lost."""
-    account = _act(invocation, who, lambda people, account: people.disable(account, actor=cli_actor()))
-    _say(account, who, "is shut out", as_json=as_json)
-
-
-@user.command()
-@click.argument("who", metavar="USER")
-@json_option
-@pass_invocation
-def enable(invocation: Invocation, who: str, as_json: bool) -> None:
-    """Let USER (an e-mail address or a localpart) in again."""
-    account = _act(invocation, who, lambda people, account: people.enable(account, actor=cli_actor()))
-    _say(account, who, "may log in", as_json=as_json)
-
-
-@user.command()
-@click.argument("who", metavar="USER")
-@json_option
-@pass_invocation
-def kick(invocation: Invocation, who: str, as_json: bool) -> None:
-    """Log USER (an e-mail address or a localpart) out everywhere; they may log in again."""
-    account = _act(invocation, who, lambda people, account: people.end_sessions(account, actor=cli_actor()))
-    _say(account, who, "is logged out", as_json=as_json)
-
-
-@user.command()
-@click.argument("who", metavar="USER")
-@json_option
-@pass_invocation
-def sessions(invocation: Invocation, who: str, as_json: bool) -> None:
-    """Show with what USER (an e-mail address or a localpart) is connected to the server that runs here."""
-    from rainbow_xmpp.observe.control import ask
-    from rainbow_xmpp.run_folder import run_folder
-
-    config = invocation.config()
-    account = invocation.with_store(config, lambda store: person_called(store, who))
-    found = cast(Sequence[Mapping[str, object]], ask(run_folder(config), "sessions", account=account.id))
-    print_rows(found, SESSION_COLUMNS, as_json=as_json)
-
-
-@user.command()
-@click.argument("who", metavar="USER")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @pass_invocation
 def remove(invocation: Invocation, who: str, yes: bool) -> None:
@@ -223,14 +180,6 @@ async def add_person(
         raise Failed(f'The {what} "{taken.value}" belongs to another account.') from None
 
 
-async def person_called(store: "Store", who: str) -> "Account":
-    """The account with this e-mail address or localpart; that there is none ends the command."""
-    record = await store.accounts.for_login(who)
-    if record is None:
-        raise Failed(f'There is nobody called "{who}"; user list shows everybody.')
-    return record.account
-
-
 async def _members(store: "Store", company: str | None) -> "list[Member]":
     companies = [await company_named(store, company)] if company else await store.companies.list()
     return [member for each in companies for member in await store.accounts.list(each.id)]
@@ -239,37 +188,6 @@ async def _members(store: "Store", company: str | None) -> "list[Member]":
 async def _set_password(store: "Store", config: Config, who: str, password: str) -> "tuple[Account, str]":
     account = await person_called(store, who)
     return account, await people_of(store, config).set_password(account, password, actor=cli_actor())
-
-
-def _act(invocation: Invocation, who: str, act: "Callable[[People, Account], Awaitable[None]]") -> "Account":
-    """Do this to the account; returns it as it was before."""
-    config = invocation.config()
-
-    async def work(store: "Store") -> "Account":
-        account = await person_called(store, who)
-        await act(people_of(store, config), account)
-        return account
-
-    return invocation.with_store(config, work)
-
-
-def people_of(store: "Store", config: Config) -> "People":
-    from rainbow_xmpp.cli.recording import people
-
-    return people(store, config)
-
-
-def cli_actor() -> str:
-    from rainbow_xmpp.observe.audit import cli_actor
-
-    return cli_actor()
-
-
-def _say(account: "Account", who: str, what: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json({"id": account.id, "user": who})
-    else:
-        click.echo(f"{who} of {account.company.name} {what}.")
 
 
 def _person(account: "Account", emails: tuple[str, ...], domain: str) -> dict[str, object]:

@@ -173,6 +173,13 @@ def test_somebody_is_shut_out_and_let_in_again(line: CommandLine) -> None:
     assert [person["disabled"] for person in json.loads(line.ok("user", "list", "--json"))] == [False]
 
 
+def test_somebody_becomes_an_administrator(line: CommandLine) -> None:
+    add(line, "alice@acme.example", "--localpart", "alice")
+    assert line.ok("user", "role", "alice", "company_admin") == "alice of Acme has the role company_admin.\n"
+    assert [person["role"] for person in json.loads(line.ok("user", "list", "--json"))] == ["company_admin"]
+    assert "'user', 'company_admin', 'operator'" in line.refused("user", "role", "alice", "king", exit_code=2)
+
+
 def test_somebody_is_logged_out(line: CommandLine) -> None:
     add(line, "alice@acme.example", "--localpart", "alice")
     assert line.ok("user", "kick", "alice") == "alice of Acme is logged out.\n"

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rainbow_xmpp.cli.check_companies import unknown_companies
 from rainbow_xmpp.cli.context import plugin_folders, refusals_explained, shown_url
 from rainbow_xmpp.config import Config, ConfigProblems
 from rainbow_xmpp.errors import RainbowError
@@ -123,7 +124,9 @@ async def _database(config: Config) -> list[Finding]:
         state = await store.schema_state(plugin_folders(config))
         state.require()
         found = [Finding(Mark.GOOD, "db", f"{shown_url(config)} is at {', '.join(sorted(state.current))}")]
-        return [*found, await _credentials(store, config)]
+        found.append(await _credentials(store, config))
+        found += [Finding(Mark.WARNING, "db", text) async for text in unknown_companies(store, config)]
+        return found
     finally:
         await store.close()
 

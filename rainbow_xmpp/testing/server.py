@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from rainbow_xmpp.xml import scan_again
 
 P = TypeVar("P", bound=Plugin)
 LOOK_AGAIN_S = 0.002
+ROOM_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +250,8 @@ class TestServer:
 def _quick_folder() -> str | None:
     """Memory where the system has it as a folder: what is committed there waits for no disk."""
     memory = Path("/dev/shm")  # noqa: S108  # a folder of its own is made in it
-    return str(memory) if os.access(memory, os.W_OK) else None
+    has_room = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM_BYTES
+    return str(memory) if has_room else None
 
 
 def _is_presence_of(data: bytes, full: str) -> bool:

@@ -127,6 +127,16 @@ def test_a_database_that_is_not_there_is_found_and_not_made(good: CommandLine) -
     assert not Path("data/rainbow.db").exists()
 
 
+def test_a_plugin_for_a_company_that_is_not_there_is_a_warning(good: CommandLine) -> None:
+    text = good.config.read_text()
+    good.config.write_text(f'{text}\n[plugins.usage]\ncompanies = ["Acme", "Globx"]\n')
+    line = len(text.splitlines()) + 3
+    found = json.loads(good.ok("check", "--json", "db"))
+    assert [each["text"] for each in found if each["result"] == "warning"] == [
+        f'rainbow.toml:{line}: plugins.usage.companies has "Globx", which is no company; did you mean "Globex"?'
+    ]
+
+
 def test_an_empty_database_is_found(good: CommandLine) -> None:
     Path("data/rainbow.db").write_bytes(b"")
     (problem,) = wrong(good, "db")

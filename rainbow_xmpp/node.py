@@ -19,6 +19,7 @@ from rainbow_xmpp.auth.throttle import Throttle
 from rainbow_xmpp.auth.token_logins import token_logins
 from rainbow_xmpp.auth.verified import VerifiedPasswords
 from rainbow_xmpp.company.agreements import Agreements
+from rainbow_xmpp.company.desk import CompanyDesk
 from rainbow_xmpp.config import Config
 from rainbow_xmpp.errors import Condition, StanzaError
 from rainbow_xmpp.observe.audit import AuditLog, chain_keys
@@ -138,6 +139,7 @@ class Node:
             hashing=self.pool.run,
             changed=self.watch.catch_up,
         )
+        self.companies = CompanyDesk(store, self.audit.record, self.watch.catch_up)
 
     async def start(self, chosen: Mapping[type[Plugin], PluginOptions]) -> None:
         """Start these plugins with these options. Raises RainbowError with a message for administrators."""
@@ -222,6 +224,8 @@ class Node:
             agreements=self.agreements,
             apply_changes=self.watch.catch_up,
             people=self.people,
+            companies=self.companies,
+            secret_for=self._sealer.secret_for,
             token_logins=self.token_logins,
             audit=self.audit.record,
         )

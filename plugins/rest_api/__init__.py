@@ -26,8 +26,14 @@ from rainbow_xmpp.plugins.rest_api import problems
 from rainbow_xmpp.plugins.rest_api.cross_origin import CrossOrigin, Handler
 from rainbow_xmpp.plugins.rest_api.dispatch import Dispatcher
 from rainbow_xmpp.plugins.rest_api.doorkeeper import Doorkeeper
+from rainbow_xmpp.plugins.rest_api.endpoints.audit import AuditEndpoints
 from rainbow_xmpp.plugins.rest_api.endpoints.auth import AuthEndpoints
+from rainbow_xmpp.plugins.rest_api.endpoints.companies import CompanyEndpoints
+from rainbow_xmpp.plugins.rest_api.endpoints.invitations import InvitationEndpoints
+from rainbow_xmpp.plugins.rest_api.endpoints.links import LinkEndpoints
 from rainbow_xmpp.plugins.rest_api.endpoints.me import MeEndpoints
+from rainbow_xmpp.plugins.rest_api.endpoints.sessions import SessionEndpoints
+from rainbow_xmpp.plugins.rest_api.endpoints.users import UserEndpoints
 from rainbow_xmpp.plugins.rest_api.limits import Buckets
 from rainbow_xmpp.plugins.rest_api.openapi import document
 from rainbow_xmpp.plugins.rest_api.store import Repeats
@@ -54,10 +60,19 @@ class RestApi(Plugin, name="rest_api"):
 
     def __init__(self, services: Services, options: Options) -> None:
         super().__init__(services, options)
-        self._repeats = Repeats(services.store)
+        self._repeats = Repeats(services.store, services.secret_for("api repeats"))
         self._logins = Buckets(lambda: self.options.requests_per_minute)
         self._sources = Buckets(lambda: self.options.anonymous_per_minute)
-        self._parts: list[object] = [MeEndpoints(services)]
+        kinds = (
+            MeEndpoints,
+            SessionEndpoints,
+            UserEndpoints,
+            CompanyEndpoints,
+            LinkEndpoints,
+            InvitationEndpoints,
+            AuditEndpoints,
+        )
+        self._parts: list[object] = [kind(services) for kind in kinds]
         if services.token_logins is not None:
             self._parts.append(AuthEndpoints(services.token_logins))
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from aiohttp import web
 
-from rainbow_xmpp.plugin import Access, Account, Call, EndpointMark, Problem, Reply
+from rainbow_xmpp.plugin import Access, Account, Call, EndpointMark, Problem, Reply, Role
 from rainbow_xmpp.plugins.rest_api import problems
 from rainbow_xmpp.plugins.rest_api.doorkeeper import Doorkeeper, Visitor, unknown
 from rainbow_xmpp.plugins.rest_api.limits import Buckets
-from rainbow_xmpp.plugins.rest_api.store import Given, Repeats, Seen, key_of
+from rainbow_xmpp.plugins.rest_api.store import Given, RepeatKey, Repeats, Seen
 from rainbow_xmpp.store.errors import AlreadyExists, NotFound, StoreError
 from rainbow_xmpp.store.outage import is_outage
 
@@ -83,6 +83,8 @@ class Dispatcher:
             body=_decoded(mark, request, body),
             headers={name: request.headers[name] for name in _PASSED_ON if name in request.headers},
         )
+        if _must_explain(mark, visitor) and not call.reason.strip():
+            raise Problem(422, "invalid", errors={"reason": "operators say why"})
         key = request.headers.get("Idempotency-Key", "")
         if not key or mark.method != "POST" or visitor.account is None:
             return _response(mark, request, await method(call))
@@ -117,7 +119,7 @@ class Dispatcher:
         """A request that may be sent again, and is done once (Idempotency-Key)."""
         if len(key) > MAX_KEY_CHARS or not key.isprintable():
             raise Problem(400, "bad-request", "the Idempotency-Key is too long")
-        kept = key_of(f"{mark.method} {request.path}", key)
+        kept = RepeatKey.of(f"{mark.method} {request.path}", key)
         match await self._repeats.begin(owner, kept, body):
             case Given() as given:
                 media = "application/json" if given.status < 400 else problems.MEDIA_TYPE
@@ -140,6 +142,12 @@ class Dispatcher:
         else:
             await self._repeats.answered(owner, kept, response.status, _bytes(response))
         return response
+
+
+def _must_explain(mark: EndpointMark, visitor: Visitor) -> bool:
+    """Operators act where they are no members, and say why."""
+    is_theirs = mark.access in (Access.COMPANY_ADMIN, Access.OPERATOR) and mark.method != "GET"
+    return is_theirs and visitor.account is not None and visitor.account.role is Role.OPERATOR
 
 
 def check_tag(call: Call, value: msgspec.Struct) -> None:

@@ -1,12 +1,19 @@
-"""Answers that were given to requests with an `Idempotency-Key`, so that a repetition gets the same."""
+"""Answers that were given to requests with an `Idempotency-Key`, so that a repetition gets the same.
+
+An answer may hold a first password, so it is sealed: under a secret of the server's and the client's own key, of which
+the database has neither.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import hmac
+import os
 from dataclasses import dataclass
 from enum import Enum, auto
 
 import sqlalchemy as sa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from rainbow_xmpp.plugin import Account
 from rainbow_xmpp.store import Store
@@ -22,6 +29,19 @@ repeats = people_table(
     key=("key",),
 )
 _r = repeats.c
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatKey:
+    """A client's key for one endpoint."""
+
+    given: str
+    kept: str
+    """The hash that the database has."""
+
+    @classmethod
+    def of(cls, endpoint: str, key: str) -> RepeatKey:
+        return cls(key, hashlib.sha256(f"{endpoint}\n{key}".encode()).hexdigest())
 
 
 class Seen(Enum):
@@ -42,45 +62,52 @@ class Given:
 class Repeats:
     """One entry for each account, endpoint and key."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, secret: bytes) -> None:
         self._store = store
+        self._secret = secret
 
-    async def begin(self, owner: Account, key: str, request: bytes) -> Given | Seen | None:
+    async def begin(self, owner: Account, key: RepeatKey, request: bytes) -> Given | Seen | None:
         """None for a new key, which is remembered from now on; or what is known of it."""
         digest = hashlib.sha256(request).hexdigest()
         async with self._store.write() as connection:
-            statement = sa.select(_r.request, _r.status, _r.answer).where(*_of(owner, key))
+            statement = sa.select(_r.request, _r.status, _r.answer).where(*_of(owner, key.kept))
             row = (await connection.execute(statement)).one_or_none()
             if row is not None:
                 if row[0] != digest:
                     return Seen.ANOTHER_REQUEST
-                return Given(row[1], bytes(row[2])) if row[1] else Seen.UNDER_WAY
+                return Given(row[1], self._opened(key, bytes(row[2]))) if row[1] else Seen.UNDER_WAY
             new = await owned_by(connection, owner.company.id, owner.id, self._store.now())
-            new |= {"key": key, "request": digest, "status": 0, "answer": b""}
+            new |= {"key": key.kept, "request": digest, "status": 0, "answer": b""}
             await connection.execute(sa.insert(repeats), new)
         return None
 
-    async def answered(self, owner: Account, key: str, status: int, answer: bytes) -> None:
+    async def answered(self, owner: Account, key: RepeatKey, status: int, answer: bytes) -> None:
         """The answer that repetitions get."""
+        sealed = self._sealed(key, answer)
         async with self._store.write() as connection:
             await connection.execute(
-                sa.update(repeats).where(*_of(owner, key)).values(status=status, answer=answer)
+                sa.update(repeats).where(*_of(owner, key.kept)).values(status=status, answer=sealed)
             )
 
-    async def forget(self, owner: Account, key: str) -> None:
+    async def forget(self, owner: Account, key: RepeatKey) -> None:
         """It failed by our fault: a repetition is a new try."""
         async with self._store.write() as connection:
-            await connection.execute(sa.delete(repeats).where(*_of(owner, key)))
+            await connection.execute(sa.delete(repeats).where(*_of(owner, key.kept)))
 
     async def forget_before(self, at: int) -> None:
         """Drop what is older than this Unix time (seconds)."""
         async with self._store.write() as connection:
             await connection.execute(sa.delete(repeats).where(_r.created_at < at))
 
+    def _sealed(self, key: RepeatKey, answer: bytes) -> bytes:
+        nonce = os.urandom(12)
+        return nonce + AESGCM(self._key(key)).encrypt(nonce, answer, key.kept.encode())
 
-def key_of(endpoint: str, key: str) -> str:
-    """What a client's key is kept as."""
-    return hashlib.sha256(f"{endpoint}\n{key}".encode()).hexdigest()
+    def _opened(self, key: RepeatKey, sealed: bytes) -> bytes:
+        return AESGCM(self._key(key)).decrypt(sealed[:12], sealed[12:], key.kept.encode())
+
+    def _key(self, key: RepeatKey) -> bytes:
+        return hmac.digest(self._secret, key.given.encode(), "sha256")
 
 
 def _of(owner: Account, key: str) -> tuple[sa.ColumnElement[bool], ...]:

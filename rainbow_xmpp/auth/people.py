@@ -71,7 +71,7 @@ class People:
         self.settings = settings
         """A reload puts others here."""
 
-    async def add(self, new: NewAccount, password: str = "", *, actor: str) -> Added:
+    async def add(self, new: NewAccount, password: str = "", *, actor: str, reason: str = "") -> Added:
         """Make an account, with a random password when none is given.
 
         Raises WeakPassword, and what `Accounts.add` raises.
@@ -82,7 +82,9 @@ class People:
         key_id, blob = await self._sealed(password or made, new.id)
         company = await self._store.companies.by_name(new.company)
         company_id = company.id if company is not None else ""
-        async with self._recorded(Kind.USER_ADDED, company_id, new.id, actor, role=str(new.role)):
+        async with self._recorded(
+            Kind.USER_ADDED, company_id, new.id, actor, reason=reason, role=str(new.role)
+        ):
             account = await self._store.accounts.add(replace(new, sealed=blob, key_id=key_id))
         return Added(account, made)
 
@@ -125,24 +127,24 @@ class People:
             raise NotFound("account", account.id)
         return found
 
-    async def disable(self, account: Account, *, actor: str) -> None:
+    async def disable(self, account: Account, *, actor: str, reason: str = "") -> None:
         """Shut somebody out; nothing of theirs is lost. Raises NotFound."""
-        async with self._recorded(Kind.USER_DISABLED, account.company.id, account.id, actor):
+        async with self._recorded(Kind.USER_DISABLED, account.company.id, account.id, actor, reason=reason):
             await self._store.accounts.set_disabled(account.company.id, account.id, True)
 
-    async def enable(self, account: Account, *, actor: str) -> None:
+    async def enable(self, account: Account, *, actor: str, reason: str = "") -> None:
         """Let somebody in again. Raises NotFound."""
-        async with self._recorded(Kind.USER_ENABLED, account.company.id, account.id, actor):
+        async with self._recorded(Kind.USER_ENABLED, account.company.id, account.id, actor, reason=reason):
             await self._store.accounts.set_disabled(account.company.id, account.id, False)
 
-    async def end_sessions(self, account: Account, *, actor: str) -> None:
+    async def end_sessions(self, account: Account, *, actor: str, reason: str = "") -> None:
         """Log somebody out everywhere, tokens too; they may log in again. Raises NotFound."""
-        async with self._recorded(Kind.SESSIONS_ENDED, account.company.id, account.id, actor):
+        async with self._recorded(Kind.SESSIONS_ENDED, account.company.id, account.id, actor, reason=reason):
             await self._store.accounts.bump_epoch(account.company.id, account.id, ChangeKind.SESSIONS_ENDED)
 
-    async def remove(self, account: Account, *, actor: str) -> None:
+    async def remove(self, account: Account, *, actor: str, reason: str = "") -> None:
         """Remove an account with everything that is its owner's. Raises NotFound."""
-        async with self._recorded(Kind.USER_REMOVED, account.company.id, account.id, actor):
+        async with self._recorded(Kind.USER_REMOVED, account.company.id, account.id, actor, reason=reason):
             await self._store.accounts.remove(account.company.id, account.id)
 
     def judge(self, password: str, *own_words: str) -> None:

@@ -56,7 +56,14 @@ class Agreements:
     # -- person to person ------------------------------------------------------------------------------
 
     async def invite(
-        self, inviter: Account, invitee: Account, *, note: str = "", expires_at: int | None = None, actor: str
+        self,
+        inviter: Account,
+        invitee: Account,
+        *,
+        note: str = "",
+        expires_at: int | None = None,
+        actor: str,
+        reason: str = "",
     ) -> Authorisation:
         """Invite somebody of another company; if they had invited, that accepts it. Raises NotAllowed."""
         if inviter.company.id == invitee.company.id and not inviter.company.is_public:
@@ -73,19 +80,21 @@ class Agreements:
         )
         accepted = made.state is AuthorisationState.ACCEPTED
         kind = "authorisation.accepted" if accepted else "authorisation.invited"
-        await self._record(kind, (inviter, invitee), actor)
+        await self._record(kind, (inviter, invitee), actor, reason)
         return made
 
-    async def accept(self, invitee: Account, inviter: Account, *, actor: str) -> Authorisation:
+    async def accept(
+        self, invitee: Account, inviter: Account, *, actor: str, reason: str = ""
+    ) -> Authorisation:
         """Accept an invitation. Raises NotFound when there is none, or none any more."""
         accepted = await self._store.authorisations.accept(invitee, inviter)
-        await self._record("authorisation.accepted", (invitee, inviter), actor)
+        await self._record("authorisation.accepted", (invitee, inviter), actor, reason)
         return accepted
 
-    async def end(self, one: Account, other: Account, *, actor: str) -> Authorisation:
+    async def end(self, one: Account, other: Account, *, actor: str, reason: str = "") -> Authorisation:
         """Either side, or its administrator, ends an authorisation or an invitation. Raises NotFound."""
         ended = await self._store.authorisations.end(one, other)
-        await self._record("authorisation.ended", (one, other), actor)
+        await self._record("authorisation.ended", (one, other), actor, reason)
         return ended
 
     async def end_expired(self) -> int:
@@ -101,7 +110,9 @@ class Agreements:
 
     # -- company to company ----------------------------------------------------------------------------
 
-    async def ask_link(self, company: Company, other: Company, *, actor: str) -> CompanyLink:
+    async def ask_link(
+        self, company: Company, other: Company, *, actor: str, reason: str = ""
+    ) -> CompanyLink:
         """Ask another company for a link. Raises NotAllowed and AlreadyExists."""
         if company.id == other.id:
             raise NotAllowed("a company is not linked to itself")
@@ -110,33 +121,39 @@ class Agreements:
         if Visibility.ISOLATED in (company.visibility, other.visibility):
             raise NotAllowed("an isolated company has no links")
         link = await self._store.links.ask(company.id, other.id)
-        await self._record_link("link.asked", link, actor)
+        await self._record_link("link.asked", link, actor, reason)
         return link
 
-    async def confirm_link(self, company: Company, link_id: str, *, actor: str) -> CompanyLink:
+    async def confirm_link(
+        self, company: Company, link_id: str, *, actor: str, reason: str = ""
+    ) -> CompanyLink:
         """The company that was asked agrees. Raises NotFound, and NotAllowed for one that is isolated by now."""
         if company.visibility is Visibility.ISOLATED:
             raise NotAllowed("an isolated company has no links")
         link = await self._store.links.confirm(company.id, link_id)
-        await self._record_link("link.confirmed", link, actor)
+        await self._record_link("link.confirmed", link, actor, reason)
         return link
 
-    async def end_link(self, company: Company, link_id: str, *, actor: str) -> CompanyLink:
+    async def end_link(self, company: Company, link_id: str, *, actor: str, reason: str = "") -> CompanyLink:
         """Either company ends it, or refuses or takes back the question. Raises NotFound."""
         link = await self._store.links.end(company.id, link_id)
-        await self._record_link("link.ended", link, actor)
+        await self._record_link("link.ended", link, actor, reason)
         return link
 
     # -- the audit log ---------------------------------------------------------------------------------
 
-    async def _record(self, kind: str, both: tuple[Account, Account], actor: str) -> None:
+    async def _record(self, kind: str, both: tuple[Account, Account], actor: str, reason: str) -> None:
         """Once for each company: each reads its own."""
         for one, other in (both, both[::-1]):
-            await self._audit(kind, company_id=one.company.id, actor=actor, target=one.id, contact=other.id)
+            await self._audit(
+                kind, company_id=one.company.id, actor=actor, target=one.id, reason=reason, contact=other.id
+            )
 
-    async def _record_link(self, kind: str, link: CompanyLink, actor: str) -> None:
+    async def _record_link(self, kind: str, link: CompanyLink, actor: str, reason: str) -> None:
         for company_id, other_id in ((link.company_id, link.other_id), (link.other_id, link.company_id)):
-            await self._audit(kind, company_id=company_id, actor=actor, target=link.id, company=other_id)
+            await self._audit(
+                kind, company_id=company_id, actor=actor, target=link.id, reason=reason, company=other_id
+            )
 
     def _bare(self, account: Account) -> str:
         return f"{account.localpart}@{self._domain}"

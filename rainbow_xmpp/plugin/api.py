@@ -115,6 +115,11 @@ class Call:
         return self.of_user
 
     @property
+    def reason(self) -> str:
+        """Why, as the caller says in the body or the query: for the audit log."""
+        return str(getattr(self.body, "reason", "") or getattr(self.query, "reason", ""))
+
+    @property
     def is_operator(self) -> bool:
         return self.caller.role is Role.OPERATOR
 

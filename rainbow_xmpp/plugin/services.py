@@ -11,6 +11,7 @@ from rainbow_xmpp.auth.people import People
 from rainbow_xmpp.auth.token_logins import TokenLogins
 from rainbow_xmpp.company.access import Action
 from rainbow_xmpp.company.agreements import Agreements
+from rainbow_xmpp.company.desk import CompanyDesk
 from rainbow_xmpp.errors import Condition, StanzaError
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.observe.metrics import Counters
@@ -127,10 +128,14 @@ class Services:
     apply_changes: Callable[[], Awaitable[None]]
     """Apply at once what was written to the database just now, instead of within a second. Not while handling
     `Changed`, which is a part of that."""
+    secret_for: Callable[[str], bytes]
+    """32 bytes for a purpose, the same after a restart, known to nobody but this server."""
     token_logins: TokenLogins | None
     """Logins of the API; None when no key for tokens is configured."""
     people: People
     """Adds, disables, logs out and removes accounts, as administrators do; it is recorded."""
+    companies: CompanyDesk
+    """Adds and changes companies, as administrators do; it is recorded."""
     audit: Audit
     """Record what happened, with a kind that the plugin declares (`audit=` of its class)."""
 

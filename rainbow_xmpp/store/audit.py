@@ -124,6 +124,12 @@ class AuditRecords:
             rows = (await connection.execute(query)).all()
         return [_record(row) for row in reversed(rows)]
 
+    async def first(self, wanted: Wanted, most: int) -> list[Record]:
+        """The oldest of these records; ask again with `after` the last one's id."""
+        query = _select(wanted).order_by(_a.id).limit(most)
+        async with self._database.read() as connection:
+            return [_record(row) for row in await connection.execute(query)]
+
     async def each(self, wanted: Wanted) -> AsyncIterator[Record]:
         """All of these records as they are now, oldest first, in the memory of one page."""
         async with self._database.read(snapshot=True) as connection:

@@ -66,6 +66,17 @@ class RefreshTokens:
         """The family was not ended."""
         return bool(await self._database.fetch(self._alive, {"family": family}))
 
+    async def families(self, company_id: str, account_id: str) -> list[tuple[str, int]]:
+        """The logins of an account, and when each began (Unix time in seconds)."""
+        statement = (
+            sa.select(_t.family, sa.func.min(_t.created_at))
+            .where(_t.company_id == company_id, _t.owner_id == account_id)
+            .group_by(_t.family)
+            .order_by(sa.func.min(_t.created_at))
+        )
+        async with self._database.read() as connection:
+            return [(row[0], row[1]) for row in await connection.execute(statement)]
+
     async def end_family(self, family: str) -> None:
         """Log out: no token of this login is good any more."""
         async with self._database.write() as connection:

@@ -106,6 +106,12 @@ class Paging(Struct, frozen=True, forbid_unknown_fields=True):
     after: Annotated[str, Meta(max_length=300, description="`next` of the page before.")] = ""
 
 
+class ReasonQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """Why, for the audit log; operators must say."""
+
+    reason: Reason = ""
+
+
 def time_of(at: float) -> str:
     """Unix time in seconds as RFC 3339."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -125,6 +131,7 @@ __all__ = [
     "Paging",
     "Password",
     "Reason",
+    "ReasonQuery",
     "Time",
     "UnsetType",
     "User",

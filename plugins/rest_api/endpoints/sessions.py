@@ -1,0 +1,114 @@
+"""Where somebody is logged in: XMPP sessions and logins of the API; and ending one of them, or all."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from rainbow_xmpp.plugin import Access, Account, Call, Reply, Services, absent, endpoint
+from rainbow_xmpp.plugins.rest_api.endpoints.values import ReasonQuery, Time, time_of
+
+SessionId = Annotated[str, Meta(pattern="^[0-9a-f]{24}$")]
+
+
+class SessionValue(Struct, frozen=True):
+    """One place where somebody is logged in."""
+
+    id: SessionId
+    kind: Literal["xmpp", "api"]
+    name: Annotated[str, Meta(description="The resource of an XMPP session.")]
+    is_available: bool
+    is_this_one: bool
+    since: Time | None
+
+
+class Sessions(Struct, frozen=True):
+    """All of them."""
+
+    items: list[SessionValue]
+
+
+class SessionEndpoints:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    @endpoint(
+        "GET", "/users/me/sessions", access=Access.PERSON, summary="Where I am logged in.", answer=Sessions
+    )
+    async def mine(self, call: Call) -> Sessions:
+        return await self._sessions(call.caller, call.family)
+
+    @endpoint(
+        "DELETE",
+        "/users/me/sessions/{session_id}",
+        access=Access.PERSON,
+        summary="Log out there.",
+        status=204,
+    )
+    async def end_mine(self, call: Call) -> Reply:
+        return await self._end(call.caller, call.path["session_id"])
+
+    @endpoint(
+        "GET",
+        "/companies/{company_id}/users/{user_id}/sessions",
+        access=Access.COMPANY_ADMIN,
+        summary="Where somebody is logged in.",
+        answer=Sessions,
+    )
+    async def theirs(self, call: Call) -> Sessions:
+        return await self._sessions(call.user, "")
+
+    @endpoint(
+        "DELETE",
+        "/companies/{company_id}/users/{user_id}/sessions",
+        access=Access.COMPANY_ADMIN,
+        summary="Log somebody out everywhere.",
+        query=ReasonQuery,
+        status=204,
+    )
+    async def end_all(self, call: Call) -> Reply:
+        await self._services.people.end_sessions(call.user, actor=call.actor, reason=call.reason)
+        await self._services.store.refresh_tokens.end_all(call.company.id, call.user.id)
+        return Reply()
+
+    @endpoint(
+        "DELETE",
+        "/companies/{company_id}/users/{user_id}/sessions/{session_id}",
+        access=Access.COMPANY_ADMIN,
+        summary="Log somebody out in one place.",
+        query=ReasonQuery,
+        status=204,
+    )
+    async def end_theirs(self, call: Call) -> Reply:
+        return await self._end(call.user, call.path["session_id"])
+
+    async def _sessions(self, account: Account, own_family: str) -> Sessions:
+        services = self._services
+        online = [
+            SessionValue(_id(s.full), "xmpp", s.resource, s.presence is not None, False, None)
+            for s in services.sessions_of(account)
+        ]
+        logins = [
+            SessionValue(_id(family), "api", "", False, family == own_family, time_of(began))
+            for family, began in await services.store.refresh_tokens.families(account.company.id, account.id)
+        ]
+        return Sessions([*online, *logins])
+
+    async def _end(self, account: Account, session_id: str) -> Reply:
+        services = self._services
+        for session in services.sessions_of(account):
+            if _id(session.full) == session_id:
+                session.end_by_administrator()
+                return Reply()
+        for family, _ in await services.store.refresh_tokens.families(account.company.id, account.id):
+            if _id(family) == session_id:
+                await services.store.refresh_tokens.end_family(family)
+                return Reply()
+        raise absent()
+
+
+def _id(text: str) -> str:
+    """An id that says nothing: neither a resource nor the id of a login is anybody's to use."""
+    return hashlib.sha256(text.encode()).hexdigest()[:24]

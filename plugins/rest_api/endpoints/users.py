@@ -1,0 +1,197 @@
+"""A company's people, as its administrators see and change them. Nobody sees or sets somebody else's password."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from rainbow_xmpp.auth.people import AccountChange
+from rainbow_xmpp.company.agreements import NotAllowed
+from rainbow_xmpp.ids import new_localpart
+from rainbow_xmpp.plugin import (
+    PREFIX,
+    Access,
+    Account,
+    Action,
+    Call,
+    Page,
+    Problem,
+    Reply,
+    Role,
+    Services,
+    Visibility,
+    endpoint,
+)
+from rainbow_xmpp.plugins.rest_api.dispatch import check_tag, tag_of
+from rainbow_xmpp.plugins.rest_api.endpoints.me import user_value
+from rainbow_xmpp.plugins.rest_api.endpoints.values import (
+    UNSET,
+    Known,
+    Name,
+    Paging,
+    Reason,
+    ReasonQuery,
+    UnsetType,
+    User,
+    given,
+)
+from rainbow_xmpp.store.values import NewAccount
+
+USERS = "/companies/{company_id}/users"
+USER = "/companies/{company_id}/users/{user_id}"
+
+
+class NewUser(Struct, frozen=True, forbid_unknown_fields=True):
+    """Somebody new. The password is made here and shown once, in the answer."""
+
+    email: Annotated[str, Meta(min_length=3, max_length=254)]
+    name: Name = ""
+    localpart: Annotated[str, Meta(max_length=200, description="Before the @; random when empty.")] = ""
+    role: Role = Role.USER
+    reason: Reason = ""
+
+
+class UserChange(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to be changed; the rest stays."""
+
+    name: Name | UnsetType = UNSET
+    role: Role | UnsetType = UNSET
+    visibility: Visibility | UnsetType = UNSET
+    service_level: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
+    listed: bool | UnsetType = UNSET
+    disabled: bool | UnsetType = UNSET
+    reason: Reason = ""
+
+
+class Created(Struct, frozen=True):
+    """A new account and its first password, which is shown now and kept nowhere."""
+
+    user: User
+    password: str
+
+
+class UserEndpoints:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    @endpoint(
+        "GET",
+        USERS,
+        access=Access.MEMBER,
+        summary="Colleagues, by their ids.",
+        query=Paging,
+        answer=Page[Known],
+    )
+    async def list(self, call: Call) -> Page[Known]:
+        paging: Paging = call.query
+        found = await self._services.store.accounts.page(
+            call.company.id, after=paging.after, most=paging.limit, disabled=False
+        )
+        shown = [account for account in found if await self._sees(call, account)]
+        items = [Known.of(account, self._services) for account in shown]
+        return Page(items, found[-1].id if len(found) == paging.limit else None)
+
+    async def _sees(self, call: Call, account: Account) -> bool:
+        """In the public company not everybody is everybody's colleague."""
+        if call.caller.role is not Role.USER:
+            return True
+        return await self._services.may(Action.PROFILE, call.caller, account)
+
+    @endpoint(
+        "POST",
+        USERS,
+        access=Access.COMPANY_ADMIN,
+        summary="Add somebody.",
+        body=NewUser,
+        answer=Created,
+        status=201,
+        problems={409: "The e-mail address or the localpart is taken."},
+    )
+    async def add(self, call: Call) -> Reply:
+        body: NewUser = call.body
+        _may_give(call, body.role)
+        new = NewAccount(
+            company=call.company.name,
+            email=body.email,
+            localpart=body.localpart or new_localpart(),
+            role=body.role,
+            name=body.name,
+        )
+        added = await self._services.people.add(new, actor=call.actor, reason=call.reason)
+        value = await user_value(self._services, added.account)
+        path = f"{PREFIX}/companies/{call.company.id}/users/{value.id}"
+        return Reply(Created(value, added.password), headers={"Location": path})
+
+    @endpoint(
+        "GET", USER, access=Access.COMPANY_ADMIN, summary="Somebody, with everything known.", answer=User
+    )
+    async def read(self, call: Call) -> Reply:
+        value = await user_value(self._services, call.user)
+        return Reply(value, etag=tag_of(value))
+
+    @endpoint(
+        "PATCH",
+        USER,
+        access=Access.COMPANY_ADMIN,
+        summary="Change somebody's name, role, visibility, service level; shut them out or let them in.",
+        body=UserChange,
+        answer=User,
+        problems={412: "Changed meanwhile."},
+    )
+    async def change(self, call: Call) -> Reply:
+        people, body = self._services.people, call.body
+        check_tag(call, await user_value(self._services, call.user))
+        role = given(body.role)
+        if role is not None:
+            _may_give(call, role)
+        _may_change(call)
+        wanted = AccountChange(
+            name=given(body.name),
+            role=role,
+            visibility=given(body.visibility),
+            service_level=given(body.service_level),
+            listed=given(body.listed),
+        )
+        try:
+            account = await people.change(call.user, wanted, actor=call.actor, reason=call.reason)
+        except NotAllowed as error:
+            raise Problem(422, "not-allowed", str(error)) from None
+        disabled = given(body.disabled)
+        if disabled is not None and disabled is not account.disabled:
+            _not_oneself(call)
+            act = people.disable if disabled else people.enable
+            await act(account, actor=call.actor, reason=call.reason)
+        value = await user_value(self._services, account)
+        return Reply(value, etag=tag_of(value))
+
+    @endpoint(
+        "DELETE",
+        USER,
+        access=Access.COMPANY_ADMIN,
+        summary="Remove somebody with everything that is theirs.",
+        query=ReasonQuery,
+        status=204,
+    )
+    async def remove(self, call: Call) -> Reply:
+        _may_change(call)
+        _not_oneself(call)
+        await self._services.people.remove(call.user, actor=call.actor, reason=call.reason)
+        return Reply()
+
+
+def _may_give(call: Call, role: Role) -> None:
+    """Only operators make operators, and only of their own kind's making is the public company's administration."""
+    if role is Role.OPERATOR and not call.is_operator:
+        raise Problem(403, "forbidden")
+
+
+def _may_change(call: Call) -> None:
+    """A company's administrator has no power over an operator."""
+    if call.user.role is Role.OPERATOR and not call.is_operator:
+        raise Problem(403, "forbidden")
+
+
+def _not_oneself(call: Call) -> None:
+    if call.user.id == call.caller.id:
+        raise Problem(422, "oneself", "somebody else must do that")

@@ -119,6 +119,8 @@ class StanzaError(RainbowError):
         self.type = type or condition.usual_type
         self.specific = specific
         """An application's own condition beside the defined one, as `{namespace}name` (RFC 6120 §8.3.4)."""
+        self.about = b""
+        """An element before the error, by which the sender knows what it is about (RFC 6120 §8.3.1)."""
         self.detail = detail
 
 

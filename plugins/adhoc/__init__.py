@@ -33,7 +33,7 @@ from rainbow_xmpp.plugins.adhoc.conversation import Conversation, Finished, Meth
 from rainbow_xmpp.plugins.adhoc.payloads import Action, Command, Status, action_of, refusal
 from rainbow_xmpp.plugins.adhoc.talks import Talk, Talks, new_talk_id
 from rainbow_xmpp.stanza.form_fields import FORM
-from rainbow_xmpp.xml import names
+from rainbow_xmpp.xml import names, serialise
 
 DEADLINE_S = 60.0
 """How long a command may work on one answer."""
@@ -116,7 +116,12 @@ class AdHoc(
             raise StanzaError(Condition.ITEM_NOT_FOUND)
         action = action_of(asked)
         if asked.sessionid:
-            return await self._go_on(ctx, asked, action)
+            try:
+                return await self._go_on(ctx, asked, action)
+            except StanzaError as error:
+                # Some clients know a running command by this alone, and would wait for ever (slixmpp).
+                error.about = serialise(Command(asked.node, asked.sessionid).to_xml())
+                raise
         if action is not Action.EXECUTE:
             raise refusal("bad-action")
         conversation = Conversation(method, ctx)

@@ -33,16 +33,15 @@ def iq_request(type_: str, stanza_id: str, *, to: str, payload: bytes, from_: st
 def error_reply(view: View, error: StanzaError, *, from_: str, to: str) -> bytes | None:
     """The error reply to a stanza, or None where a reply is forbidden (RFC 6120 §8.3.1).
 
-    It never repeats the stanza's content, so a refusal weighs the same whatever was refused.
+    It never repeats the stanza's content by itself, so a refusal weighs the same whatever was refused.
     """
     if view.attrs.get("type", "") in _NO_REPLY[view.name]:
         return None
     text = f"<text xmlns='{names.STANZAS}' xml:lang='en'>{escape(error.text)}</text>" if error.text else ""
-    return (
-        f"<{view.name} xmlns='{names.CLIENT}' type='error'{_addressed(view, from_, to)}>"
-        f"<error type='{error.type}'><{error.condition} xmlns='{names.STANZAS}'/>{text}{_specific(error)}</error>"
-        f"</{view.name}>"
-    ).encode()
+    head = f"<{view.name} xmlns='{names.CLIENT}' type='error'{_addressed(view, from_, to)}>"
+    conditions = f"<{error.condition} xmlns='{names.STANZAS}'/>{text}{_specific(error)}"
+    body = f"<error type='{error.type}'>{conditions}</error></{view.name}>"
+    return head.encode() + error.about + body.encode()
 
 
 def _specific(error: StanzaError) -> str:

@@ -61,6 +61,11 @@ class Shown:
         }
 
     @property
+    def refused(self) -> str:
+        """The id of the running command that an error is about."""
+        return next((each.get("sessionid", "") for each in self.stanza.iter(f"{C}command")), "")
+
+    @property
     def error(self) -> tuple[str, str, str]:
         """Condition, specific condition, text."""
         error = self.stanza.find(f"{{{names.CLIENT}}}error")

@@ -37,6 +37,10 @@ async def test_an_administrator_runs_the_company_from_slixmpp(
         nodes = (await client.wait("commands"))["nodes"]
         assert {ADMIN + name for name in ("add-user", "announce", "get-online-users-num")} <= set(nodes)
 
+        with pytest.raises(ClientFailed) as refused:
+            await client.do("administer", command="add-user", values={"email": "no address"})
+        assert refused.value.reason == "bad-request"
+
         localpart = f"new-{admin.localpart}"
         new = {"accountjid": f"{localpart}@{admin.domain}", "email": f"{localpart}@x.example"}
         await client.do("administer", command="add-user", values=new)

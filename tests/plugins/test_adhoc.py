@@ -124,6 +124,7 @@ async def test_an_answer_that_does_not_fit_is_refused_by_name_and_may_be_given_a
         talk = (await execute(ann, ROOM)).session_id
         empty = await execute(ann, ROOM, session_id=talk)
         assert empty.error == ("bad-request", "bad-payload", "Which room (name) is required")
+        assert empty.refused == talk
         assert (await execute(ann, ROOM, session_id=talk, values={"name": "hall"})).status == "executing"
         late = await execute(ann, ROOM, session_id=talk, values={"hour": "19"})
         assert late.error == ("bad-request", "bad-payload", "At what time (hour) must be at most 18")

@@ -88,15 +88,9 @@ def _test(wish: Wish) -> str:
     testing = {"TestServer"} | ({"condition_of"} if "condition_of" in text else set())
     plugin = imported("rainbow_xmpp.plugin", names) if names else ""
     own = {_class_of(wish), _asked_of(wish)} | ({"NS"} if "rewrite" in wish.stages else set())
-    server = "TestServer([@CLASS@], plugin_paths=[FOLDER])" if wish.with_table else "TestServer([@CLASS@])"
-    if wish.with_table:
-        text = text.replace("TestServer([@CLASS@])", server)
     head = _TEST_HEAD
     for mark, value in {
-        "@PATH@": "from pathlib import Path\n\n" if wish.with_table else "",
         "@IMPORTS@": f"{plugin}{imported('rainbow_xmpp.testing', testing)}\n{imported('.', own)}",
-        "@FOLDER@": "\nFOLDER = Path(__file__).parent\n" if wish.with_table else "",
-        "@SERVER@": server,
         "@TIMES@": _TEST_TIMES if wish.with_table else "",
     }.items():
         head = head.replace(mark, value)
@@ -165,13 +159,13 @@ _STORED_ANSWER = '''
 
 _TEST_HEAD = '''"""@NAME@ in a whole server, in memory."""
 
-@PATH@import pytest
+import pytest
 
-@IMPORTS@@FOLDER@
+@IMPORTS@
 
 @pytest.mark.asyncio
 async def test_people_are_greeted() -> None:
-    async with @SERVER@ as server:
+    async with TestServer([@CLASS@]) as server:
         ann = await server.login("ann@acme")
         answer = await ann.ask("get", @ASKED@(), to=server.domain)
         assert @ASKED@.from_xml(answer[0]).words.startswith("Hello, ann!")

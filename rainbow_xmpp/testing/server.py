@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -73,7 +74,7 @@ class TestServer:
             else {plugin: plugin.Options() for plugin in plugins}
         )
         self._limits = limits or Limits()
-        self._plugin_paths = tuple(plugin_paths)
+        self._plugin_paths = tuple(dict.fromkeys((*plugin_paths, *_with_tables(self._chosen))))
         self._folder = tempfile.TemporaryDirectory(prefix="rainbow-test-", dir=_quick_folder())
         self._node: Node | None = None
 
@@ -245,6 +246,14 @@ class TestServer:
                 for session in node.sessions:
                     await session.idle()
                 await asyncio.sleep(0)
+
+
+def _with_tables(plugins: Iterable[type[Plugin]]) -> Iterator[Path]:
+    """The folders of those plugins that have migrations beside them; of ours they are found anyway."""
+    for plugin in plugins:
+        folder = Path(inspect.getfile(plugin)).parent
+        if not plugin.__module__.startswith("rainbow_xmpp.") and (folder / "migrations").is_dir():
+            yield folder
 
 
 def _quick_folder() -> str | None:

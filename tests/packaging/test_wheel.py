@@ -157,10 +157,21 @@ def test_every_plugin_is_loaded_by_its_one_name(how: str, request: pytest.Fixtur
 def test_authors_test_with_what_is_installed(how: str, request: pytest.FixtureRequest) -> None:
     installation: Installation = request.getfixturevalue(how)
     (installation.elsewhere / "test_it.py").write_text(A_TEST)
+    installation.rainbow("plugin", "new", "nudge", "--table")
     told = installation.python(
-        *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto", "test_it.py")
+        *(
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-o",
+            "asyncio_mode=auto",
+            "test_it.py",
+            "my-plugins",
+        )
     )
-    assert "1 passed" in told
+    assert "2 passed" in told
 
 
 def test_the_installed_command_runs_from_any_folder(installed: Installation) -> None:

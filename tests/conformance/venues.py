@@ -71,5 +71,15 @@ class WireVenue:
         return WireSeat(wire, self._patience_s)
 
 
-PROSODY_HAS = frozenset(("blocking", "disco", "offline", "ping", "private_xml", "vcard_temp"))
+PROSODY_HAS = {
+    "blocking",
+    "disco",
+    "entity_time",
+    "last_activity",
+    "offline",
+    "ping",
+    "private_xml",
+    "software_version",
+    "vcard_temp",
+}
 """What plays need of our plugins and Prosody has as well."""

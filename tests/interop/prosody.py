@@ -15,8 +15,8 @@ data_path = "{folder}/data"
 log = {{ {{ levels = {{ min = "info" }}, to = "console" }} }}
 interfaces = {{ "{host}" }}
 modules_enabled = {{
-    "roster", "saslauth", "tls", "disco", "ping", "private", "vcard", "offline", "blocklist", "websocket",
-    "net_multiplex",
+    "roster", "saslauth", "tls", "disco", "ping", "private", "vcard", "offline", "blocklist", "time", "version",
+    "lastactivity", "websocket", "net_multiplex",
 }}
 modules_disabled = {{ "s2s" }}
 authentication = "internal_plain"

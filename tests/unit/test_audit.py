@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -481,6 +482,11 @@ async def test_a_failed_write_reaches_who_asked_and_is_counted(
     with pytest.raises(OSError, match="no space left"):
         await log.record(Kind.USER_ADDED, company_id=ACME, actor="system")
     assert (log.written, log.failed) == (0, 1)
+
+
+def test_the_page_explains_every_kind() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "admin" / "audit.md").read_text()
+    assert [kind for kind in Kind if f"`{kind}`" not in page] == []
 
 
 def test_facts_have_one_form() -> None:

@@ -37,7 +37,8 @@ from rainbow_xmpp.store import Store
 from rainbow_xmpp.transport.deadlines import Deadlines
 from rainbow_xmpp.transport.gatekeeper import Gatekeeper
 from rainbow_xmpp.transport.housekeeping import Chore, Housekeeping
-from rainbow_xmpp.transport.link import Link, LinkShared
+from rainbow_xmpp.transport.link import Link
+from rainbow_xmpp.transport.link_shared import LinkShared
 from rainbow_xmpp.transport.listeners import Listeners
 from rainbow_xmpp.transport.outbox import Outbox
 from rainbow_xmpp.transport.port import PortShared

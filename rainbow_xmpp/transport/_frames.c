@@ -56,7 +56,8 @@ static void unmask(uint8_t *out, const uint8_t *in, Py_ssize_t size, const uint8
         out[k] = in[k] ^ mask[k & 3];
 }
 
-/* texts(data, most): the payloads when `data` is nothing but plain frames of at most so many bytes, else None. */
+/* texts(data, most): the payloads of the plain frames that `data` begins with, of at most so many bytes each, and
+ * where the rest begins. */
 static PyObject *frames_texts(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
 {
     if (count != 2 || !PyBytes_Check(args[0]) || !PyLong_Check(args[1])) {
@@ -70,13 +71,9 @@ static PyObject *frames_texts(PyObject *Py_UNUSED(module), PyObject *const *args
             PyErr_SetString(PyExc_ValueError, "a negative limit");
         return NULL;
     }
+    frame_t frame;
     PyObject *payloads = PyList_New(0);
-    while (payloads && i < n) {
-        frame_t frame;
-        if (!read_frame(s, i, n, most, &frame)) {
-            Py_DECREF(payloads);
-            Py_RETURN_NONE;
-        }
+    while (payloads && i < n && read_frame(s, i, n, most, &frame)) {
         PyObject *payload = PyBytes_FromStringAndSize(NULL, frame.size);
         if (payload)
             unmask((uint8_t *)PyBytes_AS_STRING(payload), s + frame.start, frame.size, frame.mask);
@@ -85,7 +82,7 @@ static PyObject *frames_texts(PyObject *Py_UNUSED(module), PyObject *const *args
         Py_XDECREF(payload);
         i = frame.start + frame.size;
     }
-    return payloads;
+    return payloads ? Py_BuildValue("Nn", payloads, i) : NULL;
 }
 
 static PyMethodDef methods[] = {

@@ -1,4 +1,4 @@
 """Frames that need no rule but the simplest, in C."""
 
-def texts(data: bytes, most: int, /) -> list[bytes] | None:
-    """The payloads in `data` when it is nothing but whole, final text frames of at most `most` bytes, else None."""
+def texts(data: bytes, most: int, /) -> tuple[list[bytes], int]:
+    """The payloads of whole, final text frames of at most `most` bytes that `data` begins with, and where they end."""

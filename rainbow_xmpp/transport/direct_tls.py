@@ -8,7 +8,8 @@ from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.session.session import Session
 from rainbow_xmpp.stanza import iq_request
 from rainbow_xmpp.stream import Open, TcpFraming
-from rainbow_xmpp.transport.link import NO_PREFIXES, Link, LinkShared, raise_again
+from rainbow_xmpp.transport.link import NO_PREFIXES, Link, raise_again
+from rainbow_xmpp.transport.link_shared import LinkShared
 from rainbow_xmpp.transport.outbox import MOST_PARTS
 from rainbow_xmpp.xml import Framer, TokenKind, names, parse_stream_open, scan
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from rainbow_xmpp.errors import PeerViolation, RainbowError, StreamCondition
 
-_texts: Callable[[bytes, int], list[bytes] | None] | None
+_texts: Callable[[bytes, int], tuple[list[bytes], int]] | None
 try:
     from rainbow_xmpp.transport._frames import texts as _texts
 except ImportError:
@@ -61,14 +61,17 @@ class FrameReader:
         self._held: bytes | bytearray = b""
         self._pos = 0
 
-    def texts(self, data: bytes) -> list[bytes] | None:
-        """The text messages in `data`, in place of `push` and `pull`, when they are all there is and nothing is held.
+    def texts(self, data: bytes) -> list[bytes]:
+        """Take bytes from the peer, like `push`; the text messages among them that come before everything else.
 
-        None where `push` has to decide.
+        They come out here, and what is behind them by `pull`. None at all where something is held already.
         """
         if _texts is None or self._pos != len(self._held):
-            return None
-        return _texts(data, self.max_bytes)
+            self.push(data)
+            return []
+        payloads, taken = _texts(data, self.max_bytes)
+        self._held, self._pos = data, taken
+        return payloads
 
     def push(self, data: bytes) -> None:
         """Take bytes from the peer."""

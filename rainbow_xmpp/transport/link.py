@@ -9,27 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rainbow_xmpp.config import Limits
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
-from rainbow_xmpp.observe.metrics import Counters
-from rainbow_xmpp.session.entrance import Entrance
-from rainbow_xmpp.session.limits import Pace, xml_limits
 from rainbow_xmpp.session.login import Login
 from rainbow_xmpp.session.session import Session
 from rainbow_xmpp.stream import Framing, Open
+from rainbow_xmpp.transport.link_shared import LinkShared
 from rainbow_xmpp.transport.reading import Reading
-from rainbow_xmpp.xml import XmlLimits
-
-if TYPE_CHECKING:
-    from rainbow_xmpp.transport.deadlines import Deadlines
-    from rainbow_xmpp.transport.gatekeeper import Gatekeeper
-    from rainbow_xmpp.transport.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
@@ -37,57 +26,12 @@ NO_PREFIXES: dict[str, str] = {}
 _WRITE_HIGH_BYTES = 262_144
 
 
-@dataclass(slots=True)
-class LinkShared:
-    """What all links of a server share; a reload puts other limits here."""
-
-    entrance: Entrance
-    outbox: Outbox
-    counters: Counters
-    gatekeeper: Gatekeeper
-    deadlines: Deadlines
-    """Connections that have not logged in yet."""
-    ended: Callable[[Session], None]
-    """A bound session's connection is gone."""
-    bindings: Callable[[], Mapping[str, bytes]]
-    """Channels that can be bound on TLS connections (XEP-0440)."""
-    limits: Limits
-    numbers: Iterator[int] = field(default_factory=lambda: count(1))
-    """What connections are called in the log."""
-    xml_before_login: XmlLimits = field(init=False)
-    """How much markup there may be before a resource is bound, in the stream header too."""
-
-    def __post_init__(self) -> None:
-        self.use(self.limits)
-
-    def use(self, limits: Limits) -> None:
-        """These count from now on: for what comes next on every connection, and for new ones altogether."""
-        self.limits = limits
-        self.xml_before_login = xml_limits(limits.xml_before_login, limits.stanza_bytes_before_login)
-        self.gatekeeper.limit(limits.connections_per_address, limits.half_open_per_address)
-        self.deadlines.set_login_timeout(limits.login_timeout_s)
-        self.entrance.resources_per_account = limits.resources_per_account
-        self.entrance.pace = Pace.of(limits)
-
-    def entered(self, source: str) -> bool:
-        """Count a new connection in, or refuse it."""
-        if not self.gatekeeper.admit(source):
-            self.counters.connections_refused += 1
-            return False
-        self.counters.connections += 1
-        return True
-
-    def left(self, source: str, *, was_half_open: bool) -> None:
-        """Count a connection out."""
-        self.gatekeeper.left(source, was_half_open=was_half_open)
-        self.counters.connections -= 1
-
-
 class Link(Reading):
     """The part of a connection that is the same on every transport; asyncio's protocol of its socket."""
 
     __slots__ = (
         "_is_choked",
+        "_is_paused",
         "_login",
         "_out",
         "_session",
@@ -116,6 +60,7 @@ class Link(Reading):
         self._session = None
         self._out = None
         self._is_choked = False
+        self._is_paused = False
         self.is_closing = False
         self.prefixes = NO_PREFIXES
         self.source = source
@@ -175,11 +120,23 @@ class Link(Reading):
 
     def pause(self) -> None:
         """Stop reading."""
+        self._is_paused = True
         self._transport.pause_reading()
 
     def resume(self) -> None:
         """Read again."""
+        self._is_paused = False
         if not self.is_closing:
+            self._transport.resume_reading()
+
+    def had_much(self) -> None:
+        """Whoever sends much is read on in the next turn of the loop, after everybody else."""
+        if not self._is_paused and not self.is_closing:
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if not self._is_paused and not self.is_closing:
             self._transport.resume_reading()
 
     def abort(self) -> None:

@@ -15,7 +15,7 @@ from rainbow_xmpp.http.metrics import MetricsListener, listen_for_scrapes
 from rainbow_xmpp.observe.metrics import Exposition
 from rainbow_xmpp.transport.accept import BACKLOG, TlsAcceptor, TlsUpgrade, listening_socket
 from rainbow_xmpp.transport.direct_tls import UpgradedLink
-from rainbow_xmpp.transport.link import LinkShared
+from rainbow_xmpp.transport.link_shared import LinkShared
 from rainbow_xmpp.transport.port import Mux, PortShared
 from rainbow_xmpp.transport.redirect import redirect_factory
 

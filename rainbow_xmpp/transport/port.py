@@ -11,7 +11,7 @@ from typing import Any
 from rainbow_xmpp.auth.throttle import source_of
 from rainbow_xmpp.http.headers import origin_allowed
 from rainbow_xmpp.transport.direct_tls import TcpLink
-from rainbow_xmpp.transport.link import LinkShared
+from rainbow_xmpp.transport.link_shared import LinkShared
 from rainbow_xmpp.transport.reading import Reading
 from rainbow_xmpp.transport.tls import ALPN_HTTP, ALPN_TURN, ALPN_XMPP
 from rainbow_xmpp.transport.upgrade import answer_to
@@ -105,7 +105,11 @@ class Mux(Reading):
 
     def _too_slow(self) -> None:
         self._shared.links.counters.limit_handshake_time += 1
-        self._refuse("no request, or no reading, in time")
+        self._refuse("no request in time")
+
+    def _unread(self) -> None:
+        self._shared.links.counters.limit_output += 1
+        self._refuse("answers are not read")
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -154,7 +158,7 @@ class Mux(Reading):
 
     def pause_writing(self) -> None:
         if self._http is not None:
-            self._timer = asyncio.get_running_loop().call_later(UNREAD_S, self._too_slow)
+            self._timer = asyncio.get_running_loop().call_later(UNREAD_S, self._unread)
             self._http.pause_writing()
 
     def resume_writing(self) -> None:

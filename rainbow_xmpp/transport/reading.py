@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 
-_BUFFER = memoryview(bytearray(65_536))
+READ_BYTES = 16_384
+_BUFFER = memoryview(bytearray(READ_BYTES))
 
 
 class Reading(asyncio.BufferedProtocol):
@@ -22,6 +23,11 @@ class Reading(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self.data_received(bytes(_BUFFER[:nbytes]))
+        if nbytes == READ_BYTES:
+            self.had_much()
+
+    def had_much(self) -> None:
+        """The buffer was filled: there is more to read, and others may be waiting for their turn."""
 
     def data_received(self, data: bytes) -> None:
         """What the peer sent."""

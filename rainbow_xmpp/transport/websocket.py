@@ -10,7 +10,8 @@ from rainbow_xmpp.session.session import Session
 from rainbow_xmpp.stream import Open, WebSocketFraming
 from rainbow_xmpp.transport import frames
 from rainbow_xmpp.transport.frames import FrameError, FrameReader
-from rainbow_xmpp.transport.link import Link, LinkShared, raise_again
+from rainbow_xmpp.transport.link import Link, raise_again
+from rainbow_xmpp.transport.link_shared import LinkShared
 from rainbow_xmpp.transport.outbox import MOST_PARTS
 from rainbow_xmpp.xml import names, scan
 
@@ -51,14 +52,12 @@ class WebSocketLink(Link):
             return
         session = self._session
         try:
-            if session is not None and self._parts is None:
-                messages = reader.texts(data)
-                if messages is not None:
-                    session.last_heard = self._shared.deadlines.tick
-                    for message in messages:
-                        self._stanza(session, message)
-                    return
-            reader.push(data)
+            if session is None or self._parts is not None:
+                reader.push(data)
+            else:
+                session.last_heard = self._shared.deadlines.tick
+                for message in reader.texts(data):
+                    self._stanza(session, message)
             while (frame := reader.pull()) is not None:
                 self._frame(*frame)
         except FrameError:

@@ -33,6 +33,11 @@ class Background:
         """What runs now."""
         return frozenset(self._tasks)
 
+    async def idle(self) -> None:
+        """Wait until nothing runs."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     async def settle(self, timeout_s: float) -> None:
         """Wait until nothing is left, at most this long, then cancel the rest."""
         if self._tasks:

@@ -176,7 +176,8 @@ class Node:
         config, inline = self.config, self.plugins.registries.inline
         return Entrance(
             settings=self.stream_settings(),
-            mechanisms=config.auth.mechanisms,
+            mechanisms=config.auth.offered_mechanisms,
+            token_logins=self.token_logins,
             authenticator=self.authenticator,
             changes=self.watch,
             sessions=self.sessions,

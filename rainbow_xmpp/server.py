@@ -187,7 +187,7 @@ class Server:
         assert self._housekeeping is not None, "it begins once the server listens"
         self._port.origins = config.websocket.origins
         entrance = self._port.links.entrance
-        entrance.mechanisms, entrance.elsewhere = config.auth.mechanisms, Elsewhere.of(config)
+        entrance.mechanisms, entrance.elsewhere = config.auth.offered_mechanisms, Elsewhere.of(config)
         self._port.links.use(limits)
         self._stalls.threshold_s = config.observe.stall_ms / 1000
         self._listeners.set_handshake_timeout(limits.handshake_timeout_s)

@@ -74,7 +74,7 @@ class RestApi(Plugin, name="rest_api"):
         )
         self._parts: list[object] = [kind(services) for kind in kinds]
         if services.token_logins is not None:
-            self._parts.append(AuthEndpoints(services.token_logins))
+            self._parts.append(AuthEndpoints(services, services.token_logins))
 
     def marks(self) -> Iterator[tuple[Mark, Callable[..., Any]]]:
         """Its own, and those of its endpoints."""

@@ -5,7 +5,14 @@ from dataclasses import dataclass, field
 from rainbow_xmpp.config.declare import Complaints, key
 from rainbow_xmpp.config.secret import Secret
 
-MECHANISMS = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-1", "PLAIN")
+MECHANISMS = (
+    "SCRAM-SHA-256-PLUS",
+    "SCRAM-SHA-256",
+    "SCRAM-SHA-1-PLUS",
+    "SCRAM-SHA-1",
+    "PLAIN",
+    "OAUTHBEARER",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +38,8 @@ class Auth:
 
     mechanisms: tuple[str, ...] = key(
         MECHANISMS,
-        "Ways to log in offered to clients. PLAIN sends the password itself, inside TLS; the others do not.",
+        "Ways to log in offered to clients. PLAIN sends the password itself, inside TLS; the others do not. "
+        "OAUTHBEARER takes a token of the API, and is there only with a token_key.",
         choices=MECHANISMS,
         reload="live",
     )
@@ -63,6 +71,11 @@ class Auth:
     access_token_s: int = key(900, "Seconds for which a token of the API is good.", ge=60, le=900)
     refresh_token_days: int = key(30, "Days after which somebody who did nothing logs in anew.", ge=1, le=365)
     password: Password = field(default=Password())
+
+    @property
+    def offered_mechanisms(self) -> tuple[str, ...]:
+        """Those that can be used as configured."""
+        return tuple(m for m in self.mechanisms if self.token_key or m != "OAUTHBEARER")
 
     def problems(self) -> Complaints:
         if not self.mechanisms:

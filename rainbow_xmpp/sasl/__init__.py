@@ -7,6 +7,7 @@
 from rainbow_xmpp.sasl.exchange import (
     Challenge,
     CheckPassword,
+    CheckToken,
     Exchange,
     Failure,
     FailureCondition,
@@ -21,6 +22,7 @@ from rainbow_xmpp.sasl.exchange import (
 __all__ = [
     "Challenge",
     "CheckPassword",
+    "CheckToken",
     "Exchange",
     "Failure",
     "FailureCondition",

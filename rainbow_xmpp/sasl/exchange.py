@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from rainbow_xmpp.sasl import bearer
 from rainbow_xmpp.sasl.downgrade import offer_hash
 from rainbow_xmpp.sasl.scram import Keys, ScramError, ScramServer
 
@@ -52,6 +53,14 @@ class CheckPassword:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckToken:
+    """See whose token this is, then call `checked`."""
+
+    authzid: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Challenge:
     data: bytes
 
@@ -69,7 +78,7 @@ class Failure:
     detail: str = ""
 
 
-Step = FindKeys | CheckPassword | Challenge | Success | Failure
+Step = FindKeys | CheckPassword | CheckToken | Challenge | Success | Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +112,7 @@ class Exchange:
         self.mechanism = mechanism
         self._scram: ScramServer | None = None
         self._waits_for_first = True
+        self._is_refused = False
         self._may_act = True
         base, plus = (mechanism.removesuffix("-PLUS"), mechanism.endswith("-PLUS"))
         if base in SCRAM_HASHES:
@@ -131,6 +141,8 @@ class Exchange:
         except ValueError:
             return Failure(FailureCondition.INCORRECT_ENCODING, "base64 expected")
         try:
+            if self.mechanism == bearer.OAUTHBEARER:
+                return self._bearer(data)
             return self._plain(data) if self._scram is None else self._scram_step(self._scram, data)
         except ScramError as error:
             wrong = FailureCondition.MALFORMED_REQUEST if error.malformed else FailureCondition.NOT_AUTHORIZED
@@ -147,8 +159,13 @@ class Exchange:
         return Challenge(self._scram.challenge(keys))
 
     def checked(self, is_right: bool) -> Step:
-        """The answer to `CheckPassword`."""
-        return Success(b"") if is_right else Failure(FailureCondition.NOT_AUTHORIZED, "wrong password")
+        """The answer to `CheckPassword` or `CheckToken`."""
+        if is_right:
+            return Success(b"")
+        if self.mechanism == bearer.OAUTHBEARER:
+            self._is_refused = True
+            return Challenge(bearer.REFUSED)
+        return Failure(FailureCondition.NOT_AUTHORIZED, "wrong password")
 
     def _scram_step(self, scram: ScramServer, data: bytes) -> Step:
         if not self._waits_for_first:
@@ -157,6 +174,15 @@ class Exchange:
         client = scram.first(data)
         self._waits_for_first = False
         return FindKeys(client.username, client.authzid, self._hash_name)
+
+    def _bearer(self, data: bytes) -> Step:
+        if self._is_refused:  # whatever the client says to that (RFC 7628 §3.2.3)
+            return Failure(FailureCondition.NOT_AUTHORIZED, "a token that is worth nothing")
+        try:
+            message = bearer.read(data)
+        except ValueError as error:
+            return Failure(FailureCondition.MALFORMED_REQUEST, str(error))
+        return CheckToken(message.authzid, message.token)
 
     def _plain(self, data: bytes) -> Step:
         """RFC 4616: authzid NUL authcid NUL password."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from rainbow_xmpp.auth.authenticator import Authenticator
+from rainbow_xmpp.auth.token_logins import TokenLogins
 from rainbow_xmpp.config import Config
 from rainbow_xmpp.errors import SeeOther
 from rainbow_xmpp.observe.histogram import Histogram
@@ -104,6 +105,8 @@ class Entrance:
     resources: Resources
     inline: InlineRegistry
     """What can be asked for together with SASL2 (XEP-0388, XEP-0386)."""
+    token_logins: TokenLogins | None = None
+    """Whose token is whose; None without a key for tokens."""
     tasks: Tasks = field(default_factory=NoTasks)
     """What some accounts have to do beyond SASL."""
     elsewhere: Elsewhere | None = None

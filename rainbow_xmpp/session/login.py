@@ -8,6 +8,7 @@ from time import monotonic
 
 from rainbow_xmpp import ids, sasl
 from rainbow_xmpp.auth.authenticator import Refused
+from rainbow_xmpp.auth.tokens import InvalidToken
 from rainbow_xmpp.errors import Condition, PeerViolation, StanzaError, StreamCondition
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.session.entrance import Entered, Entrance, LoginLink, Step
@@ -21,6 +22,7 @@ from rainbow_xmpp.stream import (
     Bind,
     CheckMessage,
     CheckPassword,
+    CheckToken,
     Closed,
     FindKeys,
     Framing,
@@ -47,6 +49,7 @@ class Login:
     __slots__ = (
         "_account",
         "_entrance",
+        "_family",
         "_generation",
         "_is_complete",
         "_link",
@@ -75,6 +78,8 @@ class Login:
         offer = sasl.Offer.of(entrance.mechanisms, bindings)
         self._stream = ServerStream(entrance.settings, framing, offer, is_secure=is_secure)
         self._account: Account | None = None
+        self._family = ""
+        """Of whoever came by a token: the login that the token is of."""
         self._names: tuple[str, ...] = ()
         """What the peer calls itself, in the order in which accounts are looked for."""
         self._generation = 0
@@ -141,6 +146,7 @@ class Login:
                 case Bind():
                     self._bind(output)
                 case Entered(session):
+                    session.family = self._family
                     self._entrance.started(session)
                 case _:
                     self._wait_for(self._step(output))
@@ -182,6 +188,8 @@ class Login:
                 return await self._find_keys(asked)
             case CheckPassword():
                 return await self._check_password(asked)
+            case CheckToken():
+                return await self._check_token(asked)
             case CheckMessage():
                 return await self._check_message(asked)
             case Proven(request):
@@ -218,6 +226,21 @@ class Login:
             return self._stream.refuse(sasl.FailureCondition.INVALID_AUTHZID)
         return self._stream.checked(True)
 
+    async def _check_token(self, asked: CheckToken) -> Sequence[Step]:
+        """A token of the API (RFC 7628). The session ends with the login that the token is of."""
+        self._called(asked.authzid or "a token")
+        logins = self._entrance.token_logins
+        if logins is None or not self._entrance.authenticator.may_try(self._names[0], self._source):
+            return self._stream.refuse(sasl.FailureCondition.TEMPORARY_AUTH_FAILURE)
+        try:
+            self._account, claims = await logins.who(asked.token)
+        except InvalidToken:
+            return self._stream.checked(False)
+        if not self._may_act_as(asked.authzid):
+            return self._stream.refuse(sasl.FailureCondition.INVALID_AUTHZID)
+        self._family = claims.family
+        return self._stream.checked(True)
+
     async def _check_message(self, asked: CheckMessage) -> Sequence[Step]:
         begin, sender = asked.request, self._stream.header.sender
         self._called(sender)
@@ -238,7 +261,7 @@ class Login:
         return self._names
 
     def _failed(self, failed: AuthFailed) -> None:
-        self._account, self._welcome, self._is_complete = None, None, False
+        self._account, self._welcome, self._is_complete, self._family = None, None, False, ""
         self._entrance.counters.logins_failed += 1
         if failed.condition is sasl.FailureCondition.NOT_AUTHORIZED and self._names:
             self._entrance.authenticator.failed(self._names[0], self._source)

@@ -92,6 +92,7 @@ class Session:
         "agent",
         "bare",
         "directed",
+        "family",
         "full",
         "home",
         "is_interested",
@@ -120,6 +121,8 @@ class Session:
         self.full = full
         self.bare = home.bare
         self.resource = full[len(home.bare) + 1 :]
+        self.family = ""
+        """The login of the API whose token let it in; it ends with that."""
         self.wire = wire
         self.agent = agent
         """What the client said of itself; for the account's own user only (XEP-0388 §2.3)."""

@@ -1,6 +1,6 @@
 """A client's stream from its opening to the bound resource (RFC 6120, RFC 7395): pure, events and bytes out."""
 
-from rainbow_xmpp.sasl import CheckPassword, FindKeys
+from rainbow_xmpp.sasl import CheckPassword, CheckToken, FindKeys
 from rainbow_xmpp.stream.framing import Framing, TcpFraming, WebSocketFraming
 from rainbow_xmpp.stream.header import LANGUAGE
 from rainbow_xmpp.stream.outputs import (
@@ -32,6 +32,7 @@ __all__ = [
     "Bind",
     "CheckMessage",
     "CheckPassword",
+    "CheckToken",
     "Closed",
     "FindKeys",
     "Framing",

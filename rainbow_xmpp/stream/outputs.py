@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from rainbow_xmpp import ids, sasl
-from rainbow_xmpp.sasl import CheckPassword, FindKeys
+from rainbow_xmpp.sasl import CheckPassword, CheckToken, FindKeys
 from rainbow_xmpp.stream.sasl_elements import Begin
 from rainbow_xmpp.xml import Element, names
 
@@ -129,5 +129,6 @@ Output = (
     | Closed
     | FindKeys
     | CheckPassword
+    | CheckToken
     | CheckMessage
 )

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from rainbow_xmpp.auth.authenticator import Refused
 from rainbow_xmpp.auth.token_logins import Pair, TokenLogins
-from rainbow_xmpp.plugin import Access, Call, Problem, Reply, endpoint
+from rainbow_xmpp.plugin import Access, Call, Problem, Reply, Services, endpoint
 from rainbow_xmpp.sasl import FailureCondition
 
 MAX_CREDENTIALS = 4096
@@ -40,7 +40,8 @@ class RefreshBody(Struct, frozen=True, forbid_unknown_fields=True):
 class AuthEndpoints:
     """What somebody without a token may call."""
 
-    def __init__(self, logins: TokenLogins) -> None:
+    def __init__(self, services: Services, logins: TokenLogins) -> None:
+        self._services = services
         self._logins = logins
 
     @endpoint(
@@ -73,9 +74,18 @@ class AuthEndpoints:
             raise Problem(401, "invalid-token")
         return TokenPair.of(pair)
 
-    @endpoint("POST", "/auth/logout", access=Access.PERSON, summary="Log out: end this login.", status=204)
+    @endpoint(
+        "POST",
+        "/auth/logout",
+        access=Access.PERSON,
+        summary="Log out: end this login, and the XMPP sessions that its tokens opened.",
+        status=204,
+    )
     async def log_out(self, call: Call) -> Reply:
         await self._logins.log_out(call.family)
+        for session in self._services.sessions_of(call.caller):
+            if session.family == call.family:
+                session.end_by_administrator()
         return Reply()
 
 

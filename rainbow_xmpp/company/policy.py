@@ -28,7 +28,8 @@ class Relation(StrEnum):
 FINDING = frozenset((Action.SEARCH, Action.PROFILE))
 """What being found means. Being found does not mean being reachable."""
 
-_SEARCHES_OUTSIDE = frozenset((Visibility.PUBLIC, Visibility.PRIVATE, Visibility.ORGANISATION))
+SEARCHES_OUTSIDE = frozenset((Visibility.PUBLIC, Visibility.PRIVATE, Visibility.ORGANISATION))
+"""Whose people find public people of other companies."""
 
 
 def may(action: Action, actor: Visibility, target: Visibility, relation: Relation) -> bool:
@@ -39,7 +40,7 @@ def may(action: Action, actor: Visibility, target: Visibility, relation: Relatio
         return False
     if relation in (Relation.AUTHORISED, Relation.LINKED) or action is Action.INVITE:
         return True
-    if action not in FINDING or actor not in _SEARCHES_OUTSIDE:
+    if action not in FINDING or actor not in SEARCHES_OUTSIDE:
         return False
     if relation is Relation.ORGANISATION:
         return target in (Visibility.PUBLIC, Visibility.ORGANISATION)

@@ -50,6 +50,7 @@ REGISTER = "jabber:iq:register"  # XEP-0077
 RSM = "http://jabber.org/protocol/rsm"  # XEP-0059
 SASL_CB = "urn:xmpp:sasl-cb:0"  # XEP-0440
 SASL2 = "urn:xmpp:sasl:2"  # XEP-0388
+SEARCH = "jabber:iq:search"  # XEP-0055
 SM = "urn:xmpp:sm:3"  # XEP-0198
 STANZA_ID = "urn:xmpp:sid:0"  # XEP-0359
 TIME = "urn:xmpp:time"  # XEP-0202

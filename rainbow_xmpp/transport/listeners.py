@@ -64,7 +64,11 @@ class Listeners:
             self._handshakes.append(acceptor)
         if listen.redirect_port:
             with _explained("listen.redirect_port", listen.redirect_port):
-                redirect = redirect_factory(config.public_url)
+                redirect = redirect_factory(
+                    config.public_url,
+                    admit=lambda address: links.entered(source_of(address)),
+                    left=lambda address: links.left(source_of(address), was_half_open=True),
+                )
                 sock = listening_socket(listen.address, listen.redirect_port)
                 self._listeners.append(await loop.create_server(redirect, sock=sock))
         if listen.starttls_port:

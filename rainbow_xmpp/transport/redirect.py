@@ -19,10 +19,19 @@ _REQUEST_LINE = re.compile(rb"([A-Z]{1,20}) ([!-~]{1,3000}) HTTP/1\.[01]\r\n")
 _ORIGIN_OF_TARGET = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 
 
-def redirect_factory(public_url: str, timeout_s: float = TIMEOUT_S) -> Callable[[], asyncio.Protocol]:
-    """Makes the protocol of each connection; `public_url` is `https://` and a host, no slash at the end."""
+def redirect_factory(
+    public_url: str,
+    timeout_s: float = TIMEOUT_S,
+    *,
+    admit: Callable[[str], bool] = lambda address: True,
+    left: Callable[[str], None] = lambda address: None,
+) -> Callable[[], asyncio.Protocol]:
+    """Makes the protocol of each connection; `public_url` is `https://` and a host, no slash at the end.
+
+    `admit` is asked about the address of whoever connects; whom it lets in, `left` is told of when they go.
+    """
     host = public_url.removeprefix("https://").encode("idna").decode("ascii")
-    return lambda: _Redirect(f"https://{host}", timeout_s)
+    return lambda: _Redirect(f"https://{host}", timeout_s, admit, left)
 
 
 def answer_to(head: bytes, public_url: str, date: str) -> bytes | None:
@@ -47,9 +56,18 @@ def answer_to(head: bytes, public_url: str, date: str) -> bytes | None:
 class _Redirect(asyncio.Protocol):
     """One connection: a head of at most `MAX_HEAD_BYTES` within the time, an answer, the end."""
 
-    def __init__(self, public_url: str, timeout_s: float) -> None:
+    def __init__(
+        self,
+        public_url: str,
+        timeout_s: float,
+        admit: Callable[[str], bool],
+        left: Callable[[str], None],
+    ) -> None:
         self._public_url = public_url
         self._timeout_s = timeout_s
+        self._admit = admit
+        self._left = left
+        self._address: str | None = None  # of whom was let in
         self._head = b""
         self._answered = False
         self._body_bytes = 0
@@ -58,6 +76,12 @@ class _Redirect(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        address = peer[0] if peer else ""
+        if not self._admit(address):
+            self._transport.abort()
+            return
+        self._address = address
         self._deadline = asyncio.get_running_loop().call_later(self._timeout_s, self._transport.abort)
 
     def data_received(self, data: bytes) -> None:
@@ -78,6 +102,8 @@ class _Redirect(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
+        if self._address is not None:
+            self._left(self._address)
         self._transport = None
 
     def _answer(self, head: bytes) -> None:

@@ -105,6 +105,31 @@ async def test_who_says_that_nothing_more_will_come_is_let_go(target: RainbowSer
     assert await asyncio.to_thread(shut_down, target, alpn) == b""
 
 
+# Before STARTTLS (RFC 6120 §5)
+
+IN_PLAIN_TEXT = {
+    "DOCTYPE": (b"<!DOCTYPE a>", "restricted-xml"),
+    "a stanza": (b"<message to='nobody@localhost'/>", "not-authorized"),
+    "another header": (HEADER, "policy-violation"),
+    "too much": (b"<a b='" + b"x" * 11_000, "policy-violation"),
+    "too deep": (b"<a>" * 600, "policy-violation"),
+    "more behind the request": (f"<starttls xmlns='{NAMESPACES['tls']}'/><a/>".encode(), "policy-violation"),
+    "zeros": (b"\0" * 10, "bad-format"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "condition"), IN_PLAIN_TEXT.values(), ids=IN_PLAIN_TEXT)
+async def test_in_plain_text_nothing_but_the_request_for_tls_is_heard(
+    target: RainbowServer, raw: Raw, said: bytes, condition: str
+) -> None:
+    reader, writer = await raw(tls=False, port=target.endpoint.starttls_port)
+    writer.write(HEADER + said)
+    answer = await rest_of(reader)
+    assert f"<{condition} ".encode() in answer
+    assert answer.endswith(b"</stream:stream>")
+    assert b"mechanism" not in answer
+
+
 # HTTP requests, one behind the other
 
 

@@ -260,6 +260,21 @@ async def test_an_address_has_only_so_many_connections(
     assert await is_soon_let_in(raw, source)
 
 
+async def test_an_address_has_no_more_connections_to_the_plain_port(
+    target: RainbowServer, raw: Callable[..., Awaitable[Streams]], source: str
+) -> None:
+    """They count with the others, or they could use up what the process may open."""
+    most = LIMITS["half_open_per_address"]
+    opened = [await raw(tls=False, port=target.redirect_port) for _ in range(most)]
+    reader, writer = await raw(tls=False, port=target.redirect_port)
+    writer.write(b"GET / HTTP/1.1\r\n\r\n")
+    assert await rest_of(reader) == b""
+    assert not await is_let_in(raw, source)
+    for _, taken in opened:
+        taken.transport.abort()
+    assert await is_soon_let_in(raw, source)
+
+
 async def test_connections_that_fail_their_handshake_are_counted_out_again(
     raw: Callable[..., Awaitable[Streams]], source: str
 ) -> None:

@@ -21,9 +21,9 @@ from typing import Any, Generic, TypeVar
 from msgspec import Struct
 
 from rainbow_xmpp.errors import LocalMisuse, RainbowError
+from rainbow_xmpp.plugin.marking import F, marked
 from rainbow_xmpp.store.values import Account, Company, Role
 
-F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 PREFIX = "/api/v1"
@@ -177,8 +177,6 @@ def endpoint(
     `query` and `body` are msgspec structs, which are checked before; `problems` says what other refusals there are
     than those that every endpoint has (400, 401, 403, 404, 413, 415, 429).
     """
-    from rainbow_xmpp.plugin.marks import marked
-
     if method not in METHODS or not path.startswith("/"):
         raise LocalMisuse(
             f"endpoint() takes a method such as 'GET' and a path from '/', not {method!r}, {path!r}"

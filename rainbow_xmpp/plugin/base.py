@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 from rainbow_xmpp.config import key
 from rainbow_xmpp.errors import LocalMisuse
-from rainbow_xmpp.plugin.marks import MARKS, Mark
+from rainbow_xmpp.plugin.marking import MARKS
+from rainbow_xmpp.plugin.marks import Mark
 from rainbow_xmpp.plugin.services import Services
 from rainbow_xmpp.stanza.disco import DiscoInfo
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rainbow_xmpp.errors import LocalMisuse
-from rainbow_xmpp.plugin.marks import DEADLINE_S, F, LoginMark, marked
+from rainbow_xmpp.plugin.marking import F, marked
+from rainbow_xmpp.plugin.marks import DEADLINE_S, LoginMark
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 from rainbow_xmpp.errors import LocalMisuse
 from rainbow_xmpp.plugin.api import EndpointMark
+from rainbow_xmpp.plugin.marking import F, marked
 from rainbow_xmpp.router.events import Event
 from rainbow_xmpp.router.iq import Target
 from rainbow_xmpp.router.stages import Stage
 from rainbow_xmpp.stanza.payload import Payload
 from rainbow_xmpp.store.values import Role
-
-F = TypeVar("F", bound=Callable[..., Any])
-MARKS = "_rainbow_marks"
 
 DEADLINE_S = 10.0
 """How long a handler that waits may take, unless its mark says otherwise."""
@@ -131,16 +129,6 @@ Mark = (
     | EndpointMark
     | RoutesMark
 )
-
-
-def marked(mark: Mark) -> Callable[[F], F]:
-    """Leave this mark on a method; a method may have several."""
-
-    def decorate(function: F) -> F:
-        setattr(function, MARKS, (*getattr(function, MARKS, ()), mark))
-        return function
-
-    return decorate
 
 
 def hook(

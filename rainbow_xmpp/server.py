@@ -96,6 +96,7 @@ async def _serve(config: Config, reread: Callable[[], Config]) -> None:
     reloading = loop.create_task(reloader.run(hung_up))
     server.control.on("reload", reloader.asked)
     process.tune_gc()
+    server.watch_the_loop()  # from now on: what a start takes is no stall
     try:
         print(f"ready {' '.join(server.addresses)} pid {os.getpid()}", file=sys.stderr, flush=True)
         await stopping.wait()
@@ -160,6 +161,10 @@ class Server:
     def config(self) -> Config:
         """What the server runs with."""
         return self._config
+
+    def watch_the_loop(self) -> None:
+        """Tell when something keeps everybody waiting, from now on."""
+        self._stalls.start()
 
     def take_certificate(self, tls: Tls) -> bool:
         """New connections get the certificate that is in these files now; says whether it is another one.
@@ -245,7 +250,6 @@ class Server:
             self.node.counters,
         )
         self._housekeeping.start()
-        self._stalls.start()
         exposition = Exposition(self.node.counters, [NodeFigures(self.node, self._health)])
         await self._listeners.open(config, port, context, exposition, quick=quick)
 

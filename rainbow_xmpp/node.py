@@ -20,6 +20,7 @@ from rainbow_xmpp.auth.token_logins import token_logins
 from rainbow_xmpp.auth.verified import VerifiedPasswords
 from rainbow_xmpp.company.agreements import Agreements
 from rainbow_xmpp.company.desk import CompanyDesk
+from rainbow_xmpp.company.levels import ServiceLevels
 from rainbow_xmpp.config import Config
 from rainbow_xmpp.errors import Condition, StanzaError
 from rainbow_xmpp.observe.audit import AuditLog, chain_keys
@@ -74,7 +75,8 @@ class Node:
         )
         self.audit = AuditLog(store.audit, chain_keys(self._sealer), now=store.now)
         self.trail = Trail(self.audit, config.audit, self.counters, self.background.spawn)
-        self.agreements = Agreements(store, self.audit.record, config.domain, store.now)
+        self.levels = ServiceLevels(config.service_levels)
+        self.agreements = Agreements(store, self.audit, config.domain, store.now)
         self.authenticator = _authenticator(config, store, self._sealer, self.pool, self.counters)
         self.directory = AccountDirectory(store.accounts)
         self.pipeline = Pipeline(config.domain, self.sessions, self.directory)
@@ -136,10 +138,11 @@ class Node:
             self.audit,
             self._sealer,
             config.auth,
+            self.levels,
             hashing=self.pool.run,
             changed=self.watch.catch_up,
         )
-        self.companies = CompanyDesk(store, self.audit.record, self.watch.catch_up)
+        self.companies = CompanyDesk(store, self.audit, self.levels, self.watch.catch_up)
 
     async def start(self, chosen: Mapping[type[Plugin], PluginOptions]) -> None:
         """Start these plugins with these options. Raises RainbowError with a message for administrators."""
@@ -165,6 +168,7 @@ class Node:
         self.inbound.presence_bytes = limits.presence_bytes
         self.trail.config = config.audit
         self.people.settings = config.auth
+        self.levels.configured = config.service_levels
 
     def stream_settings(self) -> StreamSettings:
         """What new streams announce; to be called again when plugins have new options."""
@@ -226,6 +230,7 @@ class Node:
             apply_changes=self.watch.catch_up,
             people=self.people,
             companies=self.companies,
+            levels=self.levels,
             secret_for=self._sealer.secret_for,
             token_logins=self.token_logins,
             audit=self.audit.record,

@@ -79,6 +79,9 @@ class CompanyIsolation(Plugin, name="company_isolation", for_all=True):
     @access()
     async def permits(self, action: Action, actor: Account, target: Account) -> bool:
         """The same rule for what is no stanza: searches, the API, rooms, relays."""
+        is_outside = actor.company.id != target.company.id
+        if action is Action.SEARCH and is_outside and not self.services.level_of(actor).search_outside:
+            return False
         half = (await self._known.agreed.fetch(actor)).get(target.id)
         relation = self._known.relation(actor, target, half)
         return may(action, visibility_of(actor), visibility_of(target), relation)

@@ -68,6 +68,7 @@ class CompanyRoster(Plugin, name="company_roster"):
             company.is_public
             or company.disabled
             or not settings.roster
+            or not self.services.levels.of_company(company).company_roster
             or not self.options.serves_company(company)
         ):
             return {}

@@ -30,6 +30,7 @@ from rainbow_xmpp.plugins.rest_api.endpoints.audit import AuditEndpoints
 from rainbow_xmpp.plugins.rest_api.endpoints.auth import AuthEndpoints
 from rainbow_xmpp.plugins.rest_api.endpoints.companies import CompanyEndpoints
 from rainbow_xmpp.plugins.rest_api.endpoints.invitations import InvitationEndpoints
+from rainbow_xmpp.plugins.rest_api.endpoints.levels import LevelEndpoints
 from rainbow_xmpp.plugins.rest_api.endpoints.links import LinkEndpoints
 from rainbow_xmpp.plugins.rest_api.endpoints.me import MeEndpoints
 from rainbow_xmpp.plugins.rest_api.endpoints.sessions import SessionEndpoints
@@ -69,6 +70,7 @@ class RestApi(Plugin, name="rest_api"):
             UserEndpoints,
             CompanyEndpoints,
             LinkEndpoints,
+            LevelEndpoints,
             InvitationEndpoints,
             AuditEndpoints,
         )

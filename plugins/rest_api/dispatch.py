@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from aiohttp import web
 
+from rainbow_xmpp.company.agreements import NotAllowed
+from rainbow_xmpp.company.levels import UnknownLevel
 from rainbow_xmpp.plugin import Access, Account, Call, EndpointMark, Problem, Reply, Role
 from rainbow_xmpp.plugins.rest_api import problems
 from rainbow_xmpp.plugins.rest_api.doorkeeper import Doorkeeper, Visitor, unknown
@@ -241,6 +243,10 @@ def _fault(error: Exception) -> Problem:
             return Problem(404, "not-found")
         case AlreadyExists():
             return Problem(409, "taken", f"{error.field} is taken")
+        case UnknownLevel():
+            return Problem(422, "invalid", errors={"service_level": str(error)})
+        case NotAllowed():
+            return Problem(422, "not-allowed", str(error))
         case StoreError() if not is_outage(error):
             return Problem(422, "invalid", str(error))
     if is_outage(error):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rainbow_xmpp.auth.policy import WeakPassword
 from rainbow_xmpp.auth.pool import PoolFull
+from rainbow_xmpp.company.agreements import NotAllowed
 from rainbow_xmpp.plugin import (
     JID,
     CommandAnswer,
@@ -46,6 +47,8 @@ async def add_person(services: Services, scope: Scope, asked: AddUser) -> Comman
         raise FormError(str(weak), field="password") from None
     except InvalidAddress as wrong:
         raise FormError(str(wrong), field="email") from None
+    except NotAllowed as full:
+        raise StanzaError(Condition.NOT_ALLOWED, str(full)) from None
     except AlreadyExists as taken:
         told = f"the {taken.field} belongs to another account" if scope.is_everything else TAKEN
         raise StanzaError(Condition.CONFLICT, told) from None

@@ -15,6 +15,7 @@ from rainbow_xmpp.auth.credentials import Verifier, derive
 from rainbow_xmpp.auth.policy import PasswordPolicy, WeakPassword
 from rainbow_xmpp.auth.seal import Sealer
 from rainbow_xmpp.company.agreements import NotAllowed
+from rainbow_xmpp.company.levels import ServiceLevels
 from rainbow_xmpp.config.auth import Auth
 from rainbow_xmpp.observe.audit import AuditLog, Fact, Kind
 from rainbow_xmpp.store import Store
@@ -46,6 +47,7 @@ class AccountChange:
     role: Role | None = None
     visibility: Visibility | None = None
     service_level: str | None = None
+    """"" for the company's."""
     listed: bool | None = None
 
 
@@ -58,6 +60,7 @@ class People:
         audit: AuditLog,
         sealer: Sealer,
         settings: Auth,
+        levels: ServiceLevels,
         *,
         hashing: Hashing,
         changed: Callable[[], Awaitable[None]],
@@ -68,19 +71,24 @@ class People:
         self._sealer = sealer
         self._hashing = hashing
         self._changed = changed
+        self._levels = levels
         self.settings = settings
         """A reload puts others here."""
 
     async def add(self, new: NewAccount, password: str = "", *, actor: str, reason: str = "") -> Added:
         """Make an account, with a random password when none is given.
 
-        Raises WeakPassword, and what `Accounts.add` raises.
+        Raises WeakPassword, NotAllowed when the company's service level has no room for more, and what
+        `Accounts.add` raises.
         """
+        self._levels.require(new.service_level)
+        company = await self._store.companies.by_name(new.company)
+        if company is not None:
+            self._levels.room_for(company, await self._store.accounts.count(company.id))
         own_words = (new.email, new.localpart, new.company, new.name)
         made = "" if password else self._policy.generate()
         self.judge(password or made, *own_words)
         key_id, blob = await self._sealed(password or made, new.id)
-        company = await self._store.companies.by_name(new.company)
         company_id = company.id if company is not None else ""
         async with self._recorded(
             Kind.USER_ADDED, company_id, new.id, actor, reason=reason, role=str(new.role)
@@ -107,9 +115,11 @@ class People:
     ) -> Account:
         """Change what is given; the account as it is then. Another role ends the account's tokens.
 
-        Raises NotAllowed for a visibility that the company does not allow, NotFound, and StoreError for a name
+        Raises NotAllowed for a visibility that the company does not allow or a service level that is not
+        configured, NotFound, and StoreError for a name
         that does not fit.
         """
+        self._levels.require(wanted.service_level)
         visibility, company = wanted.visibility, account.company
         if visibility is not None and visibility not in company.allowed_visibilities:
             allowed = ", ".join(company.allowed_visibilities)

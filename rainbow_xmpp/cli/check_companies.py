@@ -1,6 +1,6 @@
-"""What `check db` says of companies that plugins are to serve: a name that nobody has serves nobody."""
+"""What `check db` says of names in the configuration that the database does not know, and the other way round."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING
 
 from rainbow_xmpp.config import Config, did_you_mean
@@ -18,3 +18,21 @@ async def unknown_companies(store: "Store", config: Config) -> AsyncIterator[str
             if company not in known:
                 where = f"{table.origins.get('companies', table.origins[''])}: plugins.{name}.companies"
                 yield f'{where} has "{company}", which is no company{did_you_mean(str(company), known)}'
+
+
+async def unknown_levels(store: "Store", config: Config) -> AsyncIterator[str]:
+    """Companies, and people by company, on a service level that is not configured; they get what `essential` gives."""
+    levels = config.service_levels
+    names = {}
+    for company in await store.companies.list():
+        names[company.id] = company.name
+        if company.service_level not in levels:
+            yield _not_a_level(f"the company {company.name} is", company.service_level, levels)
+    for company_id, level, people in await store.accounts.levels_in_use():
+        if level not in levels:
+            who = f"{people} people of {names.get(company_id, company_id)} are"
+            yield _not_a_level(who, level, levels)
+
+
+def _not_a_level(who: str, level: str, known: Iterable[str]) -> str:
+    return f'{who} at the service level "{level}", which is not configured{did_you_mean(level, known)}'

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rainbow_xmpp.cli.check_companies import unknown_companies
+from rainbow_xmpp.cli.check_companies import unknown_companies, unknown_levels
 from rainbow_xmpp.cli.context import plugin_folders, refusals_explained, shown_url
 from rainbow_xmpp.config import Config, ConfigProblems
 from rainbow_xmpp.errors import RainbowError
@@ -53,7 +53,19 @@ def check_configuration(config: Config) -> Iterator[Finding]:
         yield Finding(Mark.BAD, "config", str(error))
     else:
         yield Finding(Mark.GOOD, "config", f"the sealing key is {key_id}")
+    yield from _levels(config)
     yield from _plugins(config)
+
+
+def _levels(config: Config) -> Iterator[Finding]:
+    """A name that is nearly a shipped one is seldom meant as another."""
+    from rainbow_xmpp.config import did_you_mean
+    from rainbow_xmpp.config.levels import SHIPPED_LEVELS
+
+    for name in config.service_levels:
+        hint = "" if name in SHIPPED_LEVELS else did_you_mean(name, SHIPPED_LEVELS)
+        if hint:
+            yield Finding(Mark.WARNING, "config", f"service_levels.{name} is a level of its own{hint}")
 
 
 def _plugins(config: Config) -> Iterator[Finding]:
@@ -126,6 +138,7 @@ async def _database(config: Config) -> list[Finding]:
         found = [Finding(Mark.GOOD, "db", f"{shown_url(config)} is at {', '.join(sorted(state.current))}")]
         found.append(await _credentials(store, config))
         found += [Finding(Mark.WARNING, "db", text) async for text in unknown_companies(store, config)]
+        found += [Finding(Mark.WARNING, "db", text) async for text in unknown_levels(store, config)]
         return found
     finally:
         await store.close()

@@ -7,7 +7,7 @@ import click
 
 from rainbow_xmpp.cli.console import json_option, print_rows
 from rainbow_xmpp.cli.context import Invocation, pass_invocation
-from rainbow_xmpp.config.describe import keys_of, sections_of
+from rainbow_xmpp.config.describe import keys_of, named_sections_of, sections_of
 
 _HIDDEN = "(hidden)"
 _DEFAULT = "default"
@@ -65,6 +65,9 @@ def _values(section: Any, prefix: str) -> Iterator[tuple[str, object]]:
         yield f"{prefix}{key.field.name}", _hidden(value) if key.is_secret else _shown(value)
     for name in sections_of(type(section)):
         yield from _values(getattr(section, name), f"{prefix}{name}.")
+    for named in named_sections_of(type(section)):
+        for name, each in getattr(section, named.name).items():
+            yield from _values(each, f"{prefix}{named.name}.{name}.")
 
 
 def _shown(value: object) -> object:

@@ -4,6 +4,9 @@ import asyncio
 
 from rainbow_xmpp.auth.people import People
 from rainbow_xmpp.cli.passwords import sealer_of
+from rainbow_xmpp.company.agreements import Agreements
+from rainbow_xmpp.company.desk import CompanyDesk
+from rainbow_xmpp.company.levels import ServiceLevels
 from rainbow_xmpp.config import Config
 from rainbow_xmpp.observe.audit import AuditLog, Fact, Kind, chain_keys, cli_actor
 from rainbow_xmpp.store import Store
@@ -21,9 +24,21 @@ def people(store: Store, config: Config) -> People:
         audit_log(store, config),
         sealer_of(config),
         config.auth,
+        ServiceLevels(config.service_levels),
         hashing=asyncio.to_thread,
         changed=_nothing_runs_here,
     )
+
+
+def companies(store: Store, config: Config) -> CompanyDesk:
+    """What adds and changes companies."""
+    levels = ServiceLevels(config.service_levels)
+    return CompanyDesk(store, audit_log(store, config), levels, _nothing_runs_here)
+
+
+def agreements(store: Store, config: Config) -> Agreements:
+    """What makes and ends links, invitations and authorisations."""
+    return Agreements(store, audit_log(store, config), config.domain, store.now)
 
 
 async def _nothing_runs_here() -> None:

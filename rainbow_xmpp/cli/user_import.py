@@ -21,6 +21,8 @@ from rainbow_xmpp.auth.policy import PasswordPolicy, weakness
 from rainbow_xmpp.cli.console import Failed
 from rainbow_xmpp.cli.passwords import derived, sealer_of
 from rainbow_xmpp.cli.recording import audit_log
+from rainbow_xmpp.company.agreements import NotAllowed
+from rainbow_xmpp.company.levels import ServiceLevels
 from rainbow_xmpp.config import Config
 from rainbow_xmpp.ids import new_localpart
 from rainbow_xmpp.observe.audit import Kind, cli_actor
@@ -73,6 +75,7 @@ async def import_people(store: Store, config: Config, file: Path) -> ImportRepor
             errors.append(RowError(row.line, weakness(problems)))
     accounts = [_account(row) for row in rows]
     errors += _row_errors(rows, await store.accounts.conflicts(accounts))
+    errors += [error async for error in _too_many(store, config, rows)]
     if errors:
         return ImportReport(0, tuple(sorted(errors)))
     try:
@@ -82,6 +85,22 @@ async def import_people(store: Store, config: Config, file: Path) -> ImportRepor
     except ImportRefused as refused:  # somebody else added people meanwhile
         return ImportReport(0, tuple(_row_errors(rows, refused.conflicts)))
     return ImportReport(len(accounts))
+
+
+async def _too_many(store: Store, config: Config, rows: Sequence[Row]) -> AsyncIterator[RowError]:
+    """Companies whose service level has no room for all of theirs, each at its first row."""
+    levels = ServiceLevels(config.service_levels)
+    first: dict[str, Row] = {}
+    for row in rows:
+        first.setdefault(company_key(row.company), row)
+    people = Counter(company_key(row.company) for row in rows)
+    for key, row in first.items():
+        company = await store.companies.by_name(key)
+        if company is not None:
+            try:
+                levels.room_for(company, await store.accounts.count(company.id), people[key])
+            except NotAllowed as full:
+                yield RowError(row.line, f"{full}; the file has {people[key]} more")
 
 
 @asynccontextmanager

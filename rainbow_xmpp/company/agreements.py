@@ -6,11 +6,14 @@ people who are online is done by the servers, which hear of it from the log of c
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from rainbow_xmpp.company.policy import visibility_of
 from rainbow_xmpp.errors import RainbowError
+from rainbow_xmpp.ids import new_id
+from rainbow_xmpp.store.errors import NotFound
 from rainbow_xmpp.store.values import (
     Account,
     Authorisation,
@@ -21,33 +24,25 @@ from rainbow_xmpp.store.values import (
 )
 
 if TYPE_CHECKING:
+    from rainbow_xmpp.observe.audit import AuditLog
     from rainbow_xmpp.store import Store
 
 MAX_NOTE = 500
 """Characters of the note that comes with an invitation."""
+_ACCEPTED = "authorisation.accepted"
 
 
 class NotAllowed(RainbowError):
     """These two cannot agree on this; the text is for whoever administers one of them."""
 
 
-class Audit(Protocol):
-    def __call__(
-        self,
-        kind: str,
-        *,
-        company_id: str,
-        actor: str,
-        target: str = "",
-        reason: str = "",
-        **facts: str | int | bool,
-    ) -> Awaitable[None]: ...
-
-
 class Agreements:
-    """`domain` is what stands after the @; `actor` of each method goes to the audit log."""
+    """`domain` is what stands after the @; `actor` of each method goes to the audit log, with the reason.
 
-    def __init__(self, store: Store, audit: Audit, domain: str, now: Callable[[], float]) -> None:
+    What is done and its records, one for each company, are kept together or not at all.
+    """
+
+    def __init__(self, store: Store, audit: AuditLog, domain: str, now: Callable[[], float]) -> None:
         self._store = store
         self._audit = audit
         self._domain = domain
@@ -74,28 +69,33 @@ class Agreements:
             raise NotAllowed("somebody isolated neither invites nor is invited")
         if expires_at is not None and expires_at <= self._now():
             raise NotAllowed("the invitation would be over already")
+        known = await self._half(inviter, invitee)
+        if known is not None and known.holds_at(self._now()):
+            return known
+        answers = known is not None and known.state is AuthorisationState.ASKED
+        kind = _ACCEPTED if answers else "authorisation.invited"
         jids = (self._bare(inviter), self._bare(invitee))
-        made = await self._store.authorisations.invite(
-            inviter, invitee, jids, note=note[:MAX_NOTE], expires_at=expires_at
-        )
-        accepted = made.state is AuthorisationState.ACCEPTED
-        kind = "authorisation.accepted" if accepted else "authorisation.invited"
-        await self._record(kind, (inviter, invitee), actor, reason)
+        both = (inviter, invitee)
+        async with self._recorded(kind, both, actor, reason):
+            made = await self._store.authorisations.invite(
+                inviter, invitee, jids, note=note[:MAX_NOTE], expires_at=expires_at
+            )
+        if made.state is AuthorisationState.ACCEPTED and kind != _ACCEPTED:  # they invited each other at once
+            async with self._recorded(_ACCEPTED, both, actor, reason):
+                pass
         return made
 
     async def accept(
         self, invitee: Account, inviter: Account, *, actor: str, reason: str = ""
     ) -> Authorisation:
         """Accept an invitation. Raises NotFound when there is none, or none any more."""
-        accepted = await self._store.authorisations.accept(invitee, inviter)
-        await self._record("authorisation.accepted", (invitee, inviter), actor, reason)
-        return accepted
+        async with self._recorded(_ACCEPTED, (invitee, inviter), actor, reason):
+            return await self._store.authorisations.accept(invitee, inviter)
 
     async def end(self, one: Account, other: Account, *, actor: str, reason: str = "") -> Authorisation:
         """Either side, or its administrator, ends an authorisation or an invitation. Raises NotFound."""
-        ended = await self._store.authorisations.end(one, other)
-        await self._record("authorisation.ended", (one, other), actor, reason)
-        return ended
+        async with self._recorded("authorisation.ended", (one, other), actor, reason):
+            return await self._store.authorisations.end(one, other)
 
     async def end_expired(self) -> int:
         """End what is over; returns how many."""
@@ -120,9 +120,9 @@ class Agreements:
             raise NotAllowed("the public company has no links: its people agree one by one")
         if Visibility.ISOLATED in (company.visibility, other.visibility):
             raise NotAllowed("an isolated company has no links")
-        link = await self._store.links.ask(company.id, other.id)
-        await self._record_link("link.asked", link, actor, reason)
-        return link
+        asked = CompanyLink(new_id(), company.id, other.id, int(self._now()), None)
+        async with self._recorded_link("link.asked", asked, actor, reason):
+            return await self._store.links.ask(company.id, other.id, id=asked.id)
 
     async def confirm_link(
         self, company: Company, link_id: str, *, actor: str, reason: str = ""
@@ -130,30 +130,56 @@ class Agreements:
         """The company that was asked agrees. Raises NotFound, and NotAllowed for one that is isolated by now."""
         if company.visibility is Visibility.ISOLATED:
             raise NotAllowed("an isolated company has no links")
-        link = await self._store.links.confirm(company.id, link_id)
-        await self._record_link("link.confirmed", link, actor, reason)
-        return link
+        asked = await self._link(company, link_id)
+        async with self._recorded_link("link.confirmed", asked, actor, reason):
+            return await self._store.links.confirm(company.id, link_id)
 
     async def end_link(self, company: Company, link_id: str, *, actor: str, reason: str = "") -> CompanyLink:
         """Either company ends it, or refuses or takes back the question. Raises NotFound."""
-        link = await self._store.links.end(company.id, link_id)
-        await self._record_link("link.ended", link, actor, reason)
-        return link
+        known = await self._link(company, link_id)
+        async with self._recorded_link("link.ended", known, actor, reason):
+            return await self._store.links.end(company.id, link_id)
 
     # -- the audit log ---------------------------------------------------------------------------------
 
-    async def _record(self, kind: str, both: tuple[Account, Account], actor: str, reason: str) -> None:
+    @asynccontextmanager
+    async def _recorded(
+        self, kind: str, both: tuple[Account, Account], actor: str, reason: str
+    ) -> AsyncIterator[None]:
         """Once for each company: each reads its own."""
-        for one, other in (both, both[::-1]):
-            await self._audit(
+        (one, other), record = both, self._audit.with_write
+        async with (
+            record(
                 kind, company_id=one.company.id, actor=actor, target=one.id, reason=reason, contact=other.id
-            )
+            ),
+            record(
+                kind, company_id=other.company.id, actor=actor, target=other.id, reason=reason, contact=one.id
+            ),
+        ):
+            yield
 
-    async def _record_link(self, kind: str, link: CompanyLink, actor: str, reason: str) -> None:
-        for company_id, other_id in ((link.company_id, link.other_id), (link.other_id, link.company_id)):
-            await self._audit(
-                kind, company_id=company_id, actor=actor, target=link.id, reason=reason, company=other_id
-            )
+    @asynccontextmanager
+    async def _recorded_link(
+        self, kind: str, link: CompanyLink, actor: str, reason: str
+    ) -> AsyncIterator[None]:
+        one, other, record = link.company_id, link.other_id, self._audit.with_write
+        async with (
+            record(kind, company_id=one, actor=actor, target=link.id, reason=reason, company=other),
+            record(kind, company_id=other, actor=actor, target=link.id, reason=reason, company=one),
+        ):
+            yield
+
+    async def _half(self, owner: Account, contact: Account) -> Authorisation | None:
+        """What the owner has agreed on with the contact, or asked."""
+        halves = await self._store.authorisations.of(owner.company.id, owner.id)
+        return next((half for half in halves if half.contact_id == contact.id), None)
+
+    async def _link(self, company: Company, link_id: str) -> CompanyLink:
+        """One of a company's links. Raises NotFound."""
+        for link in await self._store.links.of_company(company.id):
+            if link.id == link_id:
+                return link
+        raise NotFound("link", link_id)
 
     def _bare(self, account: Account) -> str:
         return f"{account.localpart}@{self._domain}"

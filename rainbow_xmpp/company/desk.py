@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from rainbow_xmpp.company.agreements import Audit
+from rainbow_xmpp.company.levels import ServiceLevels
+from rainbow_xmpp.ids import new_id
 from rainbow_xmpp.store.values import (
     DEFAULT_REGION,
     DEFAULT_SERVICE_LEVEL,
@@ -16,6 +18,7 @@ from rainbow_xmpp.store.values import (
 )
 
 if TYPE_CHECKING:
+    from rainbow_xmpp.observe.audit import AuditLog, Fact
     from rainbow_xmpp.store import Store
 
 
@@ -30,14 +33,22 @@ class CompanyChange:
     disabled: bool | None = None
     settings: CompanySettings | None = None
 
+    @property
+    def given(self) -> list[str]:
+        """The names of what is to be changed."""
+        return [name for name in asdict(self) if getattr(self, name) is not None]
+
 
 class CompanyDesk:
     """Everything takes `actor`, and why: what the audit log says."""
 
-    def __init__(self, store: Store, audit: Audit, changed: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, store: Store, audit: AuditLog, levels: ServiceLevels, changed: Callable[[], Awaitable[None]]
+    ) -> None:
         """`changed` brings what was written into effect on the server that runs in this process, if one does."""
         self._store = store
         self._audit = audit
+        self._levels = levels
         self._changed = changed
 
     async def add(
@@ -51,44 +62,46 @@ class CompanyDesk:
         actor: str,
         reason: str = "",
     ) -> Company:
-        """Make a company. Raises AlreadyExists, and StoreError for a name or region that does not fit."""
-        company = await self._store.companies.add(
-            name, region, visibility, organisation=organisation, service_level=service_level
-        )
-        await self._changed()
-        await self._audit(
-            "company.added",
-            company_id=company.id,
-            actor=actor,
-            target=company.id,
-            reason=reason,
-            visibility=str(visibility),
-        )
-        return company
+        """Make a company. Raises AlreadyExists, UnknownLevel, and StoreError for a name or region that does not fit."""
+        self._levels.require(service_level)
+        id = new_id()
+        async with self._recorded("company.added", id, actor, reason, visibility=str(visibility)):
+            return await self._store.companies.add(
+                name, region, visibility, organisation=organisation, service_level=service_level, id=id
+            )
 
     async def change(
         self, company: Company, wanted: CompanyChange, *, actor: str, reason: str = ""
     ) -> Company:
-        """Change what is given. Raises AlreadyExists, NotFound and StoreError."""
-        changed = [name for name in asdict(wanted) if getattr(wanted, name) is not None]
-        if not changed:
+        """Change what is given. Raises AlreadyExists, NotFound, UnknownLevel and StoreError."""
+        if not wanted.given:
             return company
-        made = await self._store.companies.update(
-            company.id,
-            name=wanted.name,
-            visibility=wanted.visibility,
-            organisation=wanted.organisation,
-            service_level=wanted.service_level,
-            disabled=wanted.disabled,
-            settings=wanted.settings,
-        )
-        await self._changed()
-        facts: dict[str, str | int | bool] = dict.fromkeys(changed, True)
+        self._levels.require(wanted.service_level)
+        facts: dict[str, Fact] = dict.fromkeys(wanted.given, True)
         if wanted.visibility is not None:
             facts["visibility"] = str(wanted.visibility)
+        if wanted.service_level is not None:
+            facts["service_level"] = wanted.service_level
         if wanted.disabled is not None:
             facts["disabled"] = wanted.disabled
-        await self._audit(
-            "company.changed", company_id=company.id, actor=actor, target=company.id, reason=reason, **facts
-        )
-        return made
+        async with self._recorded("company.changed", company.id, actor, reason, **facts):
+            return await self._store.companies.update(
+                company.id,
+                name=wanted.name,
+                visibility=wanted.visibility,
+                organisation=wanted.organisation,
+                service_level=wanted.service_level,
+                disabled=wanted.disabled,
+                settings=wanted.settings,
+            )
+
+    @asynccontextmanager
+    async def _recorded(
+        self, kind: str, company_id: str, actor: str, reason: str, **facts: Fact
+    ) -> AsyncIterator[None]:
+        """What is written within, and its record: both or neither. Then it comes into effect here."""
+        async with self._audit.with_write(
+            kind, company_id=company_id, actor=actor, target=company_id, reason=reason, **facts
+        ):
+            yield
+        await self._changed()

@@ -4,6 +4,7 @@ from rainbow_xmpp.config.auth import Auth, Password
 from rainbow_xmpp.config.convert import Table, section
 from rainbow_xmpp.config.declare import Reload, key
 from rainbow_xmpp.config.doors import Listen, Tls, Websocket
+from rainbow_xmpp.config.levels import ServiceLevel
 from rainbow_xmpp.config.limits import Limits, Xml
 from rainbow_xmpp.config.load import Draft, load, read
 from rainbow_xmpp.config.problem import ConfigProblems, Origin, Problem, did_you_mean
@@ -30,6 +31,7 @@ __all__ = [
     "Problem",
     "Reload",
     "Secret",
+    "ServiceLevel",
     "Storage",
     "Table",
     "Tls",

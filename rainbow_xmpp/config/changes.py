@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from rainbow_xmpp.config.convert import complaints, declared_fields, is_section
+from rainbow_xmpp.config.sections import Sections
 
 T = TypeVar("T")
 
@@ -41,6 +42,10 @@ def merged(running: T, wanted: T) -> T:
         before, after = getattr(running, field.name), getattr(wanted, field.name)
         if is_section(type(before)):
             taken[field.name] = merged(before, after)
+        elif isinstance(before, Sections):
+            taken[field.name] = Sections(
+                {name: merged(before[name], each) if name in before else each for name, each in after.items()}
+            )
         elif field.metadata.get("reload") == "live":
             taken[field.name] = after
     return replace(running, **taken)  # type: ignore[type-var]
@@ -52,8 +57,21 @@ def _leaves(running: object, wanted: object, prefix: str) -> Iterator[tuple[str,
         dotted = f"{prefix}{field.name}"
         if is_section(type(before)):
             yield from _leaves(before, after, f"{dotted}.")
+        elif isinstance(before, Sections):
+            yield from _leaves_by_name(before, after, f"{dotted}.")
         elif dotted != "plugins":
             yield dotted, field.metadata.get("reload") == "live", before, after
+
+
+def _leaves_by_name(
+    running: Sections[Any], wanted: Sections[Any], prefix: str
+) -> Iterator[tuple[str, bool, object, object]]:
+    """Of sections in both, their keys; one that came or went is a change as a whole, which counts at once."""
+    for name in dict.fromkeys((*running, *wanted)):
+        if name in running and name in wanted:
+            yield from _leaves(running[name], wanted[name], f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", True, running.get(name), wanted.get(name)
 
 
 def contradictions(made: object, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -64,3 +82,6 @@ def contradictions(made: object, prefix: str = "") -> Iterator[tuple[str, str]]:
         inner = getattr(made, field.name)
         if is_section(type(inner)):
             yield from contradictions(inner, f"{prefix}{field.name}.")
+        elif isinstance(inner, Sections):
+            for name, each in inner.items():
+                yield from contradictions(each, f"{prefix}{field.name}.{name}.")

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from rainbow_xmpp.config.declare import bounds_problems
 from rainbow_xmpp.config.problem import Origin, Problem, did_you_mean
 from rainbow_xmpp.config.secret import Secret
+from rainbow_xmpp.config.sections import Sections, is_sections, section_kind, shipped_in
 
 T = TypeVar("T")
 
@@ -64,17 +65,21 @@ def _secrets_in(value: object) -> Iterator[Secret]:
 
 
 def section(
-    cls: type[T], table: Table, *, skip: frozenset[str] = frozenset()
+    cls: type[T], table: Table, *, skip: frozenset[str] = frozenset(), base: T | None = None
 ) -> tuple[T | None, list[Problem]]:
     """An instance of the dataclass `cls` from a table, and all that is wrong with the table.
 
-    The instance is None when a value is missing or of a wrong type. Keys in `skip` keep their defaults.
+    The instance is None when a value is missing or of a wrong type. Keys in `skip` keep their defaults, and what
+    the table does not say is as in `base`, where one is given.
     Bounds are judged as the keys declare them (`declare.key`). What a method `problems()` of `cls` yields as
     (key, text) is reported with file and line too, unless the key's bounds have been complained about.
     """
     known = {name: kind for name, kind in field_types(cls).items() if name not in skip}
     problems = [_unknown(table, key, known) for key in table.values if key not in known and key not in skip]
     arguments, failed = _arguments(known, table, _required(cls), problems)
+    for declared in declared_fields(cls):
+        if is_sections(known.get(declared.name)):
+            arguments[declared.name] = _sections(known[declared.name], declared, table, problems)
     unbound = [
         (field.name, text)
         for field in declared_fields(cls)
@@ -84,7 +89,7 @@ def section(
     problems.extend(table.problem(key, text) for key, text in unbound)
     if not failed.isdisjoint(_required(cls)):
         return None, problems
-    made = cls(**arguments)
+    made = cls(**arguments) if base is None else dataclasses.replace(base, **arguments)  # type: ignore[type-var]
     judged = failed | {key for key, _ in unbound}
     problems.extend(table.problem(key, text) for key, text in complaints(made) if key not in judged)
     return (None if failed else made), problems
@@ -97,6 +102,8 @@ def _arguments(
     arguments: dict[str, object] = {}
     failed: set[str] = set()
     for name, kind in known.items():
+        if is_sections(kind):
+            continue
         if name in table.values or is_section(kind):
             try:
                 arguments[name] = _value(kind, table, name, problems)
@@ -138,6 +145,29 @@ def _value(kind: Any, table: Table, name: str, problems: list[Problem]) -> objec
         problems.extend(found)
         return kind() if inner is None else inner
     return _plain(kind, value)
+
+
+def _sections(
+    kind: Any, declared: "dataclasses.Field[Any]", table: Table, problems: list[Problem]
+) -> Sections[Any]:
+    """Those that are shipped, changed by what the tables say, and those that only the tables know."""
+    written, made = table.values.get(declared.name, {}), dict(shipped_in(declared))
+    if not isinstance(written, Mapping):
+        dotted = table.dotted(declared.name)
+        problems.append(table.problem(declared.name, f"is a single value; write tables [{dotted}.NAME]"))
+        return shipped_in(declared)
+    for name, values in written.items():
+        dotted = table.dotted(f"{declared.name}.{name}")
+        if not isinstance(values, Mapping):
+            text = f"is a single value; write a table [{dotted}]"
+            problems.append(table.problem(f"{declared.name}.{name}", text))
+            continue
+        inner = Table(dotted, values, table.origins, table.whole)
+        found, wrong = section(section_kind(kind), inner, base=made.get(name))
+        problems.extend(wrong)
+        if found is not None:
+            made[name] = found
+    return Sections(made)
 
 
 def _plain(kind: Any, value: object) -> object:

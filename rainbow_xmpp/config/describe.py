@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from rainbow_xmpp.config.convert import declared_fields, field_types, is_section
 from rainbow_xmpp.config.declare import bounds_text
 from rainbow_xmpp.config.secret import Secret
+from rainbow_xmpp.config.sections import is_sections, section_kind, shipped_in
 
 SHARED_OPTIONS = ("enabled", "companies")
 """Options that every plugin has; they are explained once."""
@@ -57,7 +58,7 @@ def keys_of(cls: type[Any]) -> Iterator[Key]:
     """The documented keys of a section, without those of the sections in it."""
     kinds = field_types(cls)
     for field in declared_fields(cls):
-        if "doc" in field.metadata:
+        if "doc" in field.metadata and not is_sections(kinds[field.name]):
             yield Key(field, kinds[field.name])
 
 
@@ -69,6 +70,24 @@ def own_keys_of(options: type[Any]) -> list[Key]:
 def sections_of(cls: type[Any]) -> Mapping[str, Any]:
     """The sections inside a section, by name."""
     return types.MappingProxyType({name: kind for name, kind in field_types(cls).items() if is_section(kind)})
+
+
+class NamedSections(NamedTuple):
+    """Sections whose names an administrator chooses."""
+
+    name: str
+    doc: str
+    kind: Any
+    shipped: Mapping[str, Any]
+
+
+def named_sections_of(cls: type[Any]) -> Iterator[NamedSections]:
+    """The keys of a section that hold such sections."""
+    kinds = field_types(cls)
+    for field in declared_fields(cls):
+        if is_sections(kinds[field.name]):
+            kind = section_kind(kinds[field.name])
+            yield NamedSections(field.name, field.metadata["doc"], kind, shipped_in(field))
 
 
 def summary_of(cls: type[Any]) -> str:

@@ -5,10 +5,11 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rainbow_xmpp.config.convert import field_types, is_section
+from rainbow_xmpp.config.convert import declared_fields, field_types, is_section
 from rainbow_xmpp.config.problem import Origin, Problem, did_you_mean
 from rainbow_xmpp.config.reference import is_reference, is_text
 from rainbow_xmpp.config.schema import Config
+from rainbow_xmpp.config.sections import is_sections, section_kind, shipped_in
 
 PREFIX = "RAINBOW_"
 NOT_CONFIGURATION = frozenset({"RAINBOW_CONFIG", "RAINBOW_DEMO", "RAINBOW_SCANNER"})
@@ -39,8 +40,9 @@ def apply_environment(
         if not is_text(text):
             yield Problem(origin, "", "is not UTF-8 text")
             continue
-        if variable in known:
-            value = _typed(known[variable], text)
+        kind = known.get(variable) or _in_another_section(path)
+        if kind is not None:
+            value = _typed(kind, text)
         elif path[0] == "plugins" and len(path) > 2 and all(path):
             value = _guessed(text)
         else:
@@ -61,8 +63,23 @@ def _leaves(cls: Any, above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...],
     for name, kind in field_types(cls).items():
         if is_section(kind):
             yield from _leaves(kind, (*above, name))
+        elif is_sections(kind):
+            for each in _shipped(cls, name):
+                yield from _leaves(section_kind(kind), (*above, name, each))
         elif (*above, name) != ("plugins",):
             yield (*above, name), kind
+
+
+def _shipped(cls: Any, name: str) -> Iterator[str]:
+    return (each for field in declared_fields(cls) if field.name == name for each in shipped_in(field))
+
+
+def _in_another_section(path: list[str]) -> Any:
+    """The type of a key in a section that an administrator named; None when there is no such key."""
+    kind = field_types(Config).get(path[0])
+    if not is_sections(kind) or len(path) != 3 or not path[1]:
+        return None
+    return field_types(section_kind(kind)).get(path[2])
 
 
 def _typed(kind: Any, text: str) -> object:

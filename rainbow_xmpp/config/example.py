@@ -4,16 +4,27 @@ Keys that most people leave alone stand in comments, with their defaults; the ot
 """
 
 import json
+import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rainbow_xmpp.config.describe import Key, Plugins, keys_of, own_keys_of, sections_of, summary_of
+from rainbow_xmpp.config.describe import (
+    Key,
+    NamedSections,
+    Plugins,
+    keys_of,
+    named_sections_of,
+    own_keys_of,
+    sections_of,
+    summary_of,
+)
 from rainbow_xmpp.config.schema import Config
 from rainbow_xmpp.config.secret import Secret
 
 WIDTH = 100
-_UNBROKEN = "0\u00a0=\u00a0off"
+_ZERO = re.compile(r"\b0 = (?=\w)")
+_UNBROKEN = "0\u00a0=\u00a0"
 
 Settings = Mapping[str, object]
 """Dotted key to the value the file sets, as plain TOML values (a reference is a dict)."""
@@ -85,6 +96,19 @@ def _table(cls: type[Any], name: str, settings: Settings) -> Iterator[str]:
         yield from _key(key, prefix + key.field.name, settings)
     for inner, kind in sections_of(cls).items():
         yield from _table(kind, prefix + inner, settings)
+    for named in named_sections_of(cls):
+        yield from _named_tables(named, prefix + named.name)
+
+
+def _named_tables(named: NamedSections, dotted: str) -> Iterator[str]:
+    """Those that are shipped, with their values; what the keys mean stands with the first."""
+    yield from ("", _comment(named.doc))
+    for number, (name, section) in enumerate(named.shipped.items()):
+        yield from (*([""] if number else []), f"[{dotted}.{name}]")
+        for key in keys_of(named.kind):
+            if not number:
+                yield _comment(key.field.metadata["doc"])
+            yield f"#{key.field.name} = {_toml(getattr(section, key.field.name))}"
 
 
 def _plugin_tables(plugins: Plugins) -> Iterator[str]:
@@ -106,10 +130,8 @@ def _key(key: Key, dotted: str, settings: Settings) -> Iterator[str]:
 
 
 def _comment(text: str) -> str:
-    wrapped = (
-        textwrap.wrap(line.replace("0 = off", _UNBROKEN), WIDTH - 2) or [""] for line in text.split("\n")
-    )
-    lines = (part.replace(_UNBROKEN, "0 = off") for parts in wrapped for part in parts)
+    wrapped = (textwrap.wrap(_ZERO.sub(_UNBROKEN, line), WIDTH - 2) or [""] for line in text.split("\n"))
+    lines = (part.replace(_UNBROKEN, "0 = ") for parts in wrapped for part in parts)
     return "\n".join(f"# {line}".rstrip() for line in lines)
 
 

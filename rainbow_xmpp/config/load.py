@@ -14,9 +14,12 @@ from rainbow_xmpp.config.files import Unreadable, drop_ins, read_toml
 from rainbow_xmpp.config.problem import ConfigProblems, Origin, Problem
 from rainbow_xmpp.config.reference import Resolver, is_reference
 from rainbow_xmpp.config.schema import Config, PluginTable
+from rainbow_xmpp.config.sections import is_sections
 
 PLUGINS = "plugins"
-_SECTIONS = frozenset({PLUGINS, *(name for name, kind in field_types(Config).items() if is_section(kind))})
+_SECTIONS = frozenset(
+    {PLUGINS, *(name for name, kind in field_types(Config).items() if is_section(kind) or is_sections(kind))}
+)
 
 JudgePlugins = Callable[[Sequence[str], Mapping[str, PluginTable]], Iterable[Problem]]
 """What is wrong with plugins' tables, given `plugin_paths` and the tables by name."""

@@ -7,8 +7,10 @@ from typing import Any
 from rainbow_xmpp.config.describe import (
     SHARED_OPTIONS,
     Key,
+    NamedSections,
     Plugins,
     keys_of,
+    named_sections_of,
     own_keys_of,
     sections_of,
     summary_of,
@@ -52,6 +54,21 @@ def _section(cls: type[Any], name: str) -> Iterator[str]:
         yield rows
     for inner, kind in sections_of(cls).items():
         yield from _section(kind, f"{name}.{inner}" if name else inner)
+    for named in named_sections_of(cls):
+        yield _named_section(named)
+
+
+def _named_section(named: NamedSections) -> str:
+    """A column for each that is shipped."""
+    names = " | ".join(f"`{name}`" for name in named.shipped)
+    rule = "|---" * (4 + len(named.shipped)) + "|"
+    lines = [f"| key | value | {names} | change | meaning |", rule]
+    for key in keys_of(named.kind):
+        defaults = " | ".join(_shown(getattr(each, key.field.name)) for each in named.shipped.values())
+        lines.append(
+            f"| `{key.field.name}` | {key.type_in_words} | {defaults} | {_change_and_meaning(key)} |"
+        )
+    return f"## [{named.name}.NAME]\n\n{named.doc}\n\n" + "\n".join(lines) + "\n"
 
 
 def _rows(keys: Iterable[Key]) -> str:
@@ -62,15 +79,20 @@ def _rows(keys: Iterable[Key]) -> str:
 
 
 def _row(key: Key) -> str:
-    change = "live" if key.is_live else "restart"
+    return f"| `{key.field.name}` | {key.type_in_words} | {_default(key)} | {_change_and_meaning(key)} |"
+
+
+def _change_and_meaning(key: Key) -> str:
     meaning = " ".join(key.field.metadata["doc"].split()).replace("<", "&lt;").replace("|", "\\|")
-    return f"| `{key.field.name}` | {key.type_in_words} | {_default(key)} | {change} | {meaning} |"
+    return f"{'live' if key.is_live else 'restart'} | {meaning}"
 
 
 def _default(key: Key) -> str:
     default = key.field.default
-    if default is MISSING:
-        return "must be set"
+    return "must be set" if default is MISSING else _shown(default)
+
+
+def _shown(default: object) -> str:
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
     if isinstance(default, (int, float)):

@@ -16,8 +16,10 @@ from rainbow_xmpp.config.auth import Auth
 from rainbow_xmpp.config.declare import Complaints, key
 from rainbow_xmpp.config.doors import MOST_PORT, Listen, Tls, Websocket
 from rainbow_xmpp.config.hosts import address_problems, as_in_addresses, is_domain
+from rainbow_xmpp.config.levels import SHIPPED_LEVELS, ServiceLevel, misnamed
 from rainbow_xmpp.config.limits import Limits
 from rainbow_xmpp.config.problem import Origin, did_you_mean
+from rainbow_xmpp.config.sections import Sections, sections
 from rainbow_xmpp.config.watching import Audit, Log, Observe, Tracing
 
 _SCHEME = re.compile(r"[a-z0-9+.]{1,40}")
@@ -100,6 +102,11 @@ class Config:
     audit: Audit = field(default=Audit())
     observe: Observe = field(default=Observe())
     tracing: Tracing = field(default=Tracing())
+    service_levels: Sections[ServiceLevel] = sections(  # noqa: RUF009  # a value
+        SHIPPED_LEVELS,
+        "What companies and people get, by level. A company has one, and a person that of the company or another. "
+        "The shipped ones may be changed, key by key, and others added: a table [service_levels.NAME] each.",
+    )
     plugins: Mapping[str, PluginTable] = field(default_factory=dict)
 
     def problems(self) -> Complaints:
@@ -115,6 +122,8 @@ class Config:
         for path in self.plugin_paths:
             if not path or not Path(path).is_dir():
                 yield "plugin_paths", f'has "{path}", which is no directory'
+        for name, text in misnamed(self.service_levels):
+            yield f"service_levels.{name}", text
         ports = {self.listen.port, self.listen.redirect_port, self.listen.starttls_port} - {0}
         if self.metrics.port in ports and self.metrics.address == self.listen.address:
             yield "metrics.port", f"is {self.metrics.port}, which [listen] already uses"

@@ -12,6 +12,8 @@ from rainbow_xmpp.auth.token_logins import TokenLogins
 from rainbow_xmpp.company.access import Action
 from rainbow_xmpp.company.agreements import Agreements
 from rainbow_xmpp.company.desk import CompanyDesk
+from rainbow_xmpp.company.levels import ServiceLevels
+from rainbow_xmpp.config.levels import ServiceLevel
 from rainbow_xmpp.errors import Condition, StanzaError
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.observe.metrics import Counters
@@ -136,6 +138,8 @@ class Services:
     """Adds, disables, logs out and removes accounts, as administrators do; it is recorded."""
     companies: CompanyDesk
     """Adds and changes companies, as administrators do; it is recorded."""
+    levels: ServiceLevels
+    """The configured service levels."""
     audit: Audit
     """Record what happened, with a kind that the plugin declares (`audit=` of its class)."""
 
@@ -156,6 +160,10 @@ class Services:
         """The account's sessions on this node."""
         home = self.sessions.homes.get(self.bare_jid(account))
         return [] if home is None else list(home.sessions)
+
+    def level_of(self, account: Account) -> ServiceLevel:
+        """What somebody gets: by a service level of their own, or by the company's. Ask each time; it may change."""
+        return self.levels.of(account)
 
     async def may(self, action: Action, actor: Account, target: Account) -> bool:
         """Whether one person may do this with another: what every path asks that is no stanza.

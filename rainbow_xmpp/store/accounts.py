@@ -140,6 +140,23 @@ class Accounts(Directory):
             rows = await connection.execute(_COUNTS)
             return {company_id: Headcount(all_, disabled) for company_id, all_, disabled in rows}
 
+    async def count(self, company_id: str) -> int:
+        """How many people a company has, those who are shut out included."""
+        statement = sa.select(sa.func.count()).select_from(tables.users).where(_u.company_id == company_id)
+        async with self._database.read() as connection:
+            return int((await connection.execute(statement)).scalar_one())
+
+    async def levels_in_use(self) -> Sequence[tuple[str, str, int]]:
+        """Company, service level of their own and how many people have it; the company's own is left out."""
+        statement = (
+            sa.select(_u.company_id, _u.service_level, sa.func.count())
+            .where(_u.service_level != "")
+            .group_by(_u.company_id, _u.service_level)
+            .order_by(_u.company_id, _u.service_level)
+        )
+        async with self._database.read() as connection:
+            return [(row[0], row[1], row[2]) for row in await connection.execute(statement)]
+
     async def listed(self, company_id: str, *, most: int) -> dict[str, str] | None:
         """Localparts and names of the people in the company's roster; None when there are more than `most`."""
         shown = (_u.company_id == company_id, _u.disabled.is_(False), _u.listed.is_(True))

@@ -90,7 +90,7 @@ def account_from(new: NewAccount, company: Company) -> Account:
         role=new.role,
         visibility=new.visibility,
         region=company.region if new.region is None else new.region,
-        service_level=company.service_level if new.service_level is None else new.service_level,
+        service_level=new.service_level,
         disabled=False,
         epoch=0,
         name=tidy_name(new.name),

@@ -24,9 +24,12 @@ class Links:
         self._now = now
         self._confirmed = database.prepare(_CONFIRMED)
 
-    async def ask(self, company_id: str, other_id: str) -> CompanyLink:
-        """Ask another company for a link. Raises AlreadyExists when there is one, or a question, either way."""
-        link = CompanyLink(new_id(), company_id, other_id, int(self._now()), None)
+    async def ask(self, company_id: str, other_id: str, *, id: str = "") -> CompanyLink:
+        """Ask another company for a link. Raises AlreadyExists when there is one, or a question, either way.
+
+        `id` is drawn here unless it is given.
+        """
+        link = CompanyLink(id or new_id(), company_id, other_id, int(self._now()), None)
         async with self._database.write() as connection:
             if await _between(connection, company_id, other_id) is not None:
                 raise AlreadyExists("link", other_id)

@@ -81,7 +81,8 @@ class Company:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A person's account. `epoch` rises whenever older tokens and cached passwords must die."""
+    """A person's account. `epoch` rises whenever older tokens and cached passwords must die; `service_level` is ""
+    for the company's."""
 
     id: str
     localpart: str
@@ -107,6 +108,11 @@ class Account:
         """The account's own visibility, or its company's."""
         own = self.visibility
         return self.company.visibility if own is Visibility.SAME_THAN_COMPANY else own
+
+    @property
+    def effective_service_level(self) -> str:
+        """The account's own service level, or its company's."""
+        return self.service_level or self.company.service_level
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +148,7 @@ class Headcount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAccount:
-    """An account to be made. `company` is a name; region and service level are the company's when None.
+    """An account to be made. `company` is a name; the region is the company's when None, the service level when "".
 
     The id is drawn here and not by the store, because credentials are sealed to it beforehand.
     """
@@ -153,7 +159,7 @@ class NewAccount:
     role: Role = Role.USER
     visibility: Visibility = Visibility.SAME_THAN_COMPANY
     region: str | None = None
-    service_level: str | None = None
+    service_level: str = ""
     sealed: bytes | None = field(default=None, repr=False)
     key_id: str | None = None
     imported_hash: str | None = field(default=None, repr=False)

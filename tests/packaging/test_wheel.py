@@ -76,6 +76,7 @@ def test_every_module_and_data_file_is_in_the_wheel(wheel: Path) -> None:
         "rainbow_xmpp/store/migrations/core_0001_accounts_and_rosters.py",
         "rainbow_xmpp/store/migrations/core_0002_audit.py",
         "rainbow_xmpp/store/migrations/core_0003_companies_reach_each_other.py",
+        "rainbow_xmpp/store/migrations/core_0004_own_service_levels.py",
         "rainbow_xmpp/plugins/offline/__init__.py",
     } <= wanted
     assert wanted <= packed, f"missing: {sorted(wanted - packed)}"

@@ -8,7 +8,9 @@ from rainbow_xmpp.auth.credentials import check_password
 from rainbow_xmpp.auth.people import People
 from rainbow_xmpp.auth.policy import WeakPassword
 from rainbow_xmpp.auth.seal import Sealer
+from rainbow_xmpp.company.levels import ServiceLevels
 from rainbow_xmpp.config import Auth
+from rainbow_xmpp.config.levels import SHIPPED_LEVELS
 from rainbow_xmpp.errors import StreamCondition
 from rainbow_xmpp.observe.audit import AuditLog, chain_keys
 from rainbow_xmpp.plugin import AccountRemoved, Plugin, on
@@ -48,7 +50,13 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 def people(store: Store, changes: Changes) -> People:
     audit = AuditLog(store.audit, chain_keys(SEALER))
     return People(
-        store, audit, SEALER, Auth(scram_iterations=4096), hashing=asyncio.to_thread, changed=changes
+        store,
+        audit,
+        SEALER,
+        Auth(scram_iterations=4096),
+        ServiceLevels(SHIPPED_LEVELS),
+        hashing=asyncio.to_thread,
+        changed=changes,
     )
 
 

@@ -36,10 +36,11 @@ async def alice(store: Store, acme: Company) -> Account:
     return await store.accounts.add(NewAccount(company="Acme", email="Alice@Acme.example", localpart="alice"))
 
 
-async def test_a_new_account_takes_region_and_service_level_from_its_company(
+async def test_a_new_account_takes_the_region_of_its_company_and_follows_its_service_level(
     alice: Account, acme: Company
 ) -> None:
-    assert (alice.region, alice.service_level, alice.role) == ("eu", "gold", Role.USER)
+    assert (alice.region, alice.service_level, alice.role) == ("eu", "", Role.USER)
+    assert alice.effective_service_level == "gold"
     assert alice.company == acme
     assert (alice.epoch, alice.disabled, alice.may_log_in) == (0, False, True)
 

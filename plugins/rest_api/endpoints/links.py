@@ -76,12 +76,9 @@ class LinkEndpoints:
         answer=LinkValue,
     )
     async def confirm(self, call: Call) -> LinkValue:
-        try:
-            link = await self._services.agreements.confirm_link(
-                call.company, call.path["link_id"], actor=call.actor, reason=call.reason
-            )
-        except NotAllowed as error:
-            raise Problem(422, "not-allowed", str(error)) from None
+        link = await self._services.agreements.confirm_link(
+            call.company, call.path["link_id"], actor=call.actor, reason=call.reason
+        )
         await self._services.apply_changes()
         return await self._value(link, call.company)
 

@@ -7,10 +7,10 @@ from msgspec import Struct
 from rainbow_xmpp.auth.authenticator import Refused
 from rainbow_xmpp.auth.people import AccountChange
 from rainbow_xmpp.auth.policy import WeakPassword
-from rainbow_xmpp.company.agreements import NotAllowed
 from rainbow_xmpp.plugin import Access, Account, Call, Problem, Reply, Services, Visibility, endpoint
 from rainbow_xmpp.plugins.rest_api.dispatch import check_tag, tag_of
-from rainbow_xmpp.plugins.rest_api.endpoints.values import UNSET, Name, Password, UnsetType, User, given
+from rainbow_xmpp.plugins.rest_api.endpoints.values import UNSET, Me, Name, Password, UnsetType, User, given
+from rainbow_xmpp.store.values import Member
 
 
 class MeChange(Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,9 +31,9 @@ class MeEndpoints:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    @endpoint("GET", "/users/me", access=Access.PERSON, summary="Who I am.", answer=User)
+    @endpoint("GET", "/users/me", access=Access.PERSON, summary="Who I am.", answer=Me)
     async def me(self, call: Call) -> Reply:
-        value = await user_value(self._services, call.caller)
+        value = await _my_value(self._services, call.caller)
         return Reply(value, etag=tag_of(value))
 
     @endpoint(
@@ -42,20 +42,17 @@ class MeEndpoints:
         access=Access.PERSON,
         summary="Change my name, or who may find me.",
         body=MeChange,
-        answer=User,
+        answer=Me,
         problems={412: "Changed meanwhile."},
     )
     async def change_me(self, call: Call) -> Reply:
-        check_tag(call, await user_value(self._services, call.caller))
-        try:
-            account = await self._services.people.change(
-                call.caller,
-                AccountChange(name=given(call.body.name), visibility=given(call.body.visibility)),
-                actor=call.actor,
-            )
-        except NotAllowed as error:
-            raise Problem(422, "not-allowed", str(error)) from None
-        value = await user_value(self._services, account)
+        check_tag(call, await _my_value(self._services, call.caller))
+        account = await self._services.people.change(
+            call.caller,
+            AccountChange(name=given(call.body.name), visibility=given(call.body.visibility)),
+            actor=call.actor,
+        )
+        value = await _my_value(self._services, account)
         return Reply(value, etag=tag_of(value))
 
     @endpoint(
@@ -84,7 +81,15 @@ class MeEndpoints:
 
 async def user_value(services: Services, account: Account) -> User:
     """Somebody with everything that is theirs. Raises Problem (404) when they were removed meanwhile."""
+    return User.of_member(await _member(services, account), services)
+
+
+async def _my_value(services: Services, account: Account) -> Me:
+    return Me.of_myself(await _member(services, account), services)
+
+
+async def _member(services: Services, account: Account) -> Member:
     member = await services.store.accounts.member(account.company.id, account.id)
     if member is None:
         raise Problem(404, "not-found")
-    return User.of_member(member, services)
+    return member

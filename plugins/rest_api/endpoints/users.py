@@ -7,7 +7,6 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from rainbow_xmpp.auth.people import AccountChange
-from rainbow_xmpp.company.agreements import NotAllowed
 from rainbow_xmpp.ids import new_localpart
 from rainbow_xmpp.plugin import (
     PREFIX,
@@ -42,6 +41,9 @@ USERS = "/companies/{company_id}/users"
 USER = "/companies/{company_id}/users/{user_id}"
 
 
+Level = Annotated[str, Meta(max_length=64, description="Empty: the company's.")]
+
+
 class NewUser(Struct, frozen=True, forbid_unknown_fields=True):
     """Somebody new. The password is made here and shown once, in the answer."""
 
@@ -49,6 +51,7 @@ class NewUser(Struct, frozen=True, forbid_unknown_fields=True):
     name: Name = ""
     localpart: Annotated[str, Meta(max_length=200, description="Before the @; random when empty.")] = ""
     role: Role = Role.USER
+    service_level: Level = ""
     reason: Reason = ""
 
 
@@ -58,7 +61,7 @@ class UserChange(Struct, frozen=True, forbid_unknown_fields=True):
     name: Name | UnsetType = UNSET
     role: Role | UnsetType = UNSET
     visibility: Visibility | UnsetType = UNSET
-    service_level: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
+    service_level: Level | UnsetType = UNSET
     listed: bool | UnsetType = UNSET
     disabled: bool | UnsetType = UNSET
     reason: Reason = ""
@@ -116,6 +119,7 @@ class UserEndpoints:
             email=body.email,
             localpart=body.localpart or new_localpart(),
             role=body.role,
+            service_level=body.service_level,
             name=body.name,
         )
         added = await self._services.people.add(new, actor=call.actor, reason=call.reason)
@@ -153,10 +157,7 @@ class UserEndpoints:
             service_level=given(body.service_level),
             listed=given(body.listed),
         )
-        try:
-            account = await people.change(call.user, wanted, actor=call.actor, reason=call.reason)
-        except NotAllowed as error:
-            raise Problem(422, "not-allowed", str(error)) from None
+        account = await people.change(call.user, wanted, actor=call.actor, reason=call.reason)
         disabled = given(body.disabled)
         if disabled is not None and disabled is not account.disabled:
             _not_oneself(call)

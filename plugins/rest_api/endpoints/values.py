@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from rainbow_xmpp.config import ServiceLevel
 from rainbow_xmpp.plugin import Account, Company, Role, Services, Visibility
 from rainbow_xmpp.store.values import Member
 
@@ -40,7 +42,7 @@ class User(Known, frozen=True):
     emails: list[str]
     role: Role
     visibility: Visibility
-    service_level: str
+    service_level: Annotated[str, Meta(description="Empty: the company's.")]
     region: str
     disabled: bool
     listed: Annotated[bool, Meta(description="In the company's roster.")]
@@ -65,6 +67,35 @@ class User(Known, frozen=True):
             account.listed,
             time_of(member.created_at),
         )
+
+
+class LevelValue(Struct, frozen=True):
+    """A service level: what its companies and people get. See the configuration reference for what each means."""
+
+    name: str
+    rooms: bool
+    archive_days: int
+    upload_mb: int
+    relay_minutes: Annotated[int, Meta(description="A month; 0 is none.")]
+    max_members: Annotated[int, Meta(description="Of a company; 0 is no limit.")]
+    company_roster: bool
+    search_outside: bool
+
+    @classmethod
+    def of(cls, name: str, level: ServiceLevel) -> LevelValue:
+        return cls(name, **dataclasses.asdict(level))
+
+
+class Me(User, frozen=True):
+    """Somebody as they see themselves."""
+
+    level: Annotated[LevelValue, Meta(description="What I get: by my service level, or the company's.")]
+
+    @classmethod
+    def of_myself(cls, member: Member, services: Services) -> Me:
+        account, user = member.account, User.of_member(member, services)
+        level = LevelValue.of(account.effective_service_level, services.level_of(account))
+        return cls(**{name: getattr(user, name) for name in user.__struct_fields__}, level=level)
 
 
 class CompanyValue(Struct, frozen=True):
@@ -127,6 +158,8 @@ __all__ = [
     "CompanyValue",
     "Id",
     "Known",
+    "LevelValue",
+    "Me",
     "Name",
     "Paging",
     "Password",

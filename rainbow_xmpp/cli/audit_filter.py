@@ -51,7 +51,7 @@ async def wanted(
     store: "Store", company: str | None, actor: str | None, target: str | None, **others: Any
 ) -> "Wanted":
     """What was asked for, with ids for names. A company that is not there ends the command."""
-    from rainbow_xmpp.cli.company import company_named
+    from rainbow_xmpp.cli.company_named import company_named
     from rainbow_xmpp.store.audit import Wanted
 
     return Wanted(

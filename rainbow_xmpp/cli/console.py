@@ -56,6 +56,18 @@ def print_rows(
             click.echo("\t".join(_cell(row[column]) for column in columns))
 
 
+def print_facts(facts: Row, *, as_json: bool) -> None:
+    """What is known of one thing: a JSON object, or a line for each; facts in facts have dotted names."""
+    if as_json:
+        print_json(dict(facts))
+        return
+    rows: list[Row] = []
+    for name, value in facts.items():
+        inner = {f"{name}.{key}": each for key, each in value.items()} if isinstance(value, Mapping) else None
+        rows += [{"key": key, "value": each} for key, each in (inner or {name: value}).items()]
+    print_rows(rows, ("key", "value"), as_json=False, unbroken=("key",))
+
+
 def _print_table(rows: Sequence[Row], columns: Sequence[str], unbroken: Sequence[str]) -> None:
     from rich import box
     from rich.console import Console
@@ -77,4 +89,5 @@ def _cell(value: object) -> str:
     return " ".join(text.split())  # a tab or line end in a name must not look like a border
 
 
+reason_option = click.option("--reason", default="", metavar="TEXT", help="Why; goes into the audit log.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

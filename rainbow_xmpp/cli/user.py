@@ -1,4 +1,4 @@
-"""`user add`, `list`, `passwd`, `remove` and `import`; what else is done to somebody is in `user_acts`."""
+"""`user add`, `list`, `passwd`, `remove` and `import`; the others are in `user_acts` and `user_set`."""
 
 import sys
 from datetime import UTC, datetime
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rainbow_xmpp.cli.company import company_named
-from rainbow_xmpp.cli.console import Failed, can_ask, json_option, note, print_json, print_rows
+from rainbow_xmpp.cli.company_named import company_named
+from rainbow_xmpp.cli.console import Failed, can_ask, json_option, note, print_json, print_rows, reason_option
 from rainbow_xmpp.cli.context import Invocation, pass_invocation
 from rainbow_xmpp.cli.user_acts import ACTS, ROLES, cli_actor, people_of, person_called
+from rainbow_xmpp.cli.user_set import set_, show
 from rainbow_xmpp.config import Config
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def user() -> None:
     """People."""
 
 
-for act in ACTS:
+for act in (*ACTS, set_, show):
     user.add_command(act)
 
 
@@ -119,16 +120,19 @@ def passwd(invocation: Invocation, who: str, password_stdin: bool, generate: boo
 @user.command()
 @click.argument("who", metavar="USER")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@reason_option
 @pass_invocation
-def remove(invocation: Invocation, who: str, yes: bool) -> None:
+def remove(invocation: Invocation, who: str, yes: bool, reason: str) -> None:
     """Remove USER (an e-mail address or a localpart) with everything that is theirs."""
     config = invocation.config()
-    account = invocation.with_store(config, lambda store: person_called(store, who))
+    account = invocation.with_store(config, lambda store: person_called(store, config, who))
     if not yes:
         if not can_ask():
             raise click.UsageError("there is no terminal to ask on: say --yes to remove")
         click.confirm(f"Remove {who} of {account.company.name} with everything that is theirs?", abort=True)
-    invocation.with_store(config, lambda store: people_of(store, config).remove(account, actor=cli_actor()))
+    invocation.with_store(
+        config, lambda store: people_of(store, config).remove(account, actor=cli_actor(), reason=reason)
+    )
     click.echo(f"Removed {who} of {account.company.name}.")
 
 
@@ -186,7 +190,7 @@ async def _members(store: "Store", company: str | None) -> "list[Member]":
 
 
 async def _set_password(store: "Store", config: Config, who: str, password: str) -> "tuple[Account, str]":
-    account = await person_called(store, who)
+    account = await person_called(store, config, who)
     return account, await people_of(store, config).set_password(account, password, actor=cli_actor())
 
 

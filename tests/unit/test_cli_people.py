@@ -175,9 +175,11 @@ def test_somebody_is_shut_out_and_let_in_again(line: CommandLine) -> None:
 
 def test_somebody_becomes_an_administrator(line: CommandLine) -> None:
     add(line, "alice@acme.example", "--localpart", "alice")
-    assert line.ok("user", "role", "alice", "company_admin") == "alice of Acme has the role company_admin.\n"
+    assert "role\tcompany_admin\n" in line.ok("user", "set", "alice", "--role", "company_admin")
     assert [person["role"] for person in json.loads(line.ok("user", "list", "--json"))] == ["company_admin"]
-    assert "'user', 'company_admin', 'operator'" in line.refused("user", "role", "alice", "king", exit_code=2)
+    assert "'user', 'company_admin', 'operator'" in line.refused(
+        "user", "set", "alice", "--role", "king", exit_code=2
+    )
 
 
 def test_somebody_is_logged_out(line: CommandLine) -> None:

@@ -100,7 +100,7 @@ class Limits:
     )
     stanza_bytes: int = key(
         262_144,
-        "Greatest size of one stanza, in bytes. Raised by a reload, it counts for WebSockets opened from then on.",
+        "Greatest size of one stanza, in bytes. Raised by a reload, it counts for whoever logs in from then on.",
         ge=LEAST_STANZA_BYTES,
         le=16_777_216,
         reload="live",

@@ -35,6 +35,8 @@ _SIGNS_OF_A_FAULT = re.compile(
 )
 _numbers = itertools.count(1)
 _databases_made: dict[str, bytes] = {}
+_SEALING_KEY = secrets.token_hex(32)
+"""The same for all servers of a process: one audit log begins in the database that they copy."""
 """SQLite files as the command line made them, by storage URL (each relative to its server's folder)."""
 
 
@@ -191,7 +193,7 @@ class RainbowServer(ChatServer):
         self.redirect_port = free_port()
         self.metrics_port = free_port()
         self.config_file = folder / "rainbow.toml"
-        (folder / "sealing.key").write_text(secrets.token_hex(32))
+        (folder / "sealing.key").write_text(_SEALING_KEY)
         (folder / "token.key").write_text(new_signing_key())
         (folder / "data").mkdir()
         config = tomllib.loads((ROOT / "conf/examples/bench.toml").read_text())

@@ -60,6 +60,10 @@ class Counters:
     limit_output: int = 0
     limit_silence: int = 0
 
+    webhooks_delivered: int = 0
+    webhooks_failed: int = 0
+    webhooks_dead: int = 0
+
     loop_stalls: int = 0
 
     connections: int = 0
@@ -131,6 +135,12 @@ FAMILIES: Sequence[Family] = (
             "silence": "limit_silence",
         },
         "limit",
+    ),
+    Family(
+        "rainbow_webhooks",
+        "Calls of webhooks that were answered well or failed, and messages given up.",
+        {"delivered": "webhooks_delivered", "failed": "webhooks_failed", "dead": "webhooks_dead"},
+        "outcome",
     ),
     _one("rainbow_loop_stalls", "Times the event loop stood still for long.", "loop_stalls"),
     _one("rainbow_http_requests", "HTTP requests answered, refusals included.", "http_requests"),

@@ -65,7 +65,7 @@ class Bench:
     def _prepare(self, kinds: Sequence[type[Server]], stack: ExitStack) -> list[tuple[Server, LoadClient]]:
         """A client for each server that could be provisioned."""
         program = build_client()
-        accounts = make_accounts(self.plan.accounts)
+        accounts = make_accounts(self.plan.accounts, storm=self.plan.storm_people)
         write_for_client(accounts, self._directory / "accounts")
         certificate, key = make_certificate(self._directory)
         ready: list[tuple[Server, LoadClient]] = []

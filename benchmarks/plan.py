@@ -30,16 +30,28 @@ class Plan:
     login_limit_s: int = 30
     contacts: int = 200
     presence_rounds: int = 100
+    storm_people: int = 500
+    gate_runs: int = 3
 
     @property
     def accounts(self) -> int:
         """People with empty rosters come first, then the one with many contacts and the contacts."""
-        return max(self.idle_sessions, self.chat_sessions, self.login_accounts) + 1 + self.contacts
+        return (
+            max(self.idle_sessions, self.chat_sessions, self.login_accounts)
+            + 1
+            + self.contacts
+            + self.storm_people
+        )
+
+    @property
+    def storm(self) -> int:
+        """The first of those who log in at once: they come last."""
+        return self.accounts - self.storm_people
 
     @property
     def hub(self) -> int:
         """The index of the account whose presence is fanned out."""
-        return self.accounts - 1 - self.contacts
+        return self.storm - 1 - self.contacts
 
 
 FULL = Plan()

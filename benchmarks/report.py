@@ -56,6 +56,22 @@ TABLES = {
         "cpu_us",
         (("cpu_us", "CPU µs", 1), *PER_ITEM, ("per_second", "copies/s", 0), *LATENCY),
     ),
+    "storm": Table(
+        "A company logs in at once, everybody in everybody's roster: CPU ms of the server for each login",
+        "cpu_ms",
+        (
+            ("cpu_ms", "CPU ms", 2),
+            ("copy_us", "µs/copy", 1),
+            ("wall_s", "all in s", 2),
+            ("per_second", "logins/s", 0),
+            *LATENCY,
+        ),
+    ),
+    "gate": Table(
+        "The gate between companies: CPU µs it adds to a message, without sockets",
+        "gate_us",
+        (("gate_us", "gate µs", 2), ("with_us", "with µs", 2), ("without_us", "without µs", 2)),
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""The five questions, each asked of one server at a time: what the client does and what is counted.
+"""The questions, each asked of one server at a time: what the client does and what is counted.
 
 Every figure is CPU time or memory of the server's processes; the client only makes the load and
 checks that each message arrived once and in order.
@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks import gate as gate_costs
 from benchmarks.errors import BenchError
 from benchmarks.loadclient import LoadClient, Result
 from benchmarks.measure import Cpu, cpu_of, memory_of
 from benchmarks.plan import Plan
-from benchmarks.servers import Server
+from benchmarks.servers import Rainbow, Server
 
 TRANSPORTS = ("wss", "tls")
 LOGIN_LIMIT_MS = 120_000
@@ -207,6 +208,48 @@ def presence(turn: Turn) -> Iterator[Row]:
             yield row
 
 
+def storm(turn: Turn) -> Iterator[Row]:
+    """A whole company logs in as fast as it can, and each sees everybody's presence. Only ours has such a roster."""
+    plan, server = turn.plan, turn.server
+    if not isinstance(server, Rainbow):
+        return
+    people = plan.storm_people
+    copies = people * (people - 1)  # of every two, each is shown to the other once
+    server.has_company_roster = True
+    try:
+        for transport in TRANSPORTS:
+            row = Row("storm", server.label, transport)
+            with turn.running():
+                turn.aim(transport)
+                before = cpu_of(server.pid)
+                result = turn.client.run("login", plan.storm, people, people, LOGIN_LIMIT_MS)
+                turn.quiet()
+                cpu = cpu_of(server.pid).since(before)
+                row.judge(result)
+                row.values = {
+                    "cpu_ms": cpu.total_s / people * 1000,
+                    "copy_us": cpu.total_s / copies * 1e6,
+                    "wall_s": result["seconds"],
+                    "per_second": people / result["seconds"] if result["seconds"] else 0.0,
+                    "p50_ms": result["p50_ms"],
+                    "p99_ms": result["p99_ms"],
+                }
+                turn.client.run("logout", 10_000)
+            yield row
+    finally:
+        server.has_company_roster = False
+
+
+def gate(turn: Turn) -> Iterator[Row]:
+    """What the gate between companies adds to a message, without sockets: for each relation of two people."""
+    if not isinstance(turn.server, Rainbow):
+        return
+    for relation, cost in gate_costs.costs(runs=turn.plan.gate_runs):
+        row = Row("gate", turn.server.label, relation)
+        row.values = {"gate_us": cost.gate_us, "with_us": cost.with_us, "without_us": cost.without_us}
+        yield row
+
+
 Scenario = Callable[[Turn], Iterator[Row]]
 SCENARIOS: dict[str, Scenario] = {
     "chat": chat,
@@ -214,6 +257,8 @@ SCENARIOS: dict[str, Scenario] = {
     "idle": idle,
     "login": login,
     "presence": presence,
+    "storm": storm,
+    "gate": gate,
 }
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.accounts import Account, write_csv
+from benchmarks.accounts import COMPANY, STORM_COMPANY, Account, write_csv
 from benchmarks.errors import BenchError
 from benchmarks.plan import DOMAIN
 from benchmarks.servers.base import Server
@@ -15,7 +15,6 @@ from rainbow_xmpp.auth.tokens import new_signing_key
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "conf" / "examples" / "bench.toml"
-COMPANY = "Bench"
 
 
 class Rainbow(Server):
@@ -27,6 +26,8 @@ class Rainbow(Server):
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
         self.tls_port = self.wss_port
+        self.has_company_roster = False
+        """At the next start; without it a person's roster is what others' servers have, too."""
         self._sealing_key = secrets.token_hex(32)
         self._token_key = new_signing_key()
 
@@ -57,13 +58,15 @@ class Rainbow(Server):
             "RAINBOW_TLS__KEY": str(self.site.key),
             "RAINBOW_AUTH__SEALING_KEY": self._sealing_key,
             "RAINBOW_AUTH__TOKEN_KEY": self._token_key,
+            "RAINBOW_PLUGINS__COMPANY_ROSTER__ENABLED": str(self.has_company_roster).lower(),
             "RAINBOW_STORAGE__URL": f"sqlite+aiosqlite:///{self.site.directory}/rainbow.db",
         }
 
     def prepare(self, accounts: Sequence[Account]) -> None:
         people = self.site.directory / "people.csv"
-        write_csv(accounts, COMPANY, people)
-        for arguments in (["db", "upgrade"], ["company", "add", COMPANY], ["user", "import", str(people)]):
+        write_csv(accounts, people)
+        companies = (["company", "add", name] for name in (COMPANY, STORM_COMPANY))
+        for arguments in (["db", "upgrade"], *companies, ["user", "import", str(people)]):
             self._run(arguments)
 
     def is_ready(self) -> bool:

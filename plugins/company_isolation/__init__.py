@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from rainbow_xmpp.company.policy import Relation, may, visibility_of
+from rainbow_xmpp.company.policy import Relation, may, may_everything, visibility_of
 from rainbow_xmpp.plugin import (
     Account,
     Action,
@@ -74,7 +74,8 @@ class CompanyIsolation(Plugin, name="company_isolation", for_all=True):
         if p.kind == "presence" and p.type in _ANSWERS and half is not None:
             # Answers to an invitation, and the end of an agreement, reach the one they are about.
             return p.type != "subscribed" or half.state is not AuthorisationState.INVITED
-        return may(wanted(p), visibility_of(sender), visibility_of(recipient), relation)
+        own, theirs = visibility_of(sender), visibility_of(recipient)
+        return may_everything(own, theirs, relation) or may(wanted(p), own, theirs, relation)
 
     @access()
     async def permits(self, action: Action, actor: Account, target: Account) -> bool:

@@ -12,6 +12,7 @@ Agreed = Mapping[str, Authorisation]
 """One person's halves of authorisations and invitations, by the other one's id."""
 
 NOTHING: Agreed = {}
+_COLLEAGUE, _AUTHORISED = Relation.COLLEAGUE, Relation.AUTHORISED
 NO_LINKS: frozenset[str] = frozenset()
 
 
@@ -33,9 +34,9 @@ class Known:
     def relation(self, one: Account, other: Account, half: Authorisation | None) -> Relation:
         """What two people are to each other; `half` is the first one's of what they agreed on, if anything."""
         by_company = relation_by_company(one, other, self.linked.get(one.company.id, NO_LINKS))
-        if by_company is Relation.COLLEAGUE or half is None or not half.holds_at(self._now()):
+        if by_company is _COLLEAGUE or half is None or not half.holds_at(self._now()):
             return by_company
-        return Relation.AUTHORISED
+        return _AUTHORISED
 
     async def _read(self, people: Sequence[Account]) -> Mapping[str, Agreed]:
         found = await self._store.authorisations.of_many(people)

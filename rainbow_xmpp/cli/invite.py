@@ -52,7 +52,10 @@ def invite() -> None:
 @json_option
 @pass_invocation
 def list_(invocation: Invocation, who: str | None, company: str | None, as_json: bool) -> None:
-    """List invitations and what came of them: of USER, of a company's people, or of everybody."""
+    """List invitations and what came of them: of USER, of a company's people, or of everybody.
+
+    invited: the user invited the contact, who has not answered. asked: the contact invited the user.
+    """
     config = invocation.config()
 
     async def work(store: "Store") -> list[dict[str, object]]:
@@ -159,9 +162,7 @@ def _act(
 async def _row(store: "Store", domain: str, half: "Authorisation") -> dict[str, object]:
     """As its owner sees it: `invited` is who has invited the contact, `asked` who was invited by the contact."""
     owner = await store.accounts.by_id(half.owner_id)
-    expires = (
-        "" if half.expires_at is None else f"{datetime.fromtimestamp(half.expires_at, UTC):%Y-%m-%d %H:%M}"
-    )
+    expires = "" if half.expires_at is None else f"{datetime.fromtimestamp(half.expires_at, UTC):%Y-%m-%d}"
     return {
         "user": half.owner_id if owner is None else f"{owner.localpart}@{domain}",
         "contact": half.contact_jid,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Act = Callable[[Agreements, Company, Company, CompanyLink | None], Awaitable[CompanyLink]]
 
-COLUMNS = ("company", "other", "state", "asked", "id")
+COLUMNS = ("company", "other", "state", "asked")
 
 
 @click.group()

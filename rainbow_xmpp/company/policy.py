@@ -32,26 +32,43 @@ SEARCHES_OUTSIDE = frozenset((Visibility.PUBLIC, Visibility.PRIVATE, Visibility.
 """Whose people find public people of other companies."""
 
 
+# Named once: until CPython 3.12 the name of an enumeration's member is looked up by Python code, and every
+# stanza between companies comes by here.
+_ISOLATED, _PUBLIC, _AS_COMPANY = Visibility.ISOLATED, Visibility.PUBLIC, Visibility.SAME_THAN_COMPANY
+_COLLEAGUE, _LINKED, _STRANGER = Relation.COLLEAGUE, Relation.LINKED, Relation.STRANGER
+_AUTHORISED, _ORGANISATION = Relation.AUTHORISED, Relation.ORGANISATION
+
+
+def may_everything(actor: Visibility, target: Visibility, relation: Relation) -> bool:
+    """Whether somebody may do with another whatever they want."""
+    if relation is _COLLEAGUE:
+        return True
+    return (
+        (relation is _AUTHORISED or relation is _LINKED)
+        and actor is not _ISOLATED
+        and target is not _ISOLATED
+    )
+
+
 def may(action: Action, actor: Visibility, target: Visibility, relation: Relation) -> bool:
     """Whether somebody of this effective visibility may do that with somebody of that one."""
-    if relation is Relation.COLLEAGUE:
+    if may_everything(actor, target, relation):
         return True
-    if Visibility.ISOLATED in (actor, target):
+    if _ISOLATED in (actor, target):
         return False
-    if relation in (Relation.AUTHORISED, Relation.LINKED) or action is Action.INVITE:
+    if action is Action.INVITE:
         return True
     if action not in FINDING or actor not in SEARCHES_OUTSIDE:
         return False
-    if relation is Relation.ORGANISATION:
+    if relation is _ORGANISATION:
         return target in (Visibility.PUBLIC, Visibility.ORGANISATION)
     return target is Visibility.PUBLIC
 
 
 def visibility_of(account: Account) -> Visibility:
     """What counts for an account: its own choice, unless its company is isolated, which nobody chooses to leave."""
-    if account.company.visibility is Visibility.ISOLATED:
-        return Visibility.ISOLATED
-    return account.effective_visibility
+    of_company, own = account.company.visibility, account.visibility
+    return of_company if own is _AS_COMPANY or of_company is _ISOLATED else own
 
 
 def relation_by_company(one: Account, other: Account, linked: frozenset[str]) -> Relation:
@@ -62,12 +79,9 @@ def relation_by_company(one: Account, other: Account, linked: frozenset[str]) ->
     """
     if one.company.id == other.company.id:
         if not one.company.is_public:
-            return Relation.COLLEAGUE
-        both = (visibility_of(one), visibility_of(other))
-        return Relation.COLLEAGUE if set(both) == {Visibility.PUBLIC} else Relation.STRANGER
+            return _COLLEAGUE
+        return _COLLEAGUE if visibility_of(one) is visibility_of(other) is _PUBLIC else _STRANGER
     if other.company.id in linked:
-        return Relation.LINKED
+        return _LINKED
     organisation = one.company.organisation
-    if organisation and organisation == other.company.organisation:
-        return Relation.ORGANISATION
-    return Relation.STRANGER
+    return _ORGANISATION if organisation and organisation == other.company.organisation else _STRANGER

@@ -284,6 +284,9 @@ class AuthorisationState(StrEnum):
     ACCEPTED = "accepted"
 
 
+_ACCEPTED = AuthorisationState.ACCEPTED
+
+
 @dataclass(frozen=True, slots=True)
 class Authorisation:
     """One person's half of an authorisation; the other half is the contact's. Times are Unix time in seconds."""
@@ -301,8 +304,7 @@ class Authorisation:
 
     def holds_at(self, now: float) -> bool:
         """The two may speak at this time."""
-        is_over = self.expires_at is not None and self.expires_at <= now
-        return self.state is AuthorisationState.ACCEPTED and not is_over
+        return self.state is _ACCEPTED and (self.expires_at is None or self.expires_at > now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -65,10 +66,11 @@ class Queue:
 
     async def begin(self) -> None:
         """Before anything ever waited: what happened until now is no news."""
-        async with self._store.write() as connection:
-            if (await connection.execute(sa.select(_p.change_id))).first() is None:
-                latest = sa.select(sa.func.coalesce(sa.func.max(_c.id), 0)).scalar_subquery()
-                await connection.execute(sa.insert(progress).values(name=_NAME, change_id=latest))
+        latest = sa.select(sa.func.coalesce(sa.func.max(_c.id), 0)).scalar_subquery()
+        with suppress(sa.exc.IntegrityError):  # another server was quicker
+            async with self._store.write() as connection:
+                if (await connection.execute(sa.select(_p.change_id))).first() is None:
+                    await connection.execute(sa.insert(progress).values(name=_NAME, change_id=latest))
 
     async def collect(self) -> None:
         """Let what changed since the last time wait for the hooks that want to know."""

@@ -45,8 +45,7 @@ async def test_every_change_waits_once_though_several_servers_read_them(
     monkeypatch.setattr(module, "AT_ONCE", 7)
     acme = await store.companies.add("Acme")
     queues = [Queue(store) for _ in range(3)]
-    for queue in queues:
-        await queue.begin()
+    await asyncio.gather(*(queue.begin() for queue in queues))
     hook = await hook_of(store, acme)
     ids = await people(store, "Acme", 30)
     await asyncio.gather(*(queue.collect() for queue in queues))

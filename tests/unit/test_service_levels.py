@@ -86,3 +86,40 @@ async def test_a_level_may_keep_people_from_searching_outside() -> None:
         configure(server, essential=ServiceLevel(search_outside=False))
         assert not await may(Action.SEARCH, ann, pat)
         assert await may(Action.SEARCH, ann, bob)
+
+
+async def test_agreements_and_changes_are_not_made_without_their_record(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with TestServer([]) as server:
+        node = server.node
+        ann, bob = (await server.person("ann@acme")).account, (await server.person("bob@globex")).account
+
+        async def refuse(*_: object) -> bool:
+            raise OSError("the disk is full")
+
+        monkeypatch.setattr("rainbow_xmpp.observe.audit.append", refuse)
+        for act in (
+            node.agreements.invite(ann, bob, **BY),
+            node.agreements.ask_link(ann.company, bob.company, **BY),
+            node.companies.change(ann.company, CompanyChange(organisation="Group"), **BY),
+            node.companies.add("New", **BY),
+        ):
+            with pytest.raises(OSError, match="disk is full"):
+                await act
+        assert await node.store.authorisations.of(ann.company.id, ann.id) == []
+        assert await node.store.links.of_company(ann.company.id) == []
+        company = await node.store.companies.by_id(ann.company.id)
+        assert company is not None
+        assert company.organisation == ""
+        assert await node.store.companies.by_name("New") is None
+
+
+async def test_each_company_s_log_has_what_both_agreed_on() -> None:
+    async with TestServer([]) as server:
+        ann, bob = (await server.person("ann@acme")).account, (await server.person("bob@globex")).account
+        await server.node.agreements.invite(ann, bob, **BY)
+        await server.node.agreements.invite(bob, ann, **BY)
+        await server.node.agreements.invite(ann, bob, **BY)  # has been agreed: nothing to record
+        kinds = [record.entry.kind for record in await server.audit("authorisation.")]
+        assert kinds == ["authorisation.invited"] * 2 + ["authorisation.accepted"] * 2

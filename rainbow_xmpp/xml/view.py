@@ -15,6 +15,10 @@ from rainbow_xmpp.xml.model import DEFAULT_LIMITS, NO_LIMITS, Child, XmlLimits
 from rainbow_xmpp.xml.tree import serialise, tree_of
 
 
+_NOTHING = b"<![CDATA[]]>"
+"""Keeps brackets before an element that is cut out from becoming `]]>` with what stood behind it."""
+
+
 class ViewQuestions:
     """What one can ask a view; its fields are the engine's, which also sets `_scan`."""
 
@@ -69,6 +73,8 @@ class ViewQuestions:
         kept, pos = [], 0
         for child in sorted(children, key=lambda c: c.start):
             kept.append(self.data[pos : child.start])
+            if kept[-1].endswith(b"]"):
+                kept.append(_NOTHING)
             pos = child.end
         return self._again(b"".join([*kept, self.data[pos:]]))
 

@@ -92,6 +92,17 @@ async def test_everything_else_arrives_byte_for_byte(honest):
         assert await what_arrives(ann, bob, honest + BODY) == honest + BODY
 
 
+async def test_text_around_a_forgery_cannot_keep_it_from_being_taken_out():
+    """Without what stands between, this would be the end of a CDATA section, and no XML any more."""
+    async with TestServer([ForgeryGuard]) as server:
+        ann, bob = await server.login("ann@acme"), await server.login("bob@acme")
+        forged = FORGED["stanza-id of the recipient"]
+        ann.send(f"<message to='{BOB}' type='chat'>]{forged}]{forged}>]]{forged}>{BODY}</message>")
+        (message,) = await bob.rest()
+        assert [child.tag for child in message] == ["{jabber:client}body"]
+        assert message.text == "]]>]]>"
+
+
 WAYS = {
     "to the account": ("<message to='{bob}' type='chat'>{content}</message>", "bob"),
     "to the device": ("<message to='{device}' type='chat'>{content}</message>", "bob"),

@@ -113,7 +113,7 @@ def _check_refused(data: bytes, ns: str, prefixes: dict[str, str]) -> None:
     Left out: names that only the fifth edition of XML 1.0 knows, which expat does not read, and what lxml itself
     finds wrong with namespaces, which it only takes down.
     """
-    if data[:1] != b"<" or data[-1:] != b">":
+    if data[:1] != b"<" or data[-1:] != b">" or data[-3:] == b"]]>":
         return
     parser = _parser()
     try:

@@ -14,7 +14,6 @@ from rainbow_xmpp.xml.judge import Judge, refuse
 from rainbow_xmpp.xml.model import DEFAULT_LIMITS, NO_LIMITS, Child, XmlLimits
 from rainbow_xmpp.xml.tree import serialise, tree_of
 
-
 _NOTHING = b"<![CDATA[]]>"
 """Keeps brackets before an element that is cut out from becoming `]]>` with what stood behind it."""
 

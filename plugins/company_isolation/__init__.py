@@ -135,7 +135,7 @@ class CompanyIsolation(Plugin, name="company_isolation", for_all=True):
                 self._forget(change.account_id)
                 account = await self.services.store.accounts.by_id(change.account_id)
                 if account is not None:
-                    await self._parting.from_everybody_out_of_reach(account)
+                    await self._parting.of_account(account)
             case ChangeKind.LINKS_CHANGED:
                 for company_id, lost in (await self._known.read_links()).items():
                     if lost:

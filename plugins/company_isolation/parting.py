@@ -2,61 +2,105 @@
 
 from __future__ import annotations
 
-from rainbow_xmpp.company.policy import Relation, may, visibility_of
+from collections.abc import Callable
+
+from rainbow_xmpp.company.policy import may, visibility_of
 from rainbow_xmpp.plugin import Account, Action, Services
 from rainbow_xmpp.plugins.company_isolation.known import Known
+from rainbow_xmpp.session import Home
 from rainbow_xmpp.store.values import RosterItem, Subscription
 
 
 class Parting:
-    """Goes through rosters and takes out who is out of reach, on both sides, online or not."""
+    """Goes through rosters and directed presence and ends what is out of reach, on both sides, online or not."""
 
     def __init__(self, services: Services, known: Known) -> None:
         self._services = services
         self._known = known
 
-    async def from_everybody_out_of_reach(self, account: Account) -> int:
-        """Part an account from those of its contacts whom it may not reach; returns how many."""
-        roster = await self._services.store.rosters.load(account.company.id, account.id)
-        parted = 0
-        for item in roster.items:
-            contact = await self._services.account_of(item.contact) if _matters(item) else None
-            if contact is not None and not await self._may_stay(account, contact):
-                await self._part(account, contact)
-                parted += 1
-        return parted
+    async def of_account(self, account: Account) -> None:
+        """Part an account from everybody whom it may not reach."""
+        await self._in_roster_of(account)
+        await self._where_directed(lambda each: each.id == account.id)
 
     async def of_company(self, company_id: str) -> None:
-        """The same for all people of a company who have contacts in others."""
+        """The same for all people of a company, or of all ("")."""
         for company, owner in await self._services.store.rosters.across_companies(self._services.domain):
             if company == company_id or not company_id:
                 account = await self._services.store.accounts.by_id(owner)
                 if account is not None:
-                    await self.from_everybody_out_of_reach(account)
+                    await self._in_roster_of(account)
+        await self._where_directed(lambda each: not company_id or each.company.id == company_id)
 
-    async def _may_stay(self, account: Account, contact: Account) -> bool:
-        """They may reach each other, or one of them is invited and has not answered."""
-        half = (await self._known.agreed.fetch(account)).get(contact.id)
-        relation = self._known.relation(account, contact, half)
-        one, other = visibility_of(account), visibility_of(contact)
-        if may(Action.PRESENCE, one, other, relation):
+    # -- rosters ---------------------------------------------------------------------------------------
+
+    async def _in_roster_of(self, account: Account) -> None:
+        roster = await self._services.store.rosters.load(account.company.id, account.id)
+        for item in roster.items:
+            contact = await self._services.account_of(item.contact) if _matters(item) else None
+            if contact is not None and not await self._may_stay(item, account, contact):
+                await self._part(item, account, contact)
+
+    async def _may_stay(self, item: RosterItem, account: Account, contact: Account) -> bool:
+        """They may reach each other; or one of them is invited and has not answered, and no more than that."""
+        if await self._may(Action.PRESENCE, account, contact):
             return True
-        return (
-            half is not None
-            and relation is not Relation.COLLEAGUE
-            and may(Action.INVITE, one, other, relation)
-        )
+        if item.subscription is not Subscription.NONE:
+            return False
+        half = (await self._known.agreed.fetch(account)).get(contact.id)
+        return half is not None and await self._may(Action.INVITE, account, contact)
 
-    async def _part(self, one: Account, other: Account) -> None:
+    async def _part(self, item: RosterItem, account: Account, contact: Account) -> None:
+        """Each hears that the other is gone who saw them, and what rosters say of it goes.
+
+        Who only asked learns nothing from it, unless there still is somebody to be asked, who said no: their
+        request stays, as one to nobody would.
+        """
         services = self._services
-        jids = services.bare_jid(one), services.bare_jid(other)
+        jids = services.bare_jid(account), services.bare_jid(contact)
+        theirs = await services.store.rosters.load(contact.company.id, contact.id)
+        back = next((each for each in theirs.items if each.contact == jids[0]), None)
         homes = services.sessions.homes.get(jids[0]), services.sessions.homes.get(jids[1])
         if homes[0] is not None and homes[1] is not None:
             services.presence.part(homes[0], homes[1])
-        await services.rosters.forget(one, *jids)
-        await services.rosters.forget(other, *jids[::-1])
+        hears_no = await self._may(Action.INVITE, account, contact)
+        if _goes(item, back, hears_no):
+            await services.rosters.forget(account, *jids)
+        if back is not None and _goes(back, item, hears_no):
+            await services.rosters.forget(contact, *jids[::-1])
+
+    # -- directed presence -----------------------------------------------------------------------------
+
+    async def _where_directed(self, concerns: Callable[[Account], bool]) -> None:
+        """Presence that was shown to somebody beside all rosters (RFC 6121 §4.6)."""
+        for one, other in self._directed(concerns):
+            if not await self._may(Action.PRESENCE, one.account, other.account):
+                self._services.presence.part(one, other)
+
+    def _directed(self, concerns: Callable[[Account], bool]) -> set[tuple[Home, Home]]:
+        homes = self._services.sessions.homes
+        return {
+            (session.home, viewer)
+            for session in self._services.sessions
+            for to in session.directed or ()
+            if (viewer := homes.get(to.partition("/")[0])) is not None
+            and viewer is not session.home
+            and (concerns(session.account) or concerns(viewer.account))
+        }
+
+    async def _may(self, action: Action, one: Account, other: Account) -> bool:
+        half = (await self._known.agreed.fetch(one)).get(other.id)
+        relation = self._known.relation(one, other, half)
+        return may(action, visibility_of(one), visibility_of(other), relation)
 
 
 def _matters(item: RosterItem) -> bool:
     """A mere note of somebody's address says nothing about them, and may stay."""
     return item.subscription is not Subscription.NONE or item.pending_in or item.ask
+
+
+def _goes(item: RosterItem, back: RosterItem | None, hears_no: bool) -> bool:
+    """Whether a roster must lose this; `back` is what the contact's says of its owner."""
+    if item.subscription is not Subscription.NONE or item.pending_in:
+        return True
+    return item.ask and hears_no and back is not None and back.pending_in

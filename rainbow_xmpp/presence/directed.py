@@ -49,6 +49,14 @@ def hide_from(session: Session, jid: str) -> None:
         session.directed = {to for to in session.directed if jid not in (to, to.partition("/")[0])}
 
 
+def take_back(session: Session, bare: str) -> set[str]:
+    """The addresses of an account to which the session directed presence; from now on it has not."""
+    shown = {to for to in session.directed or () if to.partition("/")[0] == bare}
+    if session.directed is not None:
+        session.directed -= shown
+    return shown
+
+
 def has_gone(viewers: Home | None, full: str) -> None:
     """The resource `full` told this account that it goes; it need not hear of their end any more (§4.6.1)."""
     for session in viewers.sessions if viewers is not None else ():

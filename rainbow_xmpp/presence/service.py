@@ -181,19 +181,19 @@ class PresenceService:
                 self._say_unavailable(session, to)
 
     def part(self, one: Home, other: Home) -> None:
-        """What allowed two accounts to see each other is over: each hears that the other is gone.
+        """What allowed two accounts to see each other is over: each who saw the other hears that they are gone.
 
         The gate is not asked: it is closed by now.
         """
         for gone, viewer in ((one, other), (other, one)):
+            sees = gone.is_seen_by(viewer.bare)
             for session in gone.sessions:
-                shown = {to for to in session.directed or () if to.partition("/")[0] == viewer.bare}
-                if session.directed is not None:
-                    session.directed -= shown
-                if session.presence is None and not shown:
-                    continue
-                for witness in viewer.available():
-                    witness.wire.send(presence(from_=session.full, to=witness.full, type_="unavailable"))
+                shown = directed.take_back(session, viewer.bare)
+                for witness in viewer.sessions:
+                    was_shown = viewer.bare in shown or witness.full in shown
+                    saw = sees and session.presence is not None
+                    if was_shown or (saw and witness.presence is not None):
+                        witness.wire.send(presence(from_=session.full, to=witness.full, type_="unavailable"))
 
     def show_contact(self, home: Home, contact: str) -> None:
         """A contact's presence to the account's available sessions, when they may see it: as at first presence."""

@@ -280,6 +280,7 @@ class Pipeline(Hooked):
 
     def _stay_closed(self, p: Passage, error: Exception) -> None:
         """A gate said no, or failed, which means the same."""
+        _take_back(p)
         if isinstance(error, Unheard) and p.kind == "presence":
             self._observe(p, Outcome.REFUSED)
             return
@@ -304,6 +305,7 @@ class Pipeline(Hooked):
     def _failed(self, p: Passage, error: Exception) -> None:
         if isinstance(error, PeerViolation):
             raise error
+        _take_back(p)
         if isinstance(error, Absent):
             self._refuse(p)
         elif isinstance(error, StanzaError):
@@ -318,6 +320,12 @@ class Pipeline(Hooked):
         data = error_reply(p.view, error, from_=p.to, to=p.sender_jid)
         if data is not None and p.session is not None:
             p.session.wire.send(data)
+
+
+def _take_back(p: Passage) -> None:
+    """Directed presence that reached nobody: nobody is to be told of its end (RFC 6121 §4.6.3)."""
+    if p.kind == "presence" and not p.type and p.session is not None and p.session.directed:
+        p.session.directed.discard(p.to)
 
 
 def _nobody_answers(passage: Passage) -> Outcome:

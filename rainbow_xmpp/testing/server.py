@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from aiohttp import web
+
 from rainbow_xmpp import ids
 from rainbow_xmpp.auth.tokens import new_signing_key
 from rainbow_xmpp.config import Auth, Config, Limits, Secret, Storage
@@ -201,6 +203,10 @@ class TestServer:
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> Answer:
         """A request to the HTTPS side, with the plugins' paths and the server's own; no socket is opened."""
+        return await exchange(self.web_app(), method, path, headers or {}, body)
+
+    def web_app(self) -> web.Application:
+        """The HTTPS side as it is with the plugins that run now; for those who make many requests."""
         config = self.node.config
         site = Site(
             domain=self.domain,
@@ -210,8 +216,7 @@ class TestServer:
             direct_tls_port=config.listen.port,
             readiness=Readiness,
         )
-        app = make_app(site, self.node.plugins.registries.routes)
-        return await exchange(app, method, path, headers or {}, body)
+        return make_app(site, self.node.plugins.registries.routes)
 
     async def run_job(self, job: Callable[[P], Awaitable[None]]) -> None:
         """Run a job of a plugin now: `await server.run_job(Offline.expire)`. What it raises is raised."""

@@ -278,3 +278,55 @@ async def test_presence_does_not_flow_between_companies_even_where_rosters_say_s
         await server.subscribe(ann.bare, to=carol)
         await server.login("carol@globex")
         assert await ann.rest() == []
+
+
+# -- what the end of an agreement shows, and to whom ---------------------------------------------------------
+
+
+async def linked(server: TestServer) -> tuple[Client, Client, str]:
+    """Ann of Acme and Carol of Globex, who are linked; the link's id."""
+    ann, carol = await server.person("ann@acme"), await server.person("carol@globex")
+    link = await server.store.links.ask(ann.account.company.id, carol.account.company.id)
+    await server.store.links.confirm(carol.account.company.id, link.id)
+    await server.node.watch.poll()
+    return await server.login("ann@acme"), await server.login("carol@globex"), link.id
+
+
+@pytest.mark.parametrize("to", ["{bare}", "{full}"])
+async def test_who_was_shown_presence_beside_all_rosters_hears_of_its_end_and_the_other_nothing(to):
+    async with TestServer([CompanyIsolation]) as server:
+        ann, carol, link = await linked(server)
+        ann.send(f"<presence to='{to.format(bare=carol.bare, full=carol.jid)}'/>")
+        assert [stanza.get("from") for stanza in await carol.rest()] == [ann.jid]
+        await server.store.links.end(ann.account.company.id, link)
+        await server.node.watch.poll()
+        heard = [(stanza.get("type"), stanza.get("from")) for stanza in await carol.rest()]
+        assert heard == [("unavailable", ann.jid)]
+        assert await ann.rest() == []
+
+
+async def test_presence_that_was_refused_has_no_end():
+    async with TestServer([CompanyIsolation]) as server:
+        ann, carol = await server.login("ann@acme"), await server.login("carol@globex")
+        ann.send(f"<presence to='{carol.bare}'/>")
+        await server.settle()
+        await server.store.companies.update(ann.account.company.id, organisation="Group")
+        await server.node.watch.poll()
+        assert await carol.rest() == []
+
+
+@pytest.mark.parametrize("asked", ["carol", "nobod"])
+async def test_a_request_that_was_refused_stays_in_the_roster_like_one_to_nobody(asked):
+    """It went, with the presence of whom it was for, when the asker changed their own visibility."""
+    async with TestServer([CompanyIsolation]) as server:
+        await server.company("globex", visibility=ISOLATED)
+        ann, carol = await server.login("ann@acme"), await server.login("carol@globex")
+        await ann.ask("get", "<query xmlns='jabber:iq:roster'/>")
+        ann.send(f"<presence to='{asked}@{server.domain}' type='subscribe'/>")
+        await ann.rest()
+        await server.store.accounts.set_visibility(ann.account.company.id, ann.account.id, CLOSED)
+        await server.node.watch.poll()
+        assert await ann.rest() == []
+        assert await carol.rest() == []
+        answer = await ann.ask("get", "<query xmlns='jabber:iq:roster'/>")
+        assert [item.get("ask") for item in answer[0]] == ["subscribe"]

@@ -1,0 +1,85 @@
+"""The API in the walk: every endpoint that anybody declares, asked about people and companies of others.
+
+Where somebody's company or a person in the path is none of the caller's, the answer must be the one for ids that nobody
+has. In every answer, whoever is named must be somebody whom the caller may know of.
+"""
+
+from __future__ import annotations
+
+import re
+
+from rainbow_xmpp.company import Action
+from rainbow_xmpp.plugin import PREFIX, Access, EndpointMark
+from rainbow_xmpp.testing.web import Answer, exchange
+from tests.security.isolation_events import Leak
+from tests.security.isolation_oracle import Oracle
+from tests.security.isolation_world import Human, World
+
+_NOBODY = "f" * 24
+_PARAMETER = re.compile(r"{(\w+)}")
+
+
+class RestProbes:
+    def __init__(self, world: World, oracle: Oracle) -> None:
+        self._world = world
+        self._oracle = oracle
+        self._app = world.server.web_app()
+        self._marks: list[EndpointMark] = [
+            mark for mark, _ in world.server.node.services().declared(EndpointMark)
+        ]
+
+    async def one(self, actor: Human, target: Human) -> str:
+        """A call of an endpoint, about somebody; its name. Raises `Leak`."""
+        mark = self._world.dice.choice(self._marks)
+        name = f"{mark.method} {mark.path}"
+        if mark.access is Access.ANYBODY or actor.is_disabled:
+            return name
+        names_target = _PARAMETER.search(mark.path) is not None
+        if not names_target and mark.method != "GET":
+            return name  # changes only the caller
+        is_own = target.firm is actor.firm and "{company_id}" in mark.path
+        if is_own and mark.method != "GET":
+            return name
+        token = await self._token(actor)
+        answer = await self._call(mark, token, target.firm.company.id, target.account.id)
+        if names_target and not is_own:
+            nobody = await self._call(mark, token, _NOBODY, _NOBODY)
+            if seen(answer) != seen(nobody):
+                raise Leak(f"{name} of {target.tag} by {actor.tag}: {seen(answer)}, of nobody {seen(nobody)}")
+        if answer.status >= 500:
+            raise Leak(f"{name}: {answer.status}")
+        self._names(actor, name, answer)
+        return name
+
+    async def _token(self, actor: Human) -> str:
+        node = self._world.server.node
+        assert node.token_logins is not None
+        account = await self._world.fresh(actor)
+        issued = await node.store.refresh_tokens.begin(account, 10_000)
+        return node.token_logins._pair(account, issued).access
+
+    async def _call(self, mark: EndpointMark, token: str, company_id: str, user_id: str) -> Answer:
+        ids = {"company_id": company_id, "user_id": user_id}
+        path = _PARAMETER.sub(lambda found: ids.get(found.group(1), user_id), mark.path)
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        body = b"" if mark.body is None else b"{}"
+        return await exchange(self._app, mark.method, f"{PREFIX}{path}", headers, body)
+
+    def _names(self, actor: Human, name: str, answer: Answer) -> None:
+        """Whoever is named is the caller's to know."""
+        self._oracle.hears_text(actor, answer.body)
+        for human in self._world.people:
+            if human is actor or human.account.id.encode() not in answer.body:
+                continue
+            if not self._may_know(actor, human):
+                raise Leak(f"{name} tells {self._oracle.portrait(actor)} of {self._oracle.portrait(human)}")
+
+    def _may_know(self, actor: Human, human: Human) -> bool:
+        agreed = frozenset((actor, human)) in self._world.agreements
+        return agreed or self._world.allows(Action.SEARCH, actor, human)
+
+
+def seen(answer: Answer) -> tuple[object, ...]:
+    """What the caller can tell from an answer; not the time of day."""
+    headers = {name: value for name, value in answer.headers.items() if name != "date"}
+    return answer.status, headers, answer.body

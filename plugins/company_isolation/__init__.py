@@ -73,9 +73,17 @@ class CompanyIsolation(Plugin, name="company_isolation", for_all=True):
         relation = self._known.relation(sender, recipient, half)
         if p.kind == "presence" and p.type in _ANSWERS and half is not None:
             # Answers to an invitation, and the end of an agreement, reach the one they are about.
-            return p.type != "subscribed" or half.state is not AuthorisationState.INVITED
+            return p.type != "subscribed" or self._may_accept(sender, recipient, half)
         own, theirs = visibility_of(sender), visibility_of(recipient)
         return may_everything(own, theirs, relation) or may(wanted(p), own, theirs, relation)
+
+    def _may_accept(self, sender: Account, recipient: Account, half: Authorisation) -> bool:
+        """The sender was asked, in time, and neither has become isolated since."""
+        is_over = half.expires_at is not None and half.expires_at <= self.services.now()
+        if half.state is AuthorisationState.INVITED or is_over:
+            return False
+        relation = self._known.relation(sender, recipient, half)
+        return may(Action.INVITE, visibility_of(sender), visibility_of(recipient), relation)
 
     @access()
     async def permits(self, action: Action, actor: Account, target: Account) -> bool:

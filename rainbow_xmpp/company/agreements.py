@@ -7,7 +7,7 @@ people who are online is done by the servers, which hear of it from the log of c
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from rainbow_xmpp.company.policy import visibility_of
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MAX_NOTE = 500
 """Characters of the note that comes with an invitation."""
+_INVITED = "authorisation.invited"
 _ACCEPTED = "authorisation.accepted"
 
 
@@ -73,7 +74,7 @@ class Agreements:
         if known is not None and known.holds_at(self._now()):
             return known
         answers = known is not None and known.state is AuthorisationState.ASKED
-        kind = _ACCEPTED if answers else "authorisation.invited"
+        kind = _ACCEPTED if answers else _INVITED
         jids = (self._bare(inviter), self._bare(invitee))
         both = (inviter, invitee)
         async with self._recorded(kind, both, actor, reason):
@@ -89,6 +90,8 @@ class Agreements:
         self, invitee: Account, inviter: Account, *, actor: str, reason: str = ""
     ) -> Authorisation:
         """Accept an invitation. Raises NotFound when there is none, or none any more."""
+        if Visibility.ISOLATED in (visibility_of(inviter), visibility_of(invitee)):
+            raise NotFound("invitation", inviter.id)
         async with self._recorded(_ACCEPTED, (invitee, inviter), actor, reason):
             return await self._store.authorisations.accept(invitee, inviter)
 
@@ -146,16 +149,22 @@ class Agreements:
     async def _recorded(
         self, kind: str, both: tuple[Account, Account], actor: str, reason: str
     ) -> AsyncIterator[None]:
-        """Once for each company: each reads its own."""
-        (one, other), record = both, self._audit.with_write
-        async with (
-            record(
-                kind, company_id=one.company.id, actor=actor, target=one.id, reason=reason, contact=other.id
-            ),
-            record(
-                kind, company_id=other.company.id, actor=actor, target=other.id, reason=reason, contact=one.id
-            ),
-        ):
+        """Once for each company: each reads its own.
+
+        Of an open invitation only the invited side: whoever reads the inviter's must not learn whom there is.
+        """
+        sides = (both[::-1],) if kind == _INVITED else (both, both[::-1])
+        async with AsyncExitStack() as records:
+            for one, other in sides:
+                record = self._audit.with_write(
+                    kind,
+                    company_id=one.company.id,
+                    actor=actor,
+                    target=one.id,
+                    reason=reason,
+                    contact=other.id,
+                )
+                await records.enter_async_context(record)
             yield
 
     @asynccontextmanager

@@ -9,7 +9,7 @@ from rainbow_xmpp.company.agreements import NotAllowed
 from rainbow_xmpp.plugins.company_isolation import CompanyIsolation
 from rainbow_xmpp.store.errors import AlreadyExists
 from rainbow_xmpp.store.values import RosterItem, Subscription, Visibility
-from tests.security.isolation_world import PUBLIC, Agreement, Firm, Human, World
+from tests.security.isolation_world import PUBLIC, Firm, Human, World
 
 LIFE_S = 3600
 
@@ -155,11 +155,7 @@ class Events:
             return
         if not world.allows(Action.INVITE, one, other):
             raise Leak(f"{one.tag} ({one.visibility}) must not invite {other.tag} ({other.visibility})")
-        if known is None or known.inviter is one:
-            if known is None or not known.is_accepted:
-                world.agreements[pair] = Agreement(one, expires_at=until)
-        else:
-            known.is_accepted = True
+        world.noted_invitation(one, other, until)
 
     async def part(self) -> None:
         if self.world.agreements:

@@ -85,6 +85,15 @@ def _rosters() -> Iterator[Probe]:
         yield Probe(f"a contact {name}", stanza, Action.PRESENCE, is_about_rosters=True)
 
 
+def _searches() -> Iterator[Probe]:
+    """Of the server; the answer is judged by whom it names."""
+    for field, text in (("nick", "name"), ("email", "{to}"), ("last", "name-{target}")):
+        inside = f"<query xmlns='jabber:iq:search'><{field}>{text}</{field}></query>"
+        yield Probe(
+            f"a search by {field}", f"<iq type='set' to='{{domain}}' id='{{id}}'>{inside}</iq>", Action.SEARCH
+        )
+
+
 def _requests(registry: IqRegistry) -> Iterator[Probe]:
     """Everything that anybody on the server answers, asked of an account and of its client, and what nobody does."""
     known = {(type_, ns, name) for _, type_, ns, name in registry._handlers}
@@ -104,4 +113,4 @@ def _requests(registry: IqRegistry) -> Iterator[Probe]:
 
 def all_probes(registry: IqRegistry) -> list[Probe]:
     """Each has a name of its own."""
-    return [*_messages(), *_presences(), *_rosters(), *_requests(registry)]
+    return [*_messages(), *_presences(), *_rosters(), *_searches(), *_requests(registry)]

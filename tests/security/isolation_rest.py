@@ -6,16 +6,19 @@ has. In every answer, whoever is named must be somebody whom the caller may know
 
 from __future__ import annotations
 
+import json
 import re
 
 from rainbow_xmpp.company import Action
 from rainbow_xmpp.plugin import PREFIX, Access, EndpointMark
 from rainbow_xmpp.testing.web import Answer, exchange
-from tests.security.isolation_events import Leak
+from tests.security.isolation_events import Leak, ghost
 from tests.security.isolation_oracle import Oracle
-from tests.security.isolation_world import Human, World
+from tests.security.isolation_world import PUBLIC, Human, World
 
 _NOBODY = "f" * 24
+_QUERIES = {"/search": "?name=name&limit=200"}
+"""For endpoints that want to be asked something."""
 _PARAMETER = re.compile(r"{(\w+)}")
 
 
@@ -30,6 +33,8 @@ class RestProbes:
 
     async def one(self, actor: Human, target: Human) -> str:
         """A call of an endpoint, about somebody; its name. Raises `Leak`."""
+        if self._world.dice.random() < 0.2 and not actor.is_disabled:
+            return await self._invite(actor, target)
         mark = self._world.dice.choice(self._marks)
         name = f"{mark.method} {mark.path}"
         if mark.access is Access.ANYBODY or actor.is_disabled:
@@ -51,6 +56,24 @@ class RestProbes:
         self._names(actor, name, answer)
         return name
 
+    async def _invite(self, actor: Human, target: Human) -> str:
+        """Somebody and nobody are invited alike, by address; what was agreed by it is noted."""
+        world, token = self._world, await self._token(actor)
+        name = "POST /invitations"
+        mark = next(each for each in self._marks if f"{each.method} {each.path}" == name)
+        answers = []
+        for localpart in (target.localpart, ghost(actor, target)):
+            note = f"invite-{actor.tag}-{target.tag}-x"
+            body = json.dumps({"to": f"{localpart}@{world.server.domain}", "note": note}).encode()
+            answers.append(seen(await self._send(mark.method, mark.path, token, body)))
+        if answers[0] != answers[1]:
+            raise Leak(f"{name}: {answers[0]}, of nobody {answers[1]}")
+        is_between = actor.firm is not target.firm or actor.firm.name == PUBLIC
+        if is_between and not target.is_disabled and world.may(Action.INVITE, actor, target):
+            world.noted_invitation(actor, target, None)
+        await world.applied()
+        return name
+
     async def _token(self, actor: Human) -> str:
         node = self._world.server.node
         assert node.token_logins is not None
@@ -61,22 +84,27 @@ class RestProbes:
     async def _call(self, mark: EndpointMark, token: str, company_id: str, user_id: str) -> Answer:
         ids = {"company_id": company_id, "user_id": user_id}
         path = _PARAMETER.sub(lambda found: ids.get(found.group(1), user_id), mark.path)
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         body = b"" if mark.body is None else b"{}"
-        return await exchange(self._app, mark.method, f"{PREFIX}{path}", headers, body)
+        return await self._send(mark.method, path + _QUERIES.get(mark.path, ""), token, body)
+
+    async def _send(self, method: str, path: str, token: str, body: bytes) -> Answer:
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        return await exchange(self._app, method, f"{PREFIX}{path}", headers, body)
 
     def _names(self, actor: Human, name: str, answer: Answer) -> None:
         """Whoever is named is the caller's to know."""
         self._oracle.hears_text(actor, answer.body)
         for human in self._world.people:
-            if human is actor or human.account.id.encode() not in answer.body:
+            named = human.account.id, f"{human.localpart}@"
+            if human is actor or not any(each.encode() in answer.body for each in named):
                 continue
             if not self._may_know(actor, human):
                 raise Leak(f"{name} tells {self._oracle.portrait(actor)} of {self._oracle.portrait(human)}")
 
     def _may_know(self, actor: Human, human: Human) -> bool:
-        agreed = frozenset((actor, human)) in self._world.agreements
-        return agreed or self._world.allows(Action.SEARCH, actor, human)
+        agreement = self._world.agreements.get(frozenset((actor, human)))
+        is_told = agreement is not None and (agreement.is_accepted or agreement.inviter is human)
+        return is_told or self._world.allows(Action.SEARCH, actor, human)
 
 
 def seen(answer: Answer) -> tuple[object, ...]:

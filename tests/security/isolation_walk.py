@@ -21,6 +21,7 @@ from rainbow_xmpp.company import Action, Relation
 from rainbow_xmpp.config import Limits
 from rainbow_xmpp.plugin.discovery import find_plugins
 from rainbow_xmpp.plugins.rest_api import RestApi
+from rainbow_xmpp.plugins.search import Search
 from rainbow_xmpp.store.values import AuthorisationState, RosterItem
 from rainbow_xmpp.testing import TestServer
 from tests.security.isolation_events import Events, Leak, ghost
@@ -120,7 +121,15 @@ class Walk:
         for localpart, whom in ((target.localpart, "somebody"), (nobody, "nobody")):
             to = f"{localpart}@{self.server.domain}"
             id_ = f"probe-{self._ids}-{whom}"
-            stanza = probe.stanza.format(to=to, TO=to.upper(), id=id_, mark=mark, actor=actor.tag)
+            stanza = probe.stanza.format(
+                to=to,
+                TO=to.upper(),
+                id=id_,
+                mark=mark,
+                actor=actor.tag,
+                target=target.tag if whom == "somebody" else "99",
+                domain=self.server.domain,
+            )
             actor.client.send(stanza)
 
     def _judge(
@@ -247,6 +256,7 @@ def _shown(item: RosterItem) -> tuple[object, ...]:
 def new_server() -> TestServer:
     """With every plugin that is shipped, and without limits."""
     options = {plugin: plugin.Options() for plugin in find_plugins().values()}
+    options[Search] = Search.Options(searches_per_minute=0)
     options[RestApi] = RestApi.Options(requests_per_minute=0, anonymous_per_minute=0)
     return TestServer(options, limits=Limits(logins_per_address_per_minute=0))
 

@@ -135,6 +135,17 @@ class World:
         """The same of stanzas: nobody is there who is disabled."""
         return not target.is_disabled and target not in actor.blocked and self.may(action, actor, target)
 
+    def noted_invitation(self, inviter: Human, invitee: Human, expires_at: int | None) -> None:
+        """Somebody invited somebody whom they may invite; when they had been invited, that accepts it."""
+        pair = frozenset((inviter, invitee))
+        known = self.agreements.get(pair)
+        if known is None or (known.inviter is inviter and not known.is_accepted):
+            self.agreements[pair] = Agreement(inviter, expires_at=expires_at)
+        elif not known.is_accepted:
+            known.is_accepted = True
+        elif self.is_over(known):
+            self.agreements[pair] = Agreement(inviter, expires_at=expires_at)
+
     def note(self) -> None:
         """Remember who can reach whom by now."""
         for one in self.people:

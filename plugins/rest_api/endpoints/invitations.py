@@ -74,7 +74,14 @@ class InvitationEndpoints:
     async def list(self, call: Call) -> Invitations:
         me = call.caller
         halves = await self._services.store.authorisations.of(me.company.id, me.id)
-        return Invitations([InvitationValue.of(half) for half in halves])
+        return Invitations([InvitationValue.of(half) for half in halves if await self._is_told(half, me)])
+
+    async def _is_told(self, half: Authorisation, owner: Account) -> bool:
+        """Until somebody accepts, whoever invited them must not learn that they are there."""
+        if half.state is not AuthorisationState.INVITED:
+            return True
+        invitee = await self._services.store.accounts.by_id(half.contact_id)
+        return invitee is not None and await self._services.may(Action.PROFILE, owner, invitee)
 
     @endpoint(
         "POST",
@@ -138,6 +145,9 @@ class InvitationEndpoints:
         halves = await self._services.store.authorisations.of_company(call.company.id)
         items = []
         for half in halves:
+            owner = await self._services.store.accounts.by_id(half.owner_id)
+            if owner is None or not await self._is_told(half, owner):
+                continue
             value = InvitationValue.of(half)
             items.append(
                 MemberInvitation(

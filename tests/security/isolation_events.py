@@ -246,6 +246,7 @@ class Events:
         if found is None:
             return
         self.world.friends.add(frozenset(found))
+        self.world.approved |= {found, found[::-1]}
         for type_ in ("subscribe", "subscribed"):
             for one, other in (found, found[::-1]):
                 assert one.client is not None

@@ -72,6 +72,7 @@ class Walk:
             actor, target = self._two()
             if self.dice.randrange(ASIDE) == 0:
                 await self._ask_aside(actor, target)
+                await self.listen()
             elif actor.client is not None:
                 await self._probe(actor, target, self.dice.choice(self.probes))
         if self.dice.random() < 0.1:
@@ -190,6 +191,8 @@ class Walk:
         if probe.name not in (*_AGREEING, "a contact removed"):
             return
         world, pair = self.world, frozenset((actor, target))
+        if probe.name == "subscribed":
+            world.approved.add((actor, target))
         halves = await self.server.store.authorisations.of(actor.account.company.id, actor.account.id)
         now = next((half for half in halves if half.contact_id == target.account.id), None)
         before = world.agreements.get(pair)
@@ -203,7 +206,8 @@ class Walk:
                 raise Leak("made an agreement")
             world.agreements[pair] = Agreement(actor)
         elif (now.state is AuthorisationState.ACCEPTED) is not before.is_accepted:
-            if before.inviter is actor or probe.name not in ("subscribe", "subscribed"):
+            is_answer = before.inviter is not actor or (target, actor) in world.approved
+            if not is_answer or probe.name not in ("subscribe", "subscribed"):
                 raise Leak("accepted an agreement")
             if world.is_over(before) or not world.allows(Action.INVITE, actor, target):
                 raise Leak("accepted an agreement that is over, or must not be")

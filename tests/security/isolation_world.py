@@ -90,6 +90,8 @@ class World:
 
         self.friends: set[Pair] = set()
         """Who subscribed to each other, once."""
+        self.approved: set[tuple[Human, Human]] = set()
+        """Who approved of whom, perhaps before they were asked (RFC 6121 §3.4)."""
         self.traces: set[tuple[Human, Human]] = set()
         """Whose roster was made to say that somebody sees them who is out of reach."""
 
@@ -132,8 +134,9 @@ class World:
         return self.allows(action, actor, target)
 
     def reaches(self, action: Action, actor: Human, target: Human) -> bool:
-        """The same of stanzas: nobody is there who is disabled."""
-        return not target.is_disabled and target not in actor.blocked and self.may(action, actor, target)
+        """The same of stanzas, which go to nobody whom their sender has blocked, nor to who is disabled."""
+        is_blocked = target in actor.blocked and action is not Action.SEARCH
+        return not target.is_disabled and not is_blocked and self.may(action, actor, target)
 
     def noted_invitation(self, inviter: Human, invitee: Human, expires_at: int | None) -> None:
         """Somebody invited somebody whom they may invite; when they had been invited, that accepts it."""

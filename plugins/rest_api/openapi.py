@@ -117,6 +117,7 @@ def _responses(mark: EndpointMark, schema_of: Mapping[Any, Any]) -> dict[str, An
     refused = {"content": {MEDIA_TYPE: {"schema": schema_of[_key(ProblemDocument)]}}}
     for status, text in {**dict.fromkeys(_usual(mark), ""), **mark.problems}.items():
         found[str(status)] = {"description": text or TITLES[status], **refused}
+    found["431"] = {"description": "Said before anybody reads the request", "content": {"text/plain": {}}}
     return dict(sorted(found.items()))
 
 
@@ -127,6 +128,8 @@ def _usual(mark: EndpointMark) -> Iterable[int]:
         yield 401
     if mark.access in (Access.COMPANY_ADMIN, Access.OPERATOR):
         yield 403
+        if mark.method != "GET":
+            yield 422  # operators say why
     if "{" in mark.path:
         yield 404
     if mark.body is not None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from rainbow_xmpp.company import Action
+from rainbow_xmpp.company import Action, Relation
 from rainbow_xmpp.company.agreements import NotAllowed
 from rainbow_xmpp.plugins.company_isolation import CompanyIsolation
 from rainbow_xmpp.store.errors import AlreadyExists
-from rainbow_xmpp.store.values import RosterItem, Subscription, Visibility
-from tests.security.isolation_world import PUBLIC, Firm, Human, World
+from rainbow_xmpp.store.values import AuthorisationState, RosterItem, Subscription, Visibility
+from tests.security.isolation_world import PUBLIC, Agreement, Firm, Human, Pair, World
 
 LIFE_S = 3600
+ENDING = ("unsubscribe", "unsubscribed", "a contact removed")
+AGREEING = ("subscribe", "subscribed", *ENDING)
+"""Stanzas by which people of two companies agree on something, or end it."""
 
 
 class Leak(AssertionError):
@@ -27,11 +30,11 @@ class Events:
             self.company_visibility: 6,
             self.organisation: 5,
             self.own_visibility: 8,
-            self.link: 8,
-            self.unlink: 3,
+            self.link: 12,
+            self.unlink: 6,
             self.agree: 12,
-            self.part: 6,
-            self.time_passes: 3,
+            self.part: 8,
+            self.time_passes: 5,
             self.disable: 2,
             self.enable: 4,
             self.come: 22,
@@ -79,6 +82,9 @@ class Events:
             if not link_id:
                 link = await agreements.ask_link(here, there, actor="walk")
                 self.world.links[pair] = (link.id, False)
+                if self.world.dice.random() < 0.7:
+                    await self.world.server.store.links.confirm(there.id, link.id)
+                    self.world.links[pair] = (link.id, True)
             elif not is_confirmed:
                 link = await self.world.server.store.links.confirm(
                     (await self._asked(link_id, here.id, there.id)), link_id
@@ -117,10 +123,12 @@ class Events:
 
     async def unlink(self) -> None:
         if self.world.links:
-            pair = self.world.dice.choice(list(self.world.links))
-            link_id, _ = self.world.links.pop(pair)
-            self._touch_firms(*pair)
-            await self.world.server.store.links.end(next(iter(pair)).company.id, link_id)
+            await self._end_link(self.world.dice.choice(list(self.world.links)))
+
+    async def _end_link(self, pair: frozenset[Firm]) -> None:
+        link_id, _ = self.world.links.pop(pair)
+        self._touch_firms(*sorted(pair, key=lambda firm: firm.number))
+        await self.world.server.store.links.end(next(iter(pair)).company.id, link_id)
 
     # -- people ------------------------------------------------------------------------------------------
 
@@ -135,6 +143,15 @@ class Events:
     async def agree(self) -> None:
         """Invite, or accept an invitation."""
         one, other = self._two()
+        open_ones = [
+            (pair, agreement)
+            for pair, agreement in self.world.agreements.items()
+            if not agreement.is_accepted
+        ]
+        if open_ones and self.world.dice.random() < 0.6:
+            pair, agreement = self.world.dice.choice(open_ones)
+            [one], other = pair - {agreement.inviter}, agreement.inviter
+            self.world.touched.append(pair)
         if one.firm is not other.firm or one.firm.name == PUBLIC:
             await self._invite(one, other)
 
@@ -157,17 +174,51 @@ class Events:
             raise Leak(f"{one.tag} ({one.visibility}) must not invite {other.tag} ({other.visibility})")
         world.noted_invitation(one, other, until)
 
+    async def follow(self, actor: Human, target: Human, stanza: str) -> None:
+        """What a subscription stanza agreed on, or ended: nothing but what it may. Raises `Leak`."""
+        world, pair = self.world, frozenset((actor, target))
+        if stanza == "subscribed":
+            world.approved.add((actor, target))
+        halves = await world.server.store.authorisations.of(actor.account.company.id, actor.account.id)
+        now = next((half for half in halves if half.contact_id == target.account.id), None)
+        before = world.agreements.get(pair)
+        if now is None:
+            if before is not None and stanza not in ENDING:
+                raise Leak("ended an agreement")
+            world.agreements.pop(pair, None)
+            return
+        if before is None:
+            if stanza != "subscribe" or not world.reaches(Action.INVITE, actor, target):
+                raise Leak("made an agreement")
+            before = world.agreements[pair] = Agreement(actor)
+        if now.state is AuthorisationState.ACCEPTED and not before.is_accepted:
+            self._accepts(before, actor, target, stanza)
+        world.note()
+
+    def _accepts(self, agreement: Agreement, actor: Human, target: Human, stanza: str) -> None:
+        """By an answer, or because it had been approved beforehand (RFC 6121 §3.4)."""
+        world = self.world
+        is_answer = agreement.inviter is not actor or (target, actor) in world.approved
+        if not is_answer or stanza not in ("subscribe", "subscribed"):
+            raise Leak("accepted an agreement")
+        if world.is_over(agreement) or not world.allows(Action.INVITE, actor, target):
+            raise Leak("accepted an agreement that is over, or must not be")
+        agreement.is_accepted = True
+
     async def part(self) -> None:
         if self.world.agreements:
-            pair = self.world.dice.choice(list(self.world.agreements))
-            one, other = pair
-            del self.world.agreements[pair]
-            self.world.touched.append(pair)
-            await self.world.server.node.agreements.end(one.account, other.account, actor="walk")
+            await self._end(self.world.dice.choice(list(self.world.agreements)))
+
+    async def _end(self, pair: Pair) -> None:
+        one, other = pair
+        del self.world.agreements[pair]
+        self.world.touched.append(pair)
+        await self.world.server.node.agreements.end(one.account, other.account, actor="walk")
 
     async def time_passes(self) -> None:
         """What was agreed for a time is over; the job that takes it out may come later, or not."""
         world = self.world
+        world.touched.extend(pair for pair, each in world.agreements.items() if each.expires_at is not None)
         world.server.clock.advance(LIFE_S // 2)
         if world.dice.random() < 0.5:
             await world.server.plugin(CompanyIsolation).end_expired()
@@ -288,13 +339,22 @@ class Events:
             await self._invite(one, other)
         one.client.send(f"<presence to='{to}' type='subscribe'><status>invite-{mark}</status></presence>")
         await world.applied()
-        firm = world.dice.choice((one, other)).firm
-        if firm.name == PUBLIC:
-            firm = one.firm if firm is other.firm else other.firm
-        firm.visibility = Visibility.ISOLATED
-        await world.server.store.companies.update(firm.company.id, visibility=firm.visibility)
+        await self.follow(one, other, "subscribe")
+        await self._is_over(one, other)
         await world.applied()
         await self._comes(other)
+
+    async def _is_over(self, one: Human, other: Human) -> None:
+        """What lets one reach the other ends, or the company of one of them becomes isolated."""
+        world, link = self.world, frozenset((one.firm, other.firm))
+        if world.relation(one, other) is Relation.AUTHORISED and world.dice.random() < 0.7:
+            await self._end(frozenset((one, other)))
+        elif world.relation(one, other) is Relation.LINKED and world.dice.random() < 0.7:
+            await self._end_link(link)
+        else:
+            firm = one.firm if one.firm.name != PUBLIC else other.firm
+            firm.visibility = Visibility.ISOLATED
+            await world.server.store.companies.update(firm.company.id, visibility=firm.visibility)
 
     # -- blocking ----------------------------------------------------------------------------------------
 

@@ -22,18 +22,17 @@ from rainbow_xmpp.config import Limits
 from rainbow_xmpp.plugin.discovery import find_plugins
 from rainbow_xmpp.plugins.rest_api import RestApi
 from rainbow_xmpp.plugins.search import Search
-from rainbow_xmpp.store.values import AuthorisationState, RosterItem
+from rainbow_xmpp.store.values import RosterItem
 from rainbow_xmpp.testing import TestServer
-from tests.security.isolation_events import Events, Leak, ghost
+from tests.security.isolation_events import AGREEING, Events, Leak, ghost
 from tests.security.isolation_oracle import Oracle
 from tests.security.isolation_probes import Probe, all_probes
 from tests.security.isolation_rest import RestProbes
-from tests.security.isolation_world import Agreement, Human, World
+from tests.security.isolation_world import Human, World
 
 _COUNTED = re.compile(rb"(?<=id='push-)[^']*|(?<=ver=')[^']*|-(some|no)body(?=')")
 """What differs from one roster push to the next, whomever it is about."""
 _ABOUT_NOBODY = re.compile(rb"ghost|-nobody'", re.IGNORECASE).search
-_AGREEING = ("subscribe", "subscribed", "unsubscribe", "unsubscribed")
 PROBES_PER_EVENT = 24
 ASIDE = 4
 """Of so many probes one is a question that is no stanza."""
@@ -107,7 +106,8 @@ class Walk:
         try:
             self._send(actor, target, probe, nobody)
             await self.server.settle()
-            await self._follow(actor, target, probe)
+            if probe.name in AGREEING:
+                await self.events.follow(actor, target, probe.name)
             heard = await self.listen()
             self._judge(actor, target, probe, heard, is_comparable)
         except Leak as leak:
@@ -185,34 +185,6 @@ class Walk:
         account = owner.account
         roster = await self.server.store.rosters.load(account.company.id, account.id)
         return {item.contact.partition("@")[0]: _shown(item) for item in roster.items if item.visible}
-
-    async def _follow(self, actor: Human, target: Human, probe: Probe) -> None:
-        """What a subscription stanza agreed on, or ended: nothing but what it may."""
-        if probe.name not in (*_AGREEING, "a contact removed"):
-            return
-        world, pair = self.world, frozenset((actor, target))
-        if probe.name == "subscribed":
-            world.approved.add((actor, target))
-        halves = await self.server.store.authorisations.of(actor.account.company.id, actor.account.id)
-        now = next((half for half in halves if half.contact_id == target.account.id), None)
-        before = world.agreements.get(pair)
-        if now is None:
-            if before is not None and probe.name not in ("unsubscribe", "unsubscribed", "a contact removed"):
-                raise Leak("ended an agreement")
-            world.agreements.pop(pair, None)
-        elif before is None:
-            is_invitation = now.state is AuthorisationState.INVITED and probe.name == "subscribe"
-            if not is_invitation or not world.reaches(Action.INVITE, actor, target):
-                raise Leak("made an agreement")
-            world.agreements[pair] = Agreement(actor)
-        elif (now.state is AuthorisationState.ACCEPTED) is not before.is_accepted:
-            is_answer = before.inviter is not actor or (target, actor) in world.approved
-            if not is_answer or probe.name not in ("subscribe", "subscribed"):
-                raise Leak("accepted an agreement")
-            if world.is_over(before) or not world.allows(Action.INVITE, actor, target):
-                raise Leak("accepted an agreement that is over, or must not be")
-            before.is_accepted = True
-        world.note()
 
     async def _compare_rosters(self) -> None:
         """Rosters keep nothing of whom their owner cannot know to exist, that they would not of nobody."""

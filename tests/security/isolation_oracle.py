@@ -48,6 +48,10 @@ class Oracle:
                 if human not in hearer.blocked and not self._world.may(Action.PRESENCE, human, hearer):
                     raise Leak(f"{self.portrait(hearer)} still sees {self.portrait(human)}")
 
+    def has_left(self, hearer: Human, human: Human) -> None:
+        """Who says that they go from somebody's sight need not hear of the other's end any more (RFC 6121 §4.6.3)."""
+        self._screens.setdefault(hearer, set()).discard(human)
+
     def hears_text(self, hearer: Human, text: bytes) -> None:
         """An answer of the API; the note of an invitation is shown while there is the invitation."""
         for kind, number, to in _MARK.findall(text):

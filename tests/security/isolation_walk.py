@@ -106,6 +106,8 @@ class Walk:
         try:
             self._send(actor, target, probe, nobody)
             await self.server.settle()
+            if probe.name == "directed unavailable":
+                self.oracle.has_left(actor, target)
             if probe.name in AGREEING:
                 await self.events.follow(actor, target, probe.name)
             heard = await self.listen()

@@ -6,6 +6,7 @@ VENV   ?= .venv
 CONFIG ?= conf/rainbow.toml
 TESTS  ?= tests
 FUZZ_MINUTES ?= 5
+LEAKS_MINUTES ?= 15
 
 BIN      := $(VENV)/bin
 INSTALL  := $(VENV)/.installed
@@ -15,7 +16,7 @@ DECLARED := setup.cfg pyproject.toml $(wildcard setup.py rainbow_xmpp/*/*.c rain
 SOURCES  := rainbow_xmpp plugins tests benchmarks $(wildcard setup.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format format-check lint types bench fuzz conf clean
+.PHONY: help run test check format format-check lint types bench fuzz leaks conf clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +48,11 @@ bench: $(DEVELOP)  ## load on loopback: CPU per message, memory per session, log
 
 fuzz: $(DEVELOP)  ## search for faults of the XML layer and the configuration loader, FUZZ_MINUTES long
 	$(BIN)/python -m tests.security.fuzz --minutes $(FUZZ_MINUTES)
+
+leaks: $(DEVELOP)  ## search for what companies may learn of each other, LEAKS_MINUTES long, and for faults of the API
+	$(BIN)/python -m tests.security.isolation_walk --minutes $(LEAKS_MINUTES)
+	$(BIN)/python -m tests.security.api_fuzz
+	RAINBOW_TRIES=2000 $(BIN)/pytest tests/security/test_isolation_timing.py
 
 conf: $(INSTALL)  ## write conf/ and the reference page anew from the schema
 	$(BIN)/rainbow-xmpp config example > conf/rainbow.toml

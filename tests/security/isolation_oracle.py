@@ -67,9 +67,10 @@ class Oracle:
 
     def _content(self, hearer: Human, data: bytes) -> None:
         for kind, number, to in _MARK.findall(data):
-            self._mark(hearer, kind.decode(), int(number), to.decode())
+            self._mark(hearer, kind.decode(), int(number), to.decode(), has_waited=b"urn:xmpp:delay" in data)
 
-    def _mark(self, hearer: Human, kind: str, number: int, to: str) -> None:
+    def _mark(self, hearer: Human, kind: str, number: int, to: str, *, has_waited: bool = False) -> None:
+        """Who blocked somebody after having written to them has written all the same."""
         world = self._world
         if kind == "firm":
             self.firm(hearer, number)
@@ -80,7 +81,8 @@ class Oracle:
         if to and to != hearer.tag:
             raise Leak(f"what {owner.tag} wrote to {to}")
         if action := _FROM_WHOM.get(kind):
-            if owner in hearer.blocked or not world.may(action, owner, hearer):
+            may = world.allows if has_waited else world.may
+            if owner in hearer.blocked or not may(action, owner, hearer):
                 raise Leak(f"{owner.tag} must not {action} {hearer.tag}")
         elif kind == "private" or not self._is_known(kind, hearer, owner):
             raise Leak(f"{hearer.tag} must not see the {kind} of {self.portrait(owner)}")

@@ -92,19 +92,23 @@ class InvitationEndpoints:
         status=202,
     )
     async def invite(self, call: Call) -> Reply:
-        """The same answer whether there is such a person or not."""
+        """The same answer, as quickly, whether there is such a person or not."""
         services, body = self._services, call.body
         expires_at = _unix(body.expires_at, call.now)
         invitee = await self._called(body.to)
         if invitee is not None and await services.may(Action.INVITE, call.caller, invitee):
-            try:
-                await services.agreements.invite(
-                    call.caller, invitee, note=body.note, expires_at=expires_at, actor=call.actor
-                )
-            except NotAllowed:
-                pass  # a colleague, oneself: nothing to agree on
-            await services.apply_changes()
+            services.spawn(self._invite(call, invitee, body.note, expires_at))
         return Reply(status=202)
+
+    async def _invite(self, call: Call, invitee: Account, note: str, expires_at: int | None) -> None:
+        """What takes time, after the answer, which would tell by it that there is somebody."""
+        try:
+            await self._services.agreements.invite(
+                call.caller, invitee, note=note, expires_at=expires_at, actor=call.actor
+            )
+        except NotAllowed:
+            return  # a colleague, oneself: nothing to agree on
+        await self._services.apply_changes()
 
     @endpoint(
         "POST",

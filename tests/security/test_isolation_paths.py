@@ -28,6 +28,8 @@ GATED = {
 """What a plugin is given that reaches another account, and why that is none without the gate."""
 OF_ONESELF = {
     "companies",
+    "level_of",
+    "levels",
     "domain",
     "public_url",
     "secret_for",

@@ -146,6 +146,8 @@ async def test_somebody_is_invited_by_address_and_accepts(server: TestServer, to
     invited = await ann.call("POST", "/invitations", {"to": to, "note": "we met"})
     nobody = await ann.call("POST", "/invitations", {"to": "nobody@globex.example"})
     assert (invited.status, invited.body) == (nobody.status, nobody.body) == (202, b"")
+    await server.settle()
+    assert (await ann.get("/invitations"))["items"] == []  # or whoever invites learned who is there
     (asked,) = (await eve.get("/invitations"))["items"]
     assert (asked["state"], asked["note"], asked["address"]) == ("asked", "we met", ann.person.bare)
     assert (await ann.call("POST", f"/invitations/{asked['id']}/accept")).status == 404
@@ -164,6 +166,15 @@ async def test_an_administrator_sees_and_ends_what_people_agreed_on_and_reads_no
     ann, eve = await logged_in(server, "ann@acme"), await logged_in(server, "eve@globex")
     ada = await as_role(server, "ada@acme", Role.COMPANY_ADMIN)
     await ann.call("POST", "/invitations", {"to": eve.person.bare, "note": "secret"})
+    await server.settle()
+    assert (await ada.get(f"{of(ada)}/authorisations"))["items"] == []
+    assert not [
+        each
+        for each in await server.audit("authorisation.invited")
+        if each.entry.actor != "system" and each.entry.company_id == ann.person.account.company.id
+    ]
+    (asked,) = (await eve.get("/invitations"))["items"]
+    assert (await eve.call("POST", f"/invitations/{asked['id']}/accept")).status == 200
     (half,) = (await ada.get(f"{of(ada)}/authorisations"))["items"]
     assert (half["user_id"], half["note"]) == (ann.person.account.id, "")
     assert (await ada.call("DELETE", f"{of(ada)}/authorisations/{half['id']}")).status == 204
@@ -175,6 +186,7 @@ async def test_nobody_isolated_is_invited_and_the_inviter_learns_nothing(server:
     ivy = await logged_in(server, "ivy@island")
     ann = await logged_in(server, "ann@acme")
     assert (await ann.call("POST", "/invitations", {"to": ivy.person.bare})).status == 202
+    await server.settle()
     assert (await ivy.get("/invitations"))["items"] == (await ann.get("/invitations"))["items"] == []
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from slixmpp import JID, ClientXMPP
+from slixmpp.exceptions import IqError
 
 from tests.interop.json_lines import emit, serve
 
@@ -27,12 +28,14 @@ class Client(ClientXMPP):
         self.auto_authorize = None
         self.leaving = False
         self.outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.register_plugin("xep_0054")
         self.register_plugin("xep_0133")  # brings commands (XEP-0050) and data forms (XEP-0004) along
         for event, handler in (
             ("session_start", self.on_session),
             ("failed_auth", self.on_refusal),
             ("disconnected", self.on_loss),
             ("message", self.on_message),
+            ("message_error", self.on_refused),
             ("presence_subscribe", self.on_request),
             ("presence_available", self.on_presence),
             ("presence_unavailable", self.on_presence),
@@ -67,6 +70,9 @@ class Client(ClientXMPP):
             sender = message["from"]
             emit("message", **{"from": sender.full or str(sender), "body": message["body"]})
 
+    def on_refused(self, message: Any) -> None:
+        emit("refused", **{"from": message["from"].full, "condition": message["error"]["condition"]})
+
     def on_request(self, presence: Any) -> None:
         emit("subscription-request", **{"from": presence["from"].bare})
 
@@ -97,6 +103,18 @@ class Driver:
 
     async def message(self, to: str, body: str) -> None:
         self.client.send_message(mto=JID(to), mbody=body, mtype="chat")
+
+    async def set_card(self, name: str) -> None:
+        card = self.client["xep_0054"].make_vcard()
+        card["FN"] = name
+        await self.client["xep_0054"].publish_vcard(card)
+
+    async def card(self, of: str) -> None:
+        try:
+            answer = await self.client["xep_0054"].get_vcard(JID(of), cached=False)
+            emit("card", of=of, name=answer["vcard_temp"]["FN"])
+        except IqError as error:
+            emit("card", of=of, name="", condition=error.condition)
 
     async def commands(self) -> None:
         answer = await self.client["xep_0133"].get_commands()
@@ -132,7 +150,17 @@ class Driver:
 
 async def main() -> None:
     driver = Driver()
-    commands = ("login", "subscribe", "approve", "message", "commands", "administer", "logout")
+    commands = (
+        "login",
+        "subscribe",
+        "approve",
+        "message",
+        "set_card",
+        "card",
+        "commands",
+        "administer",
+        "logout",
+    )
     await serve({name: getattr(driver, name) for name in commands})
 
 

@@ -32,6 +32,18 @@ class Parting:
                     await self._in_roster_of(account)
         await self._where_directed(lambda each: not company_id or each.company.id == company_id)
 
+    async def from_sight(self, one: Account, other: Account) -> None:
+        """What two people see of each other, at once; rosters follow. Their clients may be quicker than those."""
+        if not await self._may(Action.PRESENCE, one, other):
+            self._end_sight(one, other)
+
+    def _end_sight(self, one: Account, other: Account) -> None:
+        services = self._services
+        homes = services.sessions.homes
+        home, others = homes.get(services.bare_jid(one)), homes.get(services.bare_jid(other))
+        if home is not None and others is not None:
+            services.presence.part(home, others)
+
     # -- rosters ---------------------------------------------------------------------------------------
 
     async def _in_roster_of(self, account: Account) -> None:
@@ -60,9 +72,7 @@ class Parting:
         jids = services.bare_jid(account), services.bare_jid(contact)
         theirs = await services.store.rosters.load(contact.company.id, contact.id)
         back = next((each for each in theirs.items if each.contact == jids[0]), None)
-        homes = services.sessions.homes.get(jids[0]), services.sessions.homes.get(jids[1])
-        if homes[0] is not None and homes[1] is not None:
-            services.presence.part(homes[0], homes[1])
+        self._end_sight(account, contact)
         hears_no = await self._may(Action.INVITE, account, contact)
         if _goes(item, back, hears_no):
             await services.rosters.forget(account, *jids)

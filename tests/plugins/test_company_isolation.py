@@ -330,3 +330,14 @@ async def test_a_request_that_was_refused_stays_in_the_roster_like_one_to_nobody
         assert await carol.rest() == []
         answer = await ann.ask("get", "<query xmlns='jabber:iq:roster'/>")
         assert [item.get("ask") for item in answer[0]] == ["subscribe"]
+
+
+async def test_clients_that_answer_an_end_at_once_hear_that_the_other_is_gone_all_the_same():
+    async with TestServer([CompanyIsolation]) as server:
+        ann, carol = await agreed(server)
+        for one, other in ((ann, carol), (carol, ann)):
+            one.send(f"<presence to='{other.bare}' type='unsubscribed'/>")
+            await server.settle()
+        await server.node.watch.poll()
+        for one, other in ((ann, carol), (carol, ann)):
+            assert other.jid in {s.get("from") for s in await one.rest() if s.get("type") == "unavailable"}

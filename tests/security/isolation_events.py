@@ -24,8 +24,10 @@ class Leak(AssertionError):
 class Events:
     """Each is done to the server and noted in the world; which one is a matter of dice."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, heard: Callable[[], object]) -> None:
+        """`heard` judges what has come so far, before something changes that it is judged by."""
         self.world = world
+        self.heard = heard
         self._kinds: dict[Callable[[], Awaitable[None]], int] = {
             self.company_visibility: 6,
             self.organisation: 5,
@@ -45,6 +47,7 @@ class Events:
             self.befriend: 14,
             self.show: 8,
             self.revoke_what_waits: 8,
+            self.block_who_asked: 4,
         }
 
     async def one(self) -> None:
@@ -161,7 +164,7 @@ class Events:
         known = world.agreements.get(pair)
         if known is not None and world.is_over(known):
             return
-        until = int(world.server.clock()) + LIFE_S if world.dice.random() < 0.3 else None
+        until = int(world.server.clock()) + LIFE_S if world.dice.random() < 0.5 else None
         try:
             await agreements.invite(
                 await world.fresh(one), await world.fresh(other), expires_at=until, actor="walk"
@@ -219,8 +222,8 @@ class Events:
         """What was agreed for a time is over; the job that takes it out may come later, or not."""
         world = self.world
         world.touched.extend(pair for pair, each in world.agreements.items() if each.expires_at is not None)
-        world.server.clock.advance(LIFE_S // 2)
-        if world.dice.random() < 0.5:
+        world.server.clock.advance(LIFE_S)
+        if world.dice.random() < 0.3:
             await world.server.plugin(CompanyIsolation).end_expired()
             for pair, agreement in list(world.agreements.items()):
                 if world.is_over(agreement):
@@ -262,8 +265,10 @@ class Events:
     async def go(self) -> None:
         here = [each for each in self.world.people if each.client is not None]
         if len(here) > len(self.world.people) // 2:
-            human = self.world.dice.choice(here)
-            assert human.client is not None
+            await self._goes(self.world.dice.choice(here))
+
+    async def _goes(self, human: Human) -> None:
+        if human.client is not None:
             client, human.client = human.client, None
             client.send(f"<presence type='unavailable'><status>mood-{human.tag}-x</status></presence>")
             await client.leave()
@@ -369,6 +374,31 @@ class Events:
         if blocking:
             one = self.world.dice.choice(blocking)
             self._say(one, "unblock", one.blocked.pop())
+
+    async def block_who_asked(self) -> None:
+        """Somebody asks to subscribe, is blocked instead of answered, and waits for the other to come again."""
+        world = self.world
+        here = [each for each in world.people if each.client is not None]
+        pairs = [
+            (one, other)
+            for one in here
+            for other in here
+            if one.firm is not other.firm and world.reaches(Action.INVITE, one, other)
+        ]
+        if not pairs:
+            return
+        one, other = world.dice.choice(pairs)
+        assert one.client is not None
+        to, mark = f"{other.localpart}@{world.server.domain}", f"{one.tag}-{other.tag}-x"
+        one.client.send(f"<presence to='{to}' type='subscribe'><status>invite-{mark}</status></presence>")
+        await world.applied()
+        await self.follow(one, other, "subscribe")
+        self.heard()
+        other.blocked.add(one)
+        self._say(other, "block", one)
+        await world.applied()
+        await self._goes(other)
+        await self._comes(other)
 
     def _say(self, one: Human, what: str, other: Human) -> None:
         domain = self.world.server.domain

@@ -44,7 +44,7 @@ class Walk:
     def __init__(self, server: TestServer, seed: int) -> None:
         self.dice = random.Random(seed)
         self.world = World(server, self.dice)
-        self.events = Events(self.world)
+        self.events = Events(self.world, self.judge)
         self.oracle = Oracle(self.world)
         self.server = server
         self.probes = all_probes(server.node.iqs)
@@ -89,6 +89,10 @@ class Walk:
     async def listen(self) -> dict[Human, list[bytes]]:
         """What everybody heard since the last time, judged."""
         await self.server.settle()
+        return self.judge()
+
+    def judge(self) -> dict[Human, list[bytes]]:
+        """The same, of what has come by now."""
         heard = {}
         for human in self.world.people:
             if human.client is not None:

@@ -126,7 +126,8 @@ class CompanyIsolation(Plugin, name="company_isolation", for_all=True):
         except NotFound:
             return  # it was ended by the other side meanwhile
         self._forget(sender.id, recipient.id)
-        await self._parting.from_sight(sender, recipient)
+        if state is AuthorisationState.ACCEPTED:  # others never saw each other
+            await self._parting.from_sight(sender, recipient)
 
     # -- changes ---------------------------------------------------------------------------------------
 

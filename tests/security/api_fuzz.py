@@ -38,7 +38,7 @@ class Api:
         self.url = f"https://localhost:{endpoint.port}/api/v1"
         self._tls = ssl.create_default_context(cafile=str(endpoint.ca_file))
         self.operator, self.other = server.new_person("Acme"), server.new_person("Globex")
-        server.cli("user", "role", self.operator.email, "operator")
+        server.cli("user", "set", self.operator.email, "--role", "operator")
 
     def log_in(self, person: Person) -> dict[str, str]:
         """A pair of tokens."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from rainbow_xmpp.company import Action
+from rainbow_xmpp.testing import Client
 from rainbow_xmpp.xml import View, scan_again
 from tests.security.isolation_events import Leak
 from tests.security.isolation_world import Human, World
@@ -27,8 +28,8 @@ class Oracle:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._screens: dict[Human, set[Human]] = {}
-        """Whom everybody's client shows as available."""
+        self._screens: dict[Client, set[Human]] = {}
+        """Whom each client shows as available."""
 
     def hears(self, hearer: Human, stanzas: Iterable[bytes]) -> None:
         """Everything that came to somebody, the stanzas' content and senders."""
@@ -41,16 +42,18 @@ class Oracle:
 
     def look_at_screens(self) -> None:
         """Nobody is shown to somebody who must not see them any more."""
-        for hearer, shown in self._screens.items():
-            if hearer.client is None:
-                shown.clear()
-            for human in shown:
+        for hearer in self._world.people:
+            for human in self._screen(hearer):
                 if human not in hearer.blocked and not self._world.may(Action.PRESENCE, human, hearer):
                     raise Leak(f"{self.portrait(hearer)} still sees {self.portrait(human)}")
 
+    def _screen(self, hearer: Human) -> set[Human]:
+        """Who comes anew sees nobody yet."""
+        return set() if hearer.client is None else self._screens.setdefault(hearer.client, set())
+
     def has_left(self, hearer: Human, human: Human) -> None:
         """Who says that they go from somebody's sight need not hear of the other's end any more (RFC 6121 §4.6.3)."""
-        self._screens.setdefault(hearer, set()).discard(human)
+        self._screen(hearer).discard(human)
 
     def hears_text(self, hearer: Human, text: bytes) -> None:
         """An answer of the API; the note of an invitation is shown while there is the invitation."""
@@ -111,10 +114,10 @@ class Oracle:
         match view.name, type_:
             case "presence", "":
                 allowed = world.may(Action.PRESENCE, sender, hearer)
-                self._screens.setdefault(hearer, set()).add(sender)
+                self._screen(hearer).add(sender)
             case "presence", "unavailable":
                 allowed = pair in world.met
-                self._screens.setdefault(hearer, set()).discard(sender)
+                self._screen(hearer).discard(sender)
             case "presence", "subscribe":
                 allowed = world.may(Action.INVITE, sender, hearer)
             case "presence", "subscribed" | "unsubscribe":

@@ -77,7 +77,8 @@ class Agreements:
         kind = _ACCEPTED if answers else _INVITED
         jids = (self._bare(inviter), self._bare(invitee))
         both = (inviter, invitee)
-        async with self._recorded(kind, both, actor, reason):
+        state = AuthorisationState.ACCEPTED if answers else AuthorisationState.INVITED
+        async with self._recorded(kind, both, actor, reason, state=state):
             made = await self._store.authorisations.invite(
                 inviter, invitee, jids, note=note[:MAX_NOTE], expires_at=expires_at
             )
@@ -97,7 +98,14 @@ class Agreements:
 
     async def end(self, one: Account, other: Account, *, actor: str, reason: str = "") -> Authorisation:
         """Either side, or its administrator, ends an authorisation or an invitation. Raises NotFound."""
-        async with self._recorded("authorisation.ended", (one, other), actor, reason):
+        known = await self._half(one, other)
+        async with self._recorded(
+            "authorisation.ended",
+            (one, other),
+            actor,
+            reason,
+            state=known.state if known else AuthorisationState.ACCEPTED,
+        ):
             return await self._store.authorisations.end(one, other)
 
     async def end_expired(self) -> int:
@@ -147,13 +155,25 @@ class Agreements:
 
     @asynccontextmanager
     async def _recorded(
-        self, kind: str, both: tuple[Account, Account], actor: str, reason: str
+        self,
+        kind: str,
+        both: tuple[Account, Account],
+        actor: str,
+        reason: str,
+        *,
+        state: AuthorisationState = AuthorisationState.ACCEPTED,
     ) -> AsyncIterator[None]:
-        """Once for each company: each reads its own.
+        """Once for each company: each reads its own. `state` is that of the first one's half.
 
         Of an open invitation only the invited side: whoever reads the inviter's must not learn whom there is.
         """
-        sides = (both[::-1],) if kind == _INVITED else (both, both[::-1])
+        match state:
+            case AuthorisationState.INVITED:
+                sides: tuple[tuple[Account, Account], ...] = (both[::-1],)
+            case AuthorisationState.ASKED:
+                sides = (both,)
+            case AuthorisationState.ACCEPTED:
+                sides = (both, both[::-1])
         async with AsyncExitStack() as records:
             for one, other in sides:
                 record = self._audit.with_write(

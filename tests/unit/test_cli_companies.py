@@ -156,16 +156,12 @@ def test_an_invitation_is_made_accepted_and_ended(line: CommandLine) -> None:
     assert len(json.loads(line.ok("invite", "list", "--company", "Acme", "--json"))) == 1
     assert line.ok("invite", "end", "ann", "bob").endswith("ended.\n")
     assert "agreed on nothing" in line.refused("invite", "end", "ann", "bob")
-    kinds = [record["kind"] for record in records(line, "authorisation.")]
-    assert (
-        kinds[::2]
-        == kinds[1::2]
-        == [
-            "authorisation.invited",
-            "authorisation.accepted",
-            "authorisation.ended",
-        ]
-    )
+    kinds = [record["kind"].partition(".")[2] for record in records(line, "authorisation.")]
+    assert kinds == [
+        "invited",
+        *["accepted"] * 2,
+        *["ended"] * 2,
+    ]  # an open invitation: for the invited side only
 
 
 def test_colleagues_need_no_invitation_and_an_end_lies_ahead(line: CommandLine) -> None:

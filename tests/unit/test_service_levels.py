@@ -122,4 +122,15 @@ async def test_each_company_s_log_has_what_both_agreed_on() -> None:
         await server.node.agreements.invite(bob, ann, **BY)
         await server.node.agreements.invite(ann, bob, **BY)  # has been agreed: nothing to record
         kinds = [record.entry.kind for record in await server.audit("authorisation.")]
-        assert kinds == ["authorisation.invited"] * 2 + ["authorisation.accepted"] * 2
+        assert kinds == ["authorisation.invited"] + ["authorisation.accepted"] * 2
+
+
+@pytest.mark.parametrize("who", ["inviter", "invitee"])
+async def test_the_end_of_an_open_invitation_is_in_the_log_of_the_invited_side_only(who: str) -> None:
+    """Otherwise the inviter's administrator would learn from it whether there is such an address."""
+    async with TestServer([]) as server:
+        ann, bob = (await server.person("ann@acme")).account, (await server.person("bob@globex")).account
+        await server.node.agreements.invite(ann, bob, **BY)
+        await server.node.agreements.end(*((ann, bob) if who == "inviter" else (bob, ann)), **BY)
+        companies = [record.entry.company_id for record in await server.audit("authorisation.")]
+        assert companies == [bob.company.id] * 2

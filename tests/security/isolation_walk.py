@@ -183,14 +183,18 @@ class Walk:
         """The actor's roster says the same of both, and neither is known as a colleague."""
         if self.world.relation(actor, target) is Relation.COLLEAGUE:
             return False
-        items = await self._items(actor)
+        items = await self._items(actor, and_requests=True)
         return items.get(target.localpart) == items.get(ghost(actor, target))
 
-    async def _items(self, owner: Human) -> dict[str, tuple[object, ...]]:
-        """What the owner's clients may see of each contact, by localpart."""
+    async def _items(self, owner: Human, *, and_requests: bool = False) -> dict[str, tuple[object, ...]]:
+        """What the owner's clients may see of each contact, by localpart; with those who ask to subscribe, too."""
         account = owner.account
         roster = await self.server.store.rosters.load(account.company.id, account.id)
-        return {item.contact.partition("@")[0]: _shown(item) for item in roster.items if item.visible}
+        return {
+            item.contact.partition("@")[0]: (*_shown(item), and_requests and item.pending_in)
+            for item in roster.items
+            if item.visible or (and_requests and item.pending_in)
+        }
 
     async def _compare_rosters(self) -> None:
         """Rosters keep nothing of whom their owner cannot know to exist, that they would not of nobody."""

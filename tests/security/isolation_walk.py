@@ -180,8 +180,10 @@ class Walk:
             self.arrived += 1
 
     async def _stand_alike(self, actor: Human, target: Human) -> bool:
-        """The actor's roster says the same of both, and neither is known as a colleague."""
-        if self.world.relation(actor, target) is Relation.COLLEAGUE:
+        """The actor's roster says the same of both, and the person is known neither as a colleague nor from before."""
+        agreement = self.world.agreements.get(frozenset((actor, target)))
+        had_agreed = agreement is not None and agreement.is_accepted
+        if had_agreed or self.world.relation(actor, target) is Relation.COLLEAGUE:
             return False
         items = await self._items(actor, and_requests=True)
         return items.get(target.localpart) == items.get(ghost(actor, target))

@@ -73,7 +73,7 @@ class Oracle:
             self._mark(hearer, kind.decode(), int(number), to.decode(), has_waited=b"urn:xmpp:delay" in data)
 
     def _mark(self, hearer: Human, kind: str, number: int, to: str, *, has_waited: bool = False) -> None:
-        """Who blocked somebody after having written to them has written all the same."""
+        """Who blocked somebody after having written to them, or having asked them, has done so all the same."""
         world = self._world
         if kind == "firm":
             self.firm(hearer, number)
@@ -84,7 +84,7 @@ class Oracle:
         if to and to != hearer.tag:
             raise Leak(f"what {owner.tag} wrote to {to}")
         if action := _FROM_WHOM.get(kind):
-            may = world.allows if has_waited else world.may
+            may = world.allows if has_waited or kind == "invite" else world.may
             if owner in hearer.blocked or not may(action, owner, hearer):
                 raise Leak(f"{owner.tag} must not {action} {hearer.tag}")
         elif kind == "private" or not self._is_known(kind, hearer, owner):
@@ -119,7 +119,7 @@ class Oracle:
                 allowed = pair in world.met
                 self._screen(hearer).discard(sender)
             case "presence", "subscribe":
-                allowed = world.may(Action.INVITE, sender, hearer)
+                allowed = world.allows(Action.INVITE, sender, hearer) and sender not in hearer.blocked
             case "presence", "subscribed" | "unsubscribe":
                 allowed = pair in world.invited
             case "iq", "get" | "set":

@@ -44,7 +44,11 @@ class Oracle:
         """Nobody is shown to somebody who must not see them any more."""
         for hearer in self._world.people:
             for human in self._screen(hearer):
-                if human not in hearer.blocked and not self._world.may(Action.PRESENCE, human, hearer):
+                agreement = self._world.agreements.get(frozenset((human, hearer)))
+                ends_soon = agreement is not None and self._world.is_over(agreement)  # a job of every minute
+                if ends_soon or human in hearer.blocked:
+                    continue
+                if not self._world.may(Action.PRESENCE, human, hearer):
                     raise Leak(f"{self.portrait(hearer)} still sees {self.portrait(human)}")
 
     def _screen(self, hearer: Human) -> set[Human]:

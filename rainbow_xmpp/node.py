@@ -23,6 +23,7 @@ from rainbow_xmpp.company.desk import CompanyDesk
 from rainbow_xmpp.company.levels import ServiceLevels
 from rainbow_xmpp.config import Config
 from rainbow_xmpp.errors import Condition, StanzaError
+from rainbow_xmpp.mail import Mail
 from rainbow_xmpp.observe.audit import AuditLog, chain_keys
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.observe.timings import Timings
@@ -75,6 +76,7 @@ class Node:
         )
         self.audit = AuditLog(store.audit, chain_keys(self._sealer), now=store.now)
         self.trail = Trail(self.audit, config.audit, self.counters, self.background.spawn)
+        self.mail = Mail(config, store, self._sealer, self.counters)
         self.levels = ServiceLevels(config.service_levels)
         self.agreements = Agreements(store, self.audit, config.domain, store.now)
         self.authenticator = _authenticator(config, store, self._sealer, self.pool, self.counters)
@@ -152,6 +154,7 @@ class Node:
             chosen, {cls.name: options for cls, options in chosen.items()}, self.services()
         )
         self.departed.look()
+        self.mail.start()
 
     def _tell_of_change(self, event: Event) -> Awaitable[None] | None:
         if isinstance(event, AccountRemoved):
@@ -231,6 +234,7 @@ class Node:
             people=self.people,
             companies=self.companies,
             levels=self.levels,
+            mail=self.mail,
             secret_for=self._sealer.secret_for,
             token_logins=self.token_logins,
             audit=self.audit.record,
@@ -267,6 +271,7 @@ class Node:
     async def stop(self, settle_s: float) -> None:
         """Finish what runs beside, at most this long, stop the plugins, close the database."""
         await self.background.settle(settle_s)
+        await self.mail.stop()
         await self.plugins.stop()
         self.pool.close()
         if self.tracing is not None:

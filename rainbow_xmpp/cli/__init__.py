@@ -31,6 +31,7 @@ _COMMANDS = {
     "user": ("rainbow_xmpp.cli.user:user", "Add, list, import, change and remove people; set passwords."),
     "link": ("rainbow_xmpp.cli.link:link", "Companies whose people may reach each other."),
     "invite": ("rainbow_xmpp.cli.invite:invite", "Invitations from person to person, across companies."),
+    "mail": ("rainbow_xmpp.cli.mail:mail", "Letters to people, where they stay on this machine."),
     "status": ("rainbow_xmpp.cli.status:status", "Show what the running server is doing, live."),
     "plugin": ("rainbow_xmpp.cli.plugin:plugin", "List plugins, show their order, write a new one."),
     "audit": ("rainbow_xmpp.cli.audit:audit", "Show and verify who did what."),

@@ -24,24 +24,29 @@ LOCAL: dict[str, Callable[[Config], Iterable[Finding]]] = {
 }
 """What is checked unless parts are named: all that needs nobody else."""
 DNS = "dns"
+MAIL = "mail"
 _COLOURS = {Mark.GOOD: "green", Mark.WARNING: "yellow", Mark.BAD: "red"}
 
 
 @click.command()
-@click.argument("parts", nargs=-1, type=click.Choice([*LOCAL, DNS]), metavar="[config|certs|db|dns]...")
+@click.argument(
+    "parts", nargs=-1, type=click.Choice([*LOCAL, DNS, MAIL]), metavar="[config|certs|db|dns|mail]..."
+)
 @click.option(
     "--resolver", default="", metavar="ADDRESS", help="The name server that dns asks, not this machine's."
 )
+@click.option("--to", default="", metavar="ADDRESS", help="Where mail sends a test letter.")
 @json_option
 @pass_invocation
-def check(invocation: Invocation, parts: tuple[str, ...], resolver: str, as_json: bool) -> None:
+def check(invocation: Invocation, parts: tuple[str, ...], resolver: str, to: str, as_json: bool) -> None:
     """Check the configuration, the certificates and the database, or only the named parts.
 
     With dns: whether clients find the server by its domain, and what to publish so that they do. It asks the
-    network, so it is checked only when it is named. Nothing is changed. The exit code is 1 when something must
+    network, so it is checked only when it is named. With mail: whether the mail server takes our login, and, with
+    --to, a test letter. Nothing is changed. The exit code is 1 when something must
     be corrected.
     """
-    findings = _findings(invocation, parts or tuple(LOCAL), resolver)
+    findings = _findings(invocation, parts or tuple(LOCAL), resolver, to)
     if as_json:
         print_json([finding.as_json() for finding in findings])
     else:
@@ -52,7 +57,7 @@ def check(invocation: Invocation, parts: tuple[str, ...], resolver: str, as_json
         sys.exit(1)
 
 
-def _findings(invocation: Invocation, parts: Iterable[str], resolver: str) -> list[Finding]:
+def _findings(invocation: Invocation, parts: Iterable[str], resolver: str, to: str) -> list[Finding]:
     """A configuration with problems leaves nothing else to check."""
     from rainbow_xmpp.plugin.select import plugin_problems
 
@@ -64,6 +69,10 @@ def _findings(invocation: Invocation, parts: Iterable[str], resolver: str) -> li
     findings = [finding for part in parts if part in LOCAL for finding in LOCAL[part](config)]
     if DNS in parts:
         findings += _dns(config, resolver)
+    if MAIL in parts:
+        from rainbow_xmpp.cli.check_mail import check_mail
+
+        findings += check_mail(config, to)
     if "config" in parts:
         findings += (Finding(Mark.WARNING, "config", str(twice)) for twice in draft.overridden)
     sealing_key = draft.file_named_by("auth.sealing_key")

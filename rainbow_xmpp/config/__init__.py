@@ -7,6 +7,7 @@ from rainbow_xmpp.config.doors import Listen, Tls, Websocket
 from rainbow_xmpp.config.levels import ServiceLevel
 from rainbow_xmpp.config.limits import Limits, Xml
 from rainbow_xmpp.config.load import Draft, load, read
+from rainbow_xmpp.config.mail import MailConfig
 from rainbow_xmpp.config.problem import ConfigProblems, Origin, Problem, did_you_mean
 from rainbow_xmpp.config.schema import Config, Metrics, PluginTable, Storage
 from rainbow_xmpp.config.secret import Secret
@@ -23,6 +24,7 @@ __all__ = [
     "Log",
     "LogFormat",
     "LogLevel",
+    "MailConfig",
     "Metrics",
     "Observe",
     "Origin",

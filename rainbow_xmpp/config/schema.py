@@ -18,6 +18,7 @@ from rainbow_xmpp.config.doors import MOST_PORT, Listen, Tls, Websocket
 from rainbow_xmpp.config.hosts import address_problems, as_in_addresses, is_domain
 from rainbow_xmpp.config.levels import SHIPPED_LEVELS, ServiceLevel, misnamed
 from rainbow_xmpp.config.limits import Limits
+from rainbow_xmpp.config.mail import MailConfig
 from rainbow_xmpp.config.problem import Origin, did_you_mean
 from rainbow_xmpp.config.sections import Sections, sections
 from rainbow_xmpp.config.watching import Audit, Log, Observe, Tracing
@@ -98,6 +99,7 @@ class Config:
     websocket: Websocket = field(default=Websocket())
     auth: Auth = field(default=Auth())
     limits: Limits = field(default=Limits())
+    mail: MailConfig = field(default=MailConfig())
     log: Log = field(default=Log())
     audit: Audit = field(default=Audit())
     observe: Observe = field(default=Observe())

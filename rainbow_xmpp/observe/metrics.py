@@ -64,6 +64,12 @@ class Counters:
     webhooks_failed: int = 0
     webhooks_dead: int = 0
 
+    mail_queued: int = 0
+    mail_sent: int = 0
+    mail_failed: int = 0
+    mail_expired: int = 0
+    mail_waiting: int = 0
+
     loop_stalls: int = 0
 
     connections: int = 0
@@ -106,6 +112,13 @@ FAMILIES: Sequence[Family] = (
     ),
     _one("rainbow_messages_delivered", "Messages handed to at least one session.", "messages_delivered"),
     Family("rainbow_stanzas_routed", "Stanzas by what became of them.", _OUTCOMES, "outcome"),
+    Family(
+        "rainbow_letters",
+        "Letters by what happened: taken into the queue, sent, an attempt that failed, too late.",
+        {"queued": "mail_queued", "sent": "mail_sent", "failed": "mail_failed", "expired": "mail_expired"},
+        "event",
+    ),
+    _one("rainbow_letters_waiting", "Letters that wait to be sent.", "mail_waiting", gauge=True),
     Family(
         "rainbow_logins",
         "Log-in attempts that came to an end.",

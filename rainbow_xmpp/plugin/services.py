@@ -16,6 +16,7 @@ from rainbow_xmpp.company.levels import ServiceLevels
 from rainbow_xmpp.config.levels import ServiceLevel
 from rainbow_xmpp.errors import Condition, StanzaError
 from rainbow_xmpp.jid import JID
+from rainbow_xmpp.mail import Mail
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.plugin.marks import AccessMark
 from rainbow_xmpp.plugin.offers import Offer
@@ -140,6 +141,8 @@ class Services:
     """Adds and changes companies, as administrators do; it is recorded."""
     levels: ServiceLevels
     """The configured service levels."""
+    mail: Mail
+    """Letters to people."""
     audit: Audit
     """Record what happened, with a kind that the plugin declares (`audit=` of its class)."""
 

@@ -163,6 +163,22 @@ changes = sa.Table(
     sqlite_autoincrement=True,  # an id is never given twice, not even after old rows were forgotten
 )
 
+mail_queue = sa.Table(
+    "mail_queue",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),  # also what the letter's Message-ID is made of
+    sa.Column("company_id", sa.String(24), nullable=False),  # "" while the person belongs to none yet
+    sa.Column("region", sa.String(64), nullable=False),
+    sa.Column("template", sa.String(64), nullable=False),
+    sa.Column("language", sa.String(8), nullable=False),
+    sa.Column("sealed", sa.LargeBinary(), nullable=False),  # whom it is for, and what it says
+    sa.Column("created_at", sa.BigInteger(), nullable=False),
+    sa.Column("expires_at", sa.BigInteger(), nullable=False, index=True),
+    sa.Column("next_at", sa.BigInteger(), nullable=False, index=True),  # also until when somebody is at it
+    sa.Column("attempts", sa.Integer(), nullable=False),
+    sa.Column("outcome", sa.String(64), nullable=False),  # of the last attempt, in a word
+)
+
 audit = sa.Table(
     "audit",
     metadata,

@@ -31,6 +31,7 @@ from rainbow_xmpp.store.values import Account, Company, NewAccount, Role, Roster
 from rainbow_xmpp.testing.client import PATIENCE_S, Client
 from rainbow_xmpp.testing.clock import Clock
 from rainbow_xmpp.testing.database import fresh_database
+from rainbow_xmpp.testing.mailbox import Mailbox
 from rainbow_xmpp.testing.web import Answer, exchange
 from rainbow_xmpp.testing.wire import MemoryWire
 from rainbow_xmpp.xml import scan_again
@@ -70,6 +71,8 @@ class TestServer:
         self._token_key = new_signing_key() if token_key is None else token_key
         self.domain = domain
         self.clock = Clock()
+        self.mailbox = Mailbox()
+        """The letters that were sent."""
         self._chosen = (
             dict(plugins)
             if isinstance(plugins, Mapping)
@@ -95,6 +98,7 @@ class TestServer:
                 limits=self._limits,
             )
             self._node = Node(config, store)
+            self._node.mail.transport = self.mailbox
             await self._node.start(self._chosen)
         except BaseException:
             await self.stop()

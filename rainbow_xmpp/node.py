@@ -235,6 +235,7 @@ class Node:
             companies=self.companies,
             levels=self.levels,
             mail=self.mail,
+            hashing=self.pool,
             secret_for=self._sealer.secret_for,
             token_logins=self.token_logins,
             audit=self.audit.record,

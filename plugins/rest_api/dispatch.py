@@ -32,7 +32,7 @@ T = TypeVar("T")
 Handler = Callable[[Call], Awaitable[Any]]
 MAX_KEY_CHARS = 200
 _JSON = msgspec.json.Encoder()
-_PASSED_ON = ("Authorization", "If-Match", "If-None-Match")
+_PASSED_ON = ("Accept-Language", "Authorization", "If-Match", "If-None-Match")
 
 
 class Dispatcher:

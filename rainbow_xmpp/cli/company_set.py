@@ -32,6 +32,12 @@ _AS_COMPANY = "default"
     help="No company roster for more people than this.",
 )
 @click.option(
+    "--self-registration/--no-self-registration",
+    "registers",
+    default=None,
+    help="People of its domains (plugins.mfa_pin.company_domains) make accounts in it by themselves, or do not.",
+)
+@click.option(
     "--allow-visibility",
     "allowed",
     type=click.Choice((_AS_COMPANY, *VISIBILITIES)),
@@ -54,6 +60,7 @@ def set_(
     service_level: str | None,
     roster: bool | None,
     roster_limit: int | None,
+    registers: bool | None,
     allowed: tuple[str, ...],
     disabled: bool | None,
     reason: str,
@@ -64,7 +71,7 @@ def set_(
     from rainbow_xmpp.store.values import Visibility
 
     def wanted(company: "Company") -> CompanyChange:
-        settings = _settings(company.settings, roster, roster_limit, allowed)
+        settings = _settings(company.settings, roster, roster_limit, registers, allowed)
         return CompanyChange(
             name=new_name,
             visibility=None if visibility is None else Visibility(visibility),
@@ -74,7 +81,7 @@ def set_(
             settings=settings if settings != company.settings else None,
         )
 
-    given = (new_name, visibility, organisation, service_level, roster, roster_limit, disabled)
+    given = (new_name, visibility, organisation, service_level, roster, roster_limit, registers, disabled)
     if all(each is None for each in given) and not allowed:
         raise click.UsageError("say what to change: company set --help")
     config = invocation.config()
@@ -111,7 +118,11 @@ def show(invocation: Invocation, name: str, as_json: bool) -> None:
 
 
 def _settings(
-    before: "CompanySettings", roster: bool | None, limit: int | None, allowed: tuple[str, ...]
+    before: "CompanySettings",
+    roster: bool | None,
+    limit: int | None,
+    registers: bool | None,
+    allowed: tuple[str, ...],
 ) -> "CompanySettings":
     from rainbow_xmpp.store.values import Visibility
 
@@ -120,6 +131,8 @@ def _settings(
         settings = replace(settings, roster=roster)
     if limit is not None:
         settings = replace(settings, roster_limit=limit)
+    if registers is not None:
+        settings = replace(settings, self_registration=registers)
     if allowed:
         chosen = tuple(Visibility(each) for each in dict.fromkeys(allowed) if each != _AS_COMPANY)
         settings = replace(settings, visibilities=chosen)
@@ -139,6 +152,7 @@ async def _facts(store: "Store", config: Config, company: "Company") -> dict[str
         "people_may_be": [str(each) for each in company.allowed_visibilities],
         "roster": company.settings.roster,
         "roster_limit": company.settings.roster_limit,
+        "self_registration": company.settings.self_registration,
         "linked_to": sorted(names.get(each, each) for each in linked),
         "level": asdict(level),
     }

@@ -64,6 +64,10 @@ class Counters:
     webhooks_failed: int = 0
     webhooks_dead: int = 0
 
+    pins_sent: int = 0
+    pins_failed: int = 0
+    pins_used: int = 0
+    pins_void: int = 0
     mail_queued: int = 0
     mail_sent: int = 0
     mail_failed: int = 0
@@ -112,6 +116,13 @@ FAMILIES: Sequence[Family] = (
     ),
     _one("rainbow_messages_delivered", "Messages handed to at least one session.", "messages_delivered"),
     Family("rainbow_stanzas_routed", "Stanzas by what became of them.", _OUTCOMES, "outcome"),
+    Family(
+        "rainbow_pins",
+        "PINs for registrations and new passwords by what happened. Watch the rate of failed ones: guessing shows "
+        "there and nowhere else.",
+        {"sent": "pins_sent", "failed": "pins_failed", "used": "pins_used", "void": "pins_void"},
+        "event",
+    ),
     Family(
         "rainbow_letters",
         "Letters by what happened: taken into the queue, sent, an attempt that failed, too late.",

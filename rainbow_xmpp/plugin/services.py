@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from rainbow_xmpp.auth.people import People
+from rainbow_xmpp.auth.pool import HashPool
 from rainbow_xmpp.auth.token_logins import TokenLogins
 from rainbow_xmpp.company.access import Action
 from rainbow_xmpp.company.agreements import Agreements
@@ -143,6 +144,8 @@ class Services:
     """The configured service levels."""
     mail: Mail
     """Letters to people."""
+    hashing: HashPool
+    """Where slow hashes run."""
     audit: Audit
     """Record what happened, with a kind that the plugin declares (`audit=` of its class)."""
 

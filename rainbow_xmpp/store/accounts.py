@@ -20,6 +20,7 @@ from rainbow_xmpp.store.names import (
     search_key,
     tidy_name,
 )
+from rainbow_xmpp.store.refresh_tokens import end_logins
 from rainbow_xmpp.store.values import (
     Account,
     ChangeKind,
@@ -231,6 +232,8 @@ class Accounts(Directory):
             )
             if done.rowcount == 0:
                 raise NotFound("account", account_id)
+            if "epoch" in values:
+                await end_logins(connection, company_id, account_id)
             await changes.record(connection, int(self._now()), kind, company_id, [account_id])
 
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from rainbow_xmpp.store import changes, tables
 from rainbow_xmpp.store.database import Database
 from rainbow_xmpp.store.errors import NotFound
+from rainbow_xmpp.store.refresh_tokens import end_logins
 from rainbow_xmpp.store.upsert import upsert
 from rainbow_xmpp.store.values import Account, ChangeKind
 
@@ -107,6 +108,8 @@ class Credentials:
                 **values,
             }
             await connection.execute(upsert(self._database.dialect, tables.credentials, list(values)), row)
+            if end:
+                await end_logins(connection, company_id, account.id)
             kind = ChangeKind.CREDENTIALS_CHANGED if end else ChangeKind.ACCOUNT_CHANGED
             await changes.record(connection, at, kind, company_id, [account.id])
         return int(epoch)

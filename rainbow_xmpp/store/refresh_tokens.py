@@ -20,6 +20,13 @@ _t = tables.refresh_tokens.c
 _ALIVE = sa.select(_t.owner_id).where(_t.family == sa.bindparam("family")).limit(1)
 
 
+async def end_logins(connection: AsyncConnection, company_id: str, account_id: str) -> None:
+    """Every login of the API ends: part of each transaction that raises an account's epoch."""
+    await connection.execute(
+        sa.delete(tables.refresh_tokens).where(_t.company_id == company_id, _t.owner_id == account_id)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Issued:
     """A new refresh token. The text is shown once and kept nowhere."""
@@ -81,13 +88,6 @@ class RefreshTokens:
         """Log out: no token of this login is good any more."""
         async with self._database.write() as connection:
             await connection.execute(sa.delete(tables.refresh_tokens).where(_t.family == family))
-
-    async def end_all(self, company_id: str, account_id: str) -> None:
-        """Log out everywhere."""
-        async with self._database.write() as connection:
-            await connection.execute(
-                sa.delete(tables.refresh_tokens).where(_t.company_id == company_id, _t.owner_id == account_id)
-            )
 
     async def forget_expired(self) -> int:
         """Drop what is over; returns how many."""

@@ -51,6 +51,8 @@ class CompanySettings:
     """Colleagues are in everybody's roster by themselves."""
     roster_limit: int = 500
     """No company roster for more people than this; they search instead."""
+    self_registration: bool = False
+    """People with an address in one of its domains may make an account in it by themselves."""
 
 
 @dataclass(frozen=True, slots=True)

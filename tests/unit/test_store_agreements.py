@@ -13,6 +13,7 @@ from rainbow_xmpp.store.values import (
     Company,
     CompanySettings,
     NewAccount,
+    Role,
     Visibility,
 )
 
@@ -193,8 +194,29 @@ async def test_logging_out_ends_one_family_or_all(store: Store, people) -> None:
     families = [(await store.refresh_tokens.begin(ann, 3600)).family for _ in range(3)]
     await store.refresh_tokens.end_family(families[0])
     assert [await store.refresh_tokens.is_alive(f) for f in families] == [False, True, True]
-    await store.refresh_tokens.end_all(ann.company.id, ann.id)
+    await store.accounts.bump_epoch(ann.company.id, ann.id)
     assert not any([await store.refresh_tokens.is_alive(f) for f in families])
+
+
+@pytest.mark.parametrize("what", ["password", "imported password", "role", "disabled", "logged out"])
+async def test_whatever_raises_the_epoch_ends_every_login_of_that_account(
+    store: Store, people, what: str
+) -> None:
+    ann, other = people[0], people[1]
+    hers, others = [await store.refresh_tokens.begin(each, 3600) for each in (ann, other)]
+    match what:
+        case "password":
+            await store.credentials.put(ann, b"sealed", "key")
+        case "imported password":
+            await store.credentials.put_imported(ann, "$2b$04$" + "x" * 53)
+        case "role":
+            await store.accounts.set_role(ann.company.id, ann.id, Role.COMPANY_ADMIN)
+        case "disabled":
+            await store.accounts.set_disabled(ann.company.id, ann.id, True)
+        case "logged out":
+            await store.accounts.bump_epoch(ann.company.id, ann.id)
+    assert await store.refresh_tokens.rotate(hers.text, 3600) is None
+    assert await store.refresh_tokens.rotate(others.text, 3600) is not None
 
 
 async def test_the_text_of_a_token_is_nowhere_in_the_database(store: Store, people) -> None:

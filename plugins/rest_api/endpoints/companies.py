@@ -61,6 +61,7 @@ class CompanyBody(Struct, frozen=True, forbid_unknown_fields=True):
     visibilities: Choices | UnsetType = UNSET
     roster: bool | UnsetType = UNSET
     roster_limit: Annotated[int, Meta(ge=0, le=5000)] | UnsetType = UNSET
+    self_registration: bool | UnsetType = UNSET
     organisation: Name | UnsetType = UNSET
     service_level: Level | UnsetType = UNSET
     disabled: bool | UnsetType = UNSET
@@ -151,6 +152,7 @@ class CompanyEndpoints:
 def _settings(company: Company, body: CompanyBody) -> CompanySettings | None:
     choices = given(body.visibilities)
     roster, limit = given(body.roster), given(body.roster_limit)
+    registers = given(body.self_registration)
     settings = company.settings
     if choices is not None:
         settings = replace(settings, visibilities=tuple(choices))
@@ -158,4 +160,6 @@ def _settings(company: Company, body: CompanyBody) -> CompanySettings | None:
         settings = replace(settings, roster=roster)
     if limit is not None:
         settings = replace(settings, roster_limit=limit)
+    if registers is not None:
+        settings = replace(settings, self_registration=registers)
     return settings if settings != company.settings else None

@@ -75,7 +75,6 @@ class MeEndpoints:
             await services.people.set_password(account, call.body.new_password, actor=call.actor)
         except WeakPassword as weak:
             raise Problem(422, "weak-password", str(weak)) from None
-        await services.store.refresh_tokens.end_all(account.company.id, account.id)
         return Reply()
 
 

@@ -70,7 +70,6 @@ class SessionEndpoints:
     )
     async def end_all(self, call: Call) -> Reply:
         await self._services.people.end_sessions(call.user, actor=call.actor, reason=call.reason)
-        await self._services.store.refresh_tokens.end_all(call.company.id, call.user.id)
         return Reply()
 
     @endpoint(

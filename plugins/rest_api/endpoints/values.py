@@ -110,6 +110,9 @@ class CompanyValue(Struct, frozen=True):
     disabled: bool
     roster: Annotated[bool, Meta(description="Colleagues are in everybody's roster by themselves.")]
     roster_limit: int
+    self_registration: Annotated[
+        bool, Meta(description="People with an address in its domains make accounts in it by themselves.")
+    ]
     visibilities: Annotated[list[Visibility], Meta(description="What its people may choose.")]
     created_at: Time
 
@@ -125,6 +128,7 @@ class CompanyValue(Struct, frozen=True):
             company.disabled,
             company.settings.roster,
             company.settings.roster_limit,
+            company.settings.self_registration,
             list(company.allowed_visibilities),
             time_of(company.created_at),
         )

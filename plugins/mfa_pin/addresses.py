@@ -1,0 +1,38 @@
+"""What becomes of somebody who asks, by what is known of their address: which letter, and is there a PIN in it?"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from rainbow_xmpp.plugin import Account, Company
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`template` is what the mailbox's owner is told; only one that `is_real` has a PIN that will be right."""
+
+    template: str
+    is_real: bool
+    company: Company
+    account_id: str = ""
+
+
+def for_registration(
+    address: str, account: Account | None, home: Company, domains: Collection[str]
+) -> Verdict:
+    """`domains`: those whose people may register; empty for all. `home` is the company they land in."""
+    if account is not None:
+        return Verdict("register-taken", False, home)
+    if domains and address.rpartition("@")[2] not in domains:
+        return Verdict("address-not-allowed", False, home)
+    return Verdict("register-pin", True, home)
+
+
+def for_reset(account: Account | None, home: Company) -> Verdict:
+    """`home` is the company that a stranger is counted for."""
+    if account is None:
+        return Verdict("reset-unknown", False, home)
+    if account.disabled or account.company.disabled:
+        return Verdict("reset-disabled", False, account.company)
+    return Verdict("reset-pin", True, account.company, account.id)

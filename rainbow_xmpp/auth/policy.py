@@ -4,13 +4,15 @@ import re
 import secrets
 import string
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
+from typing import Self
 
 from rainbow_xmpp.auth.credentials import InvalidPassword, prepare
 from rainbow_xmpp.config.auth import Password
 from rainbow_xmpp.errors import RainbowError
+from rainbow_xmpp.words import N_
 
 _LEAST_OWN_WORD = 4
 _PRODUCT_WORDS = ("rainbow",)
@@ -21,14 +23,27 @@ _LETTERS_AND_DIGITS = "".join(c for c in string.ascii_letters + string.digits if
 _LOOKALIKES = str.maketrans("0134578@$!|+", "oieastbasiit")
 
 
+class Weakness(str):
+    """What is wrong with a password, as the end of "The password …"; `words` and `facts` are for translations."""
+
+    words: str
+    facts: Mapping[str, str | int]
+
+    def __new__(cls, words: str, **facts: str | int) -> Self:
+        made = super().__new__(cls, words % facts)
+        made.words, made.facts = words, facts
+        return made
+
+
 class WeakPassword(RainbowError, ValueError):
     """The policy has something against a new password; `str()` says what, as a sentence."""
 
-    def __init__(self, problems: list[str]) -> None:
+    def __init__(self, problems: Sequence[Weakness]) -> None:
         super().__init__(weakness(problems))
+        self.problems = tuple(problems)
 
 
-def weakness(problems: list[str]) -> str:
+def weakness(problems: Sequence[str]) -> str:
     """What the policy has against a password, as a sentence."""
     return f"The password {'; it '.join(problems)}."
 
@@ -39,7 +54,7 @@ class PasswordPolicy:
     def __init__(self, settings: Password | None = None) -> None:
         self._settings = settings or Password()
 
-    def problems(self, password: str, own_words: Iterable[str] = ()) -> list[str]:
+    def problems(self, password: str, own_words: Iterable[str] = ()) -> list[Weakness]:
         """What is wrong with it, each as the end of "The password …"; empty: it will do.
 
         `own_words`: localpart, e-mail address, company name, by which others would guess first.
@@ -47,13 +62,13 @@ class PasswordPolicy:
         try:
             prepared = prepare(password).decode()
         except InvalidPassword:
-            return ["must not be empty or have control characters"]
-        found = [*self._length_problems(len(prepared)), *self._composition_problems(prepared)]
+            return [Weakness(N_("must not be empty or have control characters"))]
+        found: list[Weakness] = [*self._length_problems(len(prepared)), *self._composition_problems(prepared)]
         if self._settings.refuse_common and _is_common(prepared):
-            found.append("is one of the passwords that everybody tries first")
+            found.append(Weakness(N_("is one of the passwords that everybody tries first")))
         word = _own_word_in(prepared, own_words)
         if word is not None:
-            found.append(f'must not contain "{word}"')
+            found.append(Weakness(N_('must not contain "%(word)s"'), word=word))
         return found
 
     def generate(self) -> str:
@@ -66,22 +81,22 @@ class PasswordPolicy:
             if not self.problems(password):
                 return password
 
-    def _length_problems(self, length: int) -> Iterator[str]:
+    def _length_problems(self, length: int) -> Iterator[Weakness]:
         if length < self._settings.min_length:
-            yield f"needs at least {self._settings.min_length} characters"
+            yield Weakness(N_("needs at least %(least)s characters"), least=self._settings.min_length)
         if length > self._settings.max_length:
-            yield f"must not have more than {self._settings.max_length} characters"
+            yield Weakness(N_("must not have more than %(most)s characters"), most=self._settings.max_length)
 
-    def _composition_problems(self, password: str) -> Iterator[str]:
+    def _composition_problems(self, password: str) -> Iterator[Weakness]:
         settings = self._settings
         if settings.lower and not any(c.islower() for c in password):
-            yield "needs a lower-case letter"
+            yield Weakness(N_("needs a lower-case letter"))
         if settings.upper and not any(c.isupper() for c in password):
-            yield "needs an upper-case letter"
+            yield Weakness(N_("needs an upper-case letter"))
         if settings.digit and not any(c.isdigit() for c in password):
-            yield "needs a digit"
+            yield Weakness(N_("needs a digit"))
         if settings.special and not any(_is_special(c) for c in password):
-            yield "needs a character that is neither letter nor digit"
+            yield Weakness(N_("needs a character that is neither letter nor digit"))
 
 
 def _is_special(character: str) -> bool:

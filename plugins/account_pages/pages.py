@@ -1,0 +1,146 @@
+"""The pages as HTML, in the reader's language."""
+
+from __future__ import annotations
+
+import gettext
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import jinja2
+from aiohttp import web
+
+from rainbow_xmpp.auth.policy import Weakness
+from rainbow_xmpp.http.headers import CONTENT_SECURITY_POLICY
+from rainbow_xmpp.http.pages import assets
+from rainbow_xmpp.plugins.account_pages.forms import FIELD, Forms
+from rainbow_xmpp.words import LANGUAGES, N_, OWN_NAMES, choose_language, environment, translation
+
+LANGUAGE_COOKIE = "__Host-language"
+_A_YEAR_S = 31_536_000
+# As on every page of this server, and forms may be sent to it.
+_POLICY = CONTENT_SECURITY_POLICY.replace("form-action 'none'", "form-action 'self'")
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads: the language, where the page is, and what the browser brought."""
+
+    language: str
+    path: str
+    cookies: Mapping[str, str]
+    has_chosen: bool
+
+    @classmethod
+    def of(cls, request: web.Request) -> Reader:
+        chosen = request.query.get("lang", "")
+        known = chosen if chosen in LANGUAGES else request.cookies.get(LANGUAGE_COOKIE, "")
+        language = (
+            known if known in LANGUAGES else choose_language(request.headers.get("Accept-Language", ""))
+        )
+        return cls(language, request.path, request.cookies, chosen in LANGUAGES)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What stands in the way: which field, and why."""
+
+    field: str
+    words: str
+    facts: Mapping[str, str | int]
+    status: int = 422
+    problems: Sequence[Weakness] = ()
+
+    @classmethod
+    def address(cls) -> Fault:
+        return cls("address", N_("Please give an e-mail address, such as name@example.com."), {})
+
+    @classmethod
+    def pin(cls) -> Fault:
+        return cls(
+            "pin", N_("The code is wrong or over. Look for the latest letter, or have another one sent."), {}
+        )
+
+    @classmethod
+    def password(cls, problems: Sequence[Weakness]) -> Fault:
+        return cls("password", N_("The password will not do:"), {}, 422, problems)
+
+    @classmethod
+    def name(cls) -> Fault:
+        return cls("name", N_("The name is too long, or has characters that cannot be shown."), {})
+
+    @classmethod
+    def no_room(cls) -> Fault:
+        return cls("", N_("The company has no room for more people. Please ask its administrator."), {})
+
+    @classmethod
+    def too_many(cls, seconds: int) -> Fault:
+        words = N_("Too many attempts. Please try again in %(minutes)s minutes.")
+        return cls("", words, {"minutes": max(1, -(-seconds // 60))}, 429)
+
+    @classmethod
+    def too_soon(cls, seconds: int) -> Fault:
+        words = N_(
+            "Another letter can be sent in %(seconds)s seconds. Look into the folder for unwanted mail, too."
+        )
+        return cls("", words, {"seconds": seconds}, 429)
+
+    def text(self, words: gettext.NullTranslations) -> str:
+        return words.gettext(self.words) % self.facts
+
+    def reasons(self, words: gettext.NullTranslations) -> list[str]:
+        return [words.gettext(each.words) % each.facts for each in self.problems]
+
+
+class Pages:
+    """Every value is escaped. Links name no host."""
+
+    def __init__(self, domain: str, css: str, forms: Forms) -> None:
+        self._forms = forms
+        self._shared: dict[str, object] = {
+            "domain": domain,
+            "own_css": css,
+            "site_css": assets()["site.css"].url,
+            "mark": assets()["mark.svg"].url,
+            "favicon": assets()["favicon.svg"].url,
+            "languages": OWN_NAMES,
+            "field": FIELD,
+        }
+
+    def response(
+        self, reader: Reader, template: str, status: int, fault: Fault | None, values: Mapping[str, object]
+    ) -> web.Response:
+        """A page with a form that is good for this browser."""
+        cookie, words = self._forms.cookie_of(reader.cookies), translation(reader.language)
+        given = {"name": "", "address": "", "is_sent_again": False, **values}
+        text = (
+            _templates(reader.language)
+            .get_template(template)
+            .render(
+                **self._shared,
+                **given,
+                language=reader.language,
+                path=reader.path,
+                signature=self._forms.signature(cookie),
+                fault=fault,
+                fault_text=fault.text(words) if fault else "",
+                fault_reasons=fault.reasons(words) if fault else (),
+            )
+        )
+        response = web.Response(
+            status=status,
+            text=text,
+            content_type="text/html",
+            headers={"Content-Security-Policy": _POLICY, "Content-Language": reader.language},
+        )
+        self._forms.keep(response, cookie)
+        if reader.has_chosen:
+            response.set_cookie(
+                LANGUAGE_COOKIE, reader.language, max_age=_A_YEAR_S, path="/", secure=True, samesite="Lax"
+            )
+        return response
+
+
+@cache
+def _templates(language: str) -> jinja2.Environment:
+    return environment(language, package="rainbow_xmpp.plugins.account_pages/templates")

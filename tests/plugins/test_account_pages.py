@@ -1,0 +1,276 @@
+"""Pages for registering, joining and new passwords, as a browser without scripts uses them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from html import unescape
+from urllib.parse import urlencode
+
+import pytest
+
+from rainbow_xmpp.plugins.account_pages import AccountPages
+from rainbow_xmpp.plugins.company_isolation import CompanyIsolation
+from rainbow_xmpp.plugins.mfa_pin import MfaPin
+from rainbow_xmpp.plugins.rest_api import RestApi
+from rainbow_xmpp.testing import TestServer
+from rainbow_xmpp.testing.web import Answer
+from tests.plugins.rest import basic, call, logged_in
+
+PASSWORD = "Purple-Kettle-93"
+PLUGINS = (RestApi, CompanyIsolation, AccountPages)
+
+
+class Browser:
+    """Keeps cookies, follows redirects, fills in forms."""
+
+    def __init__(self, server: TestServer, **headers: str) -> None:
+        self._server = server
+        self._headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.cookies: dict[str, str] = {}
+        self.path = ""
+        self.page = ""
+        self.answer: Answer | None = None
+
+    async def get(self, path: str) -> int:
+        self.path = path.partition("?")[0]
+        return await self._go("GET", path, b"")
+
+    async def submit(self, **fields: str) -> int:
+        """Send the page's form with these fields; what is hidden goes along."""
+        hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', self.page))
+        return await self.post(self.path, hidden | fields)
+
+    async def post(self, path: str, fields: dict[str, str]) -> int:
+        self.path = path
+        return await self._go("POST", path, urlencode(fields).encode())
+
+    async def _go(self, method: str, path: str, body: bytes) -> int:
+        headers = dict(self._headers)
+        if self.cookies:
+            headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        if method == "POST":
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        self.answer = await self._server.http(method, path, headers=headers, body=body)
+        if found := re.match(r"([^=]+)=([^;]*)", self.answer.headers.get("set-cookie", "")):
+            self.cookies[found[1]] = found[2]
+        if self.answer.status == 303:
+            return await self.get(self.answer.headers["location"])
+        self.page = self.answer.text
+        return self.answer.status
+
+    @property
+    def text(self) -> str:
+        """What a person reads."""
+        return unescape(" ".join(re.sub(r"<[^>]*>", " ", self.page).split()))
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[TestServer]:
+    options = MfaPin.Options(registration="open", per_source_per_hour=10_000)
+    chosen = {plugin: plugin.Options() for plugin in PLUGINS} | {MfaPin: options}
+    async with TestServer(chosen) as running:
+        yield running
+
+
+async def pin_to(server: TestServer, address: str) -> str:
+    found = re.search(r"^\d{6}$", await server.mailbox.next_to(address), re.MULTILINE)
+    assert found is not None
+    return found[0]
+
+
+async def login(server: TestServer, name: str, password: str) -> int:
+    return (await call(server, "POST", "/auth/login", Authorization=basic(name, password))).status
+
+
+async def test_somebody_registers_on_the_page(server: TestServer) -> None:
+    browser = Browser(server)
+    assert await browser.get("/register") == 200
+    assert await browser.submit(address="zoe@new.example") == 200
+    assert re.fullmatch(r"/register/[0-9a-f]{32}", browser.path)
+    pin = await pin_to(server, "zoe@new.example")
+    assert await browser.submit(pin=pin, password="weak", name="Zoë") == 422
+    assert "needs at least 8 characters" in browser.text and 'value="Zoë"' in browser.page
+    assert "weak" not in browser.page  # a password is never sent back
+    assert await browser.submit(pin=pin, password=PASSWORD, name="Zoë") == 200
+    assert browser.path == "/register-done"
+    assert await login(server, "zoe@new.example", PASSWORD) == 200
+
+
+async def test_a_wrong_code_is_told_beside_its_field(server: TestServer) -> None:
+    browser = Browser(server)
+    await browser.get("/register")
+    await browser.submit(address="zoe@new.example")
+    pin = await pin_to(server, "zoe@new.example")
+    assert await browser.submit(pin=f"{(int(pin) + 1) % 10**6:06d}", password=PASSWORD) == 422
+    assert "wrong or over" in browser.text
+    assert 'aria-invalid="true"' in browser.page and 'id="pin-why"' in browser.page
+    assert await browser.submit(again="1") == 429
+    server.clock.advance(60)
+    assert await browser.submit(again="1") == 200 and "Another letter is on its way" in browser.text
+    assert await browser.submit(pin=await pin_to(server, "zoe@new.example"), password=PASSWORD) == 200
+
+
+async def test_a_password_is_set_anew_on_the_page(server: TestServer) -> None:
+    ann = await logged_in(server, "ann@acme")
+    member = await server.node.store.accounts.member(ann.person.account.company.id, ann.person.account.id)
+    assert member is not None
+    browser = Browser(server)
+    await browser.get("/reset")
+    await browser.submit(address=member.emails[0])
+    pin = await pin_to(server, member.emails[0])
+    assert await browser.submit(pin=pin, password=PASSWORD) == 200 and browser.path == "/reset-done"
+    assert await login(server, member.emails[0], PASSWORD) == 200
+    assert (await ann.call("GET", "/users/me")).status == 401
+
+
+async def test_somebody_accepts_an_invitation_once(server: TestServer) -> None:
+    acme = (await server.person("ann@acme")).account.company
+    desk = server.plugin(MfaPin)
+    await desk.invite(acme, "zoe@new.example", actor="test")
+    link = re.search(r"/join/\S+", await server.mailbox.next_to("zoe@new.example"))
+    assert link is not None
+    browser = Browser(server)
+    assert await browser.get(link[0]) == 200
+    assert "acme invites you" in browser.text and "zoe@new.example" in browser.text
+    assert await browser.submit(password=PASSWORD, name="Zoë") == 200 and browser.path == "/register-done"
+    assert await login(server, "zoe@new.example", PASSWORD) == 200
+    assert await browser.get(link[0]) == 404 and "invitation is over" in browser.text
+
+
+async def test_pages_are_alike_for_known_and_unknown_addresses(server: TestServer) -> None:
+    await logged_in(server, "ann@acme")
+    ann = await server.node.store.accounts.by_localpart("ann")
+    assert ann is not None
+    member = await server.node.store.accounts.member(ann.company.id, ann.id)
+    assert member is not None
+    for path in ("/register", "/reset"):
+        seen = set()
+        for address in (member.emails[0], "nobody@new.example"):
+            browser = Browser(server)
+            await browser.get(path)
+            cookie = browser.cookies["__Host-form"]
+            await browser.submit(address=address)
+            first = _plain(browser)
+            await browser.submit(pin="000000", password=PASSWORD)
+            seen.add((first, _plain(browser)))
+            assert cookie == browser.cookies["__Host-form"]
+        assert len(seen) == 1
+
+
+def _plain(browser: Browser) -> str:
+    return re.sub(r"[0-9a-f]{32,64}", "X", browser.page)
+
+
+# -- forms of others -------------------------------------------------------------------------------------------
+
+
+async def test_a_form_without_our_signature_does_nothing(server: TestServer) -> None:
+    browser = Browser(server)
+    await browser.get("/register")
+    form = re.search(r'name="form" value="([0-9a-f]{64})"', browser.page)
+    assert form is not None
+    fields = {"address": "zoe@new.example"}
+    assert await browser.post("/register", fields) == 403
+    assert await browser.post("/register", fields | {"form": "0" * 64}) == 403
+    browser.cookies.clear()  # somebody else's signature, without the cookie
+    assert await browser.post("/register", fields | {"form": form[1]}) == 403
+    browser.cookies["__Host-form"] = "A" * 32
+    assert await browser.post("/register", fields | {"form": form[1]}) == 403
+    assert server.mailbox.letters == []
+
+
+@pytest.mark.parametrize(
+    "header",
+    [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec_Fetch_Site": "cross-site"}],
+)
+async def test_a_form_of_another_site_does_nothing(server: TestServer, header: dict[str, str]) -> None:
+    own = Browser(server)
+    await own.get("/register")
+    other = Browser(server, **header)
+    other.cookies, other.page, other.path = own.cookies, own.page, own.path
+    assert await other.submit(address="zoe@new.example") == 403
+    assert server.mailbox.letters == []
+
+
+async def test_forms_of_our_own_origin_are_taken(server: TestServer) -> None:
+    browser = Browser(server, Origin=server.node.config.public_url, Sec_Fetch_Site="same-origin")
+    await browser.get("/register")
+    assert await browser.submit(address="zoe@new.example") == 200
+
+
+async def test_links_in_letters_do_not_follow_the_host_header(server: TestServer) -> None:
+    acme = (await server.person("ann@acme")).account.company
+    browser = Browser(server, Host="evil.example")
+    await browser.get("/register")
+    assert "evil.example" not in browser.page
+    await server.plugin(MfaPin).invite(acme, "zoe@new.example", actor="test")
+    letter = await server.mailbox.next_to("zoe@new.example")
+    assert f"{server.node.config.public_url}/join/" in letter and "evil" not in letter
+
+
+@pytest.mark.parametrize(
+    "path", ["/register", "/reset", f"/reset/{'0' * 32}", "/join/none", "/register-done"]
+)
+async def test_every_page_is_closed_to_scripts_and_frames_and_kept_nowhere(
+    server: TestServer, path: str
+) -> None:
+    browser = Browser(server)
+    await browser.get(path)
+    assert browser.answer is not None
+    headers = browser.answer.headers
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "form-action 'self'" in policy
+    assert "unsafe" not in policy and "frame-ancestors 'none'" in policy
+    assert headers["cache-control"] == "no-store" and headers["referrer-policy"] == "no-referrer"
+    assert "strict-transport-security" in headers
+    cookie = headers["set-cookie"]
+    for flag in ("__Host-form=", "Secure", "HttpOnly", "SameSite=Strict", "Path=/"):
+        assert flag in cookie
+    assert "<script" not in browser.page and "style=" not in browser.page and "onclick" not in browser.page
+
+
+async def test_what_people_type_is_shown_as_text(server: TestServer) -> None:
+    browser = Browser(server)
+    await browser.get("/register")
+    assert await browser.submit(address='"><script>alert(1)</script>') == 422
+    assert "<script" not in browser.page
+
+
+# -- languages -------------------------------------------------------------------------------------------------
+
+
+async def test_pages_and_letters_are_in_the_readers_language(server: TestServer) -> None:
+    browser = Browser(server, Accept_Language="fr-FR,fr;q=0.9")
+    await browser.get("/register")
+    assert '<html lang="fr">' in browser.page and "Créer un compte" in browser.text
+    await browser.submit(address="zoe@new.example")
+    assert "Votre code" in await server.mailbox.next_to("zoe@new.example")
+    assert await browser.submit(pin="000000", password="x") == 422
+    assert "doit avoir au moins 8 caractères" in browser.text
+    await browser.get("/register?lang=zh")
+    await browser.get("/register")
+    assert '<html lang="zh">' in browser.page
+
+
+async def test_a_language_that_is_not_there_is_english(server: TestServer) -> None:
+    browser = Browser(server)
+    await browser.get("/register?lang=%2e%2e%2fetc")
+    assert '<html lang="en">' in browser.page
+
+
+# -- as configured ---------------------------------------------------------------------------------------------
+
+
+async def test_where_people_are_invited_the_page_says_so() -> None:
+    chosen = {plugin: plugin.Options() for plugin in PLUGINS} | {MfaPin: MfaPin.Options()}
+    async with TestServer(chosen) as server:
+        browser = Browser(server)
+        assert await browser.get("/register") == 200
+        assert "invite their people" in browser.text and "<form" not in browser.page
+
+
+async def test_without_pins_there_are_no_pages() -> None:
+    async with TestServer([AccountPages]) as server:
+        for path in ("/register", "/reset", "/join/x"):
+            assert (await server.http("GET", path)).status == 404

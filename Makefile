@@ -53,6 +53,7 @@ leaks: $(DEVELOP)  ## search for what companies may learn of each other, LEAKS_M
 	$(BIN)/python -m tests.security.isolation_walk --minutes $(LEAKS_MINUTES)
 	$(BIN)/python -m tests.security.api_fuzz
 	RAINBOW_TRIES=2000 $(BIN)/pytest tests/security/test_isolation_timing.py
+	RAINBOW_TRIES=500 $(BIN)/pytest -s tests/security/test_pin_attacks.py -k same_time
 
 conf: $(INSTALL)  ## write conf/ and the reference page anew from the schema
 	$(BIN)/rainbow-xmpp config example > conf/rainbow.toml

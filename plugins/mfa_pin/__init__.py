@@ -36,6 +36,7 @@ class MfaPin(
     name="mfa_pin",
     audit={
         "mfa_pin.requested": "somebody asked for a PIN",
+        "mfa_pin.sent_again": "somebody asked for another PIN of the same request",
         "mfa_pin.failed": "a wrong PIN was typed",
         "mfa_pin.voided": "a PIN was typed wrongly too often",
         "mfa_pin.used": "a PIN was used",

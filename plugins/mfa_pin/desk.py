@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from rainbow_xmpp.auth.policy import WeakPassword
 from rainbow_xmpp.auth.pool import HashPool, PoolFull
 from rainbow_xmpp.auth.throttle import Throttle
 from rainbow_xmpp.company.agreements import NotAllowed
@@ -42,7 +43,7 @@ from rainbow_xmpp.plugins.mfa_pin.states import Request, Rules
 from rainbow_xmpp.plugins.mfa_pin.store import DAY_S, HOUR_S, Invitation, Load, Requests, Row
 from rainbow_xmpp.store.errors import AlreadyExists, InvalidAddress, NotFound
 from rainbow_xmpp.store.joined import Work, joining
-from rainbow_xmpp.store.names import normalise_email
+from rainbow_xmpp.store.names import normalise_email, tidy_name
 from rainbow_xmpp.store.values import PUBLIC_COMPANY, NewAccount
 
 log = logging.getLogger(__name__)
@@ -103,13 +104,21 @@ class Desk:
             raise NotFound("company", name)
         return found
 
-    async def _begin(self, purpose: Purpose, address: str, verdict: Verdict, asker: Asker) -> Asked:
+    async def _begin(
+        self,
+        purpose: Purpose,
+        address: str,
+        verdict: Verdict,
+        asker: Asker,
+        *,
+        by_administrator: bool = False,
+    ) -> Asked:
+        """What an administrator asks for is sent, however often strangers asked for the same address."""
         settings, now, rules = self._settings(), self._now(), self._rules()
         subject = self._pins.subject(address)
         source = self._pins.source(asker.source, settings.ipv4_prefix, settings.ipv6_prefix)
-        load = await self.requests.load(subject, source, verdict.company.id, now)
-        self._refuse_floods(load)
-        is_quiet = self._is_over(load)
+        # Before any work, so that a flood is cheap to refuse; what counts is counted again below.
+        self._refuse_floods(await self.requests.load(subject, source, verdict.company.id, now))
         request_id, pin = secrets.token_hex(16), self._pins.new()
         row = Row(
             id=request_id,
@@ -123,9 +132,15 @@ class Desk:
             language=asker.language,
             address=self._addresses.seal(address, request_id),
             hash=await self._hashed(pin, request_id, purpose, subject),
-            life=Request.begun(now, rules, is_real=verdict.is_real and not is_quiet),
+            life=Request.begun(now, rules, is_real=verdict.is_real),
         )
         async with self._services.store.write() as connection:
+            load = await self.requests.settled_load(connection, subject, source, verdict.company.id, now)
+            self._refuse_floods(load)
+            is_quiet = not by_administrator and self._is_over(load)
+            if is_quiet:  # a PIN that nobody is sent is never right
+                row = replace(row, life=Request.begun(now, rules, is_real=False))
+            await self.requests.void_others(connection, row, is_quiet=is_quiet)
             await self.requests.add(connection, row)
             await self._write(connection, row, address, pin, is_quiet=is_quiet)
         self._services.mail.hurry()
@@ -168,19 +183,22 @@ class Desk:
             return Asked(request_id, rules.wait_s(1))
         if not row.life.may_send(now, rules):
             raise TooMany(max(1, row.life.next_send_at - now))
-        load = await self.requests.load(row.subject, row.source, row.company_id, now)
-        self._refuse_floods(load)
-        is_quiet = self._is_over(load)
+        self._refuse_floods(await self.requests.load(row.subject, row.source, row.company_id, now))
         stored = await self._hashed(pin, row.id, row.purpose, row.subject)
         again = replace(row, life=row.life.sent_again(now, rules))
         async with self._services.store.write() as connection:
-            if not await self.requests.send_again(connection, row, stored, rules, now):
+            load = await self.requests.settled_load(connection, row.subject, row.source, row.company_id, now)
+            self._refuse_floods(load)
+            is_quiet = self._is_over(load)
+            if not await self.requests.send_again(connection, row, stored, rules, now, is_quiet=is_quiet):
                 raise TooMany(rules.wait_s(row.life.sends))
+            await self.requests.void_others(connection, row, is_quiet=is_quiet)
             await self._write(
                 connection, again, self._addresses.open(row.address, row.id), pin, is_quiet=is_quiet
             )
         self._services.mail.hurry()
         self._services.counters.pins_sent += 1
+        await self._record("mfa_pin.sent_again", row)
         return Asked(request_id, rules.wait_s(again.life.sends))
 
     # -- completing ------------------------------------------------------------------------------------
@@ -189,9 +207,12 @@ class Desk:
         self, request_id: str, pin: str, password: str, *, name: str = "", asker: Asker
     ) -> Account:
         """As `PinDesk.register`."""
+        if self.registration is not RegistrationMode.OPEN:
+            raise RegistrationClosed("people are invited here")
+        name = tidy_name(name)
         address, row = await self._address(request_id)
         home = await self._home(row)
-        self._services.people.judge(password, address, name, home.name)
+        self._services.people.judge(password, address, name, home.name, company=home)
         used = await self._tried(request_id, Purpose.REGISTER, pin, asker)
         new = NewAccount(company=home.name, email=address, name=name)
 
@@ -199,7 +220,11 @@ class Desk:
             if not await self.requests.use(connection, used):
                 raise WrongOrExpired("used")
 
-        account = await self._added(new, password, use)
+        try:
+            account = await self._added(new, password, use)
+        except (WeakPassword, NotAllowed):
+            await self.requests.give_back(used)
+            raise
         await self._used(used)
         return account
 
@@ -216,8 +241,14 @@ class Desk:
             if not await self.requests.use(connection, used):
                 raise WrongOrExpired("used")
 
-        with joining(use):
-            await self._services.people.set_password(account, password, actor=SELF)
+        try:
+            with joining(use):
+                await self._services.people.set_password(account, password, actor=SELF)
+        except WeakPassword:  # by what only the account's owner may know of it
+            await self.requests.give_back(used)
+            raise
+        except NotFound:
+            raise WrongOrExpired("the account is gone") from None
         await self._used(used)
         await self.tell_of_new_password(account, used.language)
         return account
@@ -291,7 +322,8 @@ class Desk:
         if not address or account.disabled:
             raise NotAllowed("nobody can be written to")
         verdict = replace(for_reset(account, account.company), template="reset-started")
-        await self._begin(Purpose.RESET, address, verdict, Asker(source=f"administrator {actor}"))
+        asker = Asker(source=f"administrator {actor}")
+        await self._begin(Purpose.RESET, address, verdict, asker, by_administrator=True)
         await self._services.audit(
             "mfa_pin.reset_started",
             company_id=account.company.id,
@@ -326,6 +358,9 @@ class Desk:
             region=company.region,
         )
         async with self._services.store.write() as connection:
+            sent = await self.requests.invited_since(connection, company.id, now - HOUR_S)
+            if sent >= self._settings().per_company_per_hour:
+                raise TooMany(HOUR_S // 6)
             await self.requests.invite(connection, invitation, _hash_of(token))
             await self._services.mail.post(letter, connection)
         self._services.mail.hurry()
@@ -364,6 +399,9 @@ class Desk:
 
     async def join(self, token: str, password: str, *, name: str = "", asker: Asker) -> Account:
         """As `PinDesk.join`."""
+        if self.registration is RegistrationMode.CLOSED:
+            raise RegistrationClosed("nobody joins by themselves here")
+        name = tidy_name(name)
         now = self._services.now()
         if wait_s := self._throttle.wait_s("", asker.source, now):
             raise TooMany(max(1, round(wait_s)))
@@ -373,7 +411,7 @@ class Desk:
             raise WrongOrExpired("no such invitation")
         invitation, company = found
         address = self._addresses.open(invitation.address, invitation.id)
-        self._services.people.judge(password, address, name, company.name)
+        self._services.people.judge(password, address, name, company.name, company=company)
 
         async def use(connection: AsyncConnection) -> None:
             if not await self.requests.drop_invitation(connection, company.id, invitation.id):

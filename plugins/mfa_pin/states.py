@@ -59,7 +59,9 @@ TRANSITIONS: Mapping[State, Mapping[Seen, State]] = {
 """Whatever is over but for its use may be given another PIN, as long as sending again is allowed."""
 
 MOST_BACKWARDS_S = 60
-"""A clock that stands further before a request's beginning is not believed."""
+"""A clock that stands further before a request's beginning, or its PIN's, is not believed."""
+MOST_LIFETIME_S = 600
+"""No PIN is good for longer, so one that would be is of a time that has not come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,10 @@ class Request:
 
     def at(self, now: int) -> Request:
         """The same by this time."""
-        in_time = self.created_at - MOST_BACKWARDS_S <= now < self.expires_at
+        in_time = (
+            self.created_at - MOST_BACKWARDS_S <= now < self.expires_at
+            and self.expires_at <= now + MOST_LIFETIME_S + MOST_BACKWARDS_S
+        )
         following = TRANSITIONS[self.state]
         if in_time or Seen.OUT_OF_TIME not in following:
             return self
@@ -130,6 +135,16 @@ class Request:
         """Another PIN in the place of the one before, which is worth nothing from now on."""
         if not self.may_send(now, rules):
             return self
+        return self._given_another(now, rules)
+
+    def held_back(self, now: int, rules: Rules) -> Request:
+        """It looks as if another PIN had been sent, and none was: nothing to guess, no try given back."""
+        if not self.may_send(now, rules):
+            return self
+        sends = self.sends + 1
+        return replace(self, sends=sends, next_send_at=now + rules.wait_s(sends))
+
+    def _given_another(self, now: int, rules: Rules) -> Request:
         sends = self.sends + 1
         seen = Seen.SENT_AGAIN if self.is_real else Seen.ASKED_AGAIN
         return Request(

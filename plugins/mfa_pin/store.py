@@ -9,7 +9,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rainbow_xmpp.plugins.mfa_pin.states import MOST_BACKWARDS_S, Request, Rules, State
+from rainbow_xmpp.plugins.mfa_pin.states import (
+    MOST_BACKWARDS_S,
+    MOST_LIFETIME_S,
+    Request,
+    Rules,
+    State,
+)
 from rainbow_xmpp.plugins.mfa_pin.tables import invitations, requests
 from rainbow_xmpp.store import Store
 
@@ -17,6 +23,8 @@ _r, _i = requests.c, invitations.c
 DAY_S = 86_400
 HOUR_S = 3600
 _OPEN = (State.REQUESTED, State.SENT)
+_ASKING = 0x52614E42
+"""PostgreSQL's advisory lock of those who ask."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +75,20 @@ class Requests:
 
     async def load(self, subject: str, source: str, company_id: str, now: int) -> Load:
         """What limits ask for, in one statement that costs the same for everybody."""
+        async with self._store.read() as connection:
+            return await self._load(connection, subject, source, company_id, now)
+
+    async def settled_load(
+        self, connection: AsyncConnection, subject: str, source: str, company_id: str, now: int
+    ) -> Load:
+        """The same in a transaction that sends: whoever sends at the same time waits until it is counted."""
+        if self._store.dialect == "postgresql":  # SQLite has one writer anyway
+            await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ASKING)))
+        return await self._load(connection, subject, source, company_id, now)
+
+    async def _load(
+        self, connection: AsyncConnection, subject: str, source: str, company_id: str, now: int
+    ) -> Load:
         recent = now - HOUR_S
 
         def sent(*conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
@@ -78,12 +100,28 @@ class Requests:
             sent(_r.company_id == company_id, _r.created_at > recent),
             sent(_r.created_at > recent),
         ).where(_r.created_at > now - DAY_S)
-        async with self._store.read() as connection:
-            return Load(*map(int, (await connection.execute(in_a_day)).one()))
+        return Load(*map(int, (await connection.execute(in_a_day)).one()))
 
     async def add(self, connection: AsyncConnection, row: Row) -> None:
         """Keep a new request."""
         await connection.execute(sa.insert(requests), _values(row))
+
+    async def void_others(self, connection: AsyncConnection, row: Row, *, is_quiet: bool) -> None:
+        """Earlier PINs for the same address and purpose are worth nothing once another is sent.
+
+        With `is_quiet` none is sent, and the same statement finds nothing.
+        """
+        voiding = (
+            sa.update(requests)
+            .where(
+                _r.subject == ("" if is_quiet else row.subject),
+                _r.purpose == row.purpose,
+                _r.id != row.id,
+                _r.state.in_(_OPEN),
+            )
+            .values(state=State.VOID, hash="")
+        )
+        await connection.execute(voiding)
 
     async def get(self, request_id: str) -> Row | None:
         """A request, whatever became of it."""
@@ -105,6 +143,7 @@ class Requests:
                 _r.state.in_(_OPEN),
                 _r.tries_left > 0,
                 _r.expires_at > now,
+                _r.expires_at <= now + MOST_LIFETIME_S + MOST_BACKWARDS_S,
                 _r.created_at <= now + MOST_BACKWARDS_S,
             )
             .values(tries_left=_r.tries_left - 1)
@@ -123,6 +162,16 @@ class Requests:
         )
         return (await connection.execute(using)).rowcount == 1
 
+    async def give_back(self, row: Row) -> None:
+        """The PIN was right and something else was not, which is no guess: the try was not one."""
+        giving = (
+            sa.update(requests)
+            .where(_r.id == row.id, _r.state == State.SENT, _r.hash == row.hash)
+            .values(tries_left=_r.tries_left + 1)
+        )
+        async with self._store.write() as connection:
+            await connection.execute(giving)
+
     async def void(self, request_id: str) -> None:
         """Its last try was wrong."""
         voiding = (
@@ -134,19 +183,29 @@ class Requests:
             await connection.execute(voiding)
 
     async def send_again(
-        self, connection: AsyncConnection, row: Row, stored: str, rules: Rules, now: int
+        self,
+        connection: AsyncConnection,
+        row: Row,
+        stored: str,
+        rules: Rules,
+        now: int,
+        *,
+        is_quiet: bool = False,
     ) -> bool:
-        """Another PIN in the place of the one before. False: somebody else did it at the same time."""
-        life = row.life.sent_again(now, rules)
+        """Another PIN in the place of the one before. False: something else happened at the same time.
+
+        With `is_quiet` none is sent: what was sent before stays as it is, with the tries that it has left.
+        """
+        life = row.life.held_back(now, rules) if is_quiet else row.life.sent_again(now, rules)
         sending = (
             sa.update(requests)
             .where(
                 _r.id == row.id, _r.sends == row.life.sends, _r.next_send_at <= now, _r.state != State.USED
             )
             .values(
-                hash=stored,
-                state=life.state,
-                tries_left=life.tries_left,
+                hash=_r.hash if is_quiet else stored,
+                state=_r.state if is_quiet else life.state,
+                tries_left=_r.tries_left if is_quiet else life.tries_left,
                 sends=life.sends,
                 expires_at=life.expires_at,
                 next_send_at=life.next_send_at,
@@ -173,6 +232,15 @@ class Requests:
             "expires_at": invitation.expires_at,
         }
         await connection.execute(sa.insert(invitations), row)
+
+    async def invited_since(self, connection: AsyncConnection, company_id: str, at: int) -> int:
+        """How many invitations of a company, of those that are there, were sent after this time."""
+        counting = (
+            sa.select(sa.func.count())
+            .select_from(invitations)
+            .where(_i.company_id == company_id, _i.created_at > at)
+        )
+        return int((await connection.execute(counting)).scalar_one())
 
     async def invited(self, token: str, now: int) -> Invitation | None:
         """The invitation with this hash of its token, while it is good."""

@@ -14,13 +14,14 @@ from typing import Protocol
 from rainbow_xmpp.auth.credentials import Verifier, derive
 from rainbow_xmpp.auth.policy import PasswordPolicy, WeakPassword
 from rainbow_xmpp.auth.seal import Sealer
+from rainbow_xmpp.auth.tightening import tightened
 from rainbow_xmpp.company.agreements import NotAllowed
 from rainbow_xmpp.company.levels import ServiceLevels
 from rainbow_xmpp.config.auth import Auth
 from rainbow_xmpp.observe.audit import AuditLog, Fact, Kind
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.store.errors import NotFound
-from rainbow_xmpp.store.values import Account, ChangeKind, NewAccount, Role, Visibility
+from rainbow_xmpp.store.values import Account, ChangeKind, Company, NewAccount, Role, Visibility
 
 
 class Hashing(Protocol):
@@ -86,8 +87,8 @@ class People:
         if company is not None:
             self._levels.room_for(company, await self._store.accounts.count(company.id))
         own_words = (new.email, new.localpart, new.company, new.name)
-        made = "" if password else self._policy.generate()
-        self.judge(password or made, *own_words)
+        made = "" if password else self._policy_of(company).generate()
+        self.judge(password or made, *own_words, company=company)
         key_id, blob = await self._sealed(password or made, new.id)
         company_id = company.id if company is not None else ""
         async with self._recorded(
@@ -101,10 +102,11 @@ class People:
 
         Raises WeakPassword and NotFound.
         """
-        made = "" if password else self._policy.generate()
+        made = "" if password else self._policy_of(account.company).generate()
         member = await self._store.accounts.member(account.company.id, account.id)
         emails = member.emails if member is not None else ()
-        self.judge(password or made, account.localpart, account.company.name, account.name, *emails)
+        own_words = (account.localpart, account.company.name, account.name, *emails)
+        self.judge(password or made, *own_words, company=account.company)
         key_id, blob = await self._sealed(password or made, account.id)
         async with self._recorded(Kind.PASSWORD_CHANGED, account.company.id, account.id, actor):
             await self._store.credentials.put(account, blob, key_id)
@@ -157,14 +159,17 @@ class People:
         async with self._recorded(Kind.USER_REMOVED, account.company.id, account.id, actor, reason=reason):
             await self._store.accounts.remove(account.company.id, account.id)
 
-    def judge(self, password: str, *own_words: str) -> None:
-        """Raise WeakPassword unless the policy accepts it; `own_words` are what others would guess first."""
-        if problems := self._policy.problems(password, own_words):
+    def judge(self, password: str, *own_words: str, company: Company | None = None) -> None:
+        """Raise WeakPassword unless the policy accepts it; `own_words` are what others would guess first.
+
+        `company`: what it wants beyond what is configured counts too.
+        """
+        if problems := self._policy_of(company).problems(password, own_words):
             raise WeakPassword(problems)
 
-    @property
-    def _policy(self) -> PasswordPolicy:
-        return PasswordPolicy(self.settings.password)
+    def _policy_of(self, company: Company | None) -> PasswordPolicy:
+        settings = self.settings.password
+        return PasswordPolicy(settings if company is None else tightened(settings, company.settings))
 
     async def _sealed(self, password: str, account_id: str) -> tuple[str, bytes]:
         """Key id and sealed SCRAM keys, for this account only."""

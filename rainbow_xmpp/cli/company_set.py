@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 MAX_ROSTER = 5000
 _AS_COMPANY = "default"
+MOST_PASSWORD = 64
+_NOTHING = "nothing"
+_NEEDS = ("lower", "upper", "digit", "special")
 
 
 @click.command("set")
@@ -36,6 +39,19 @@ _AS_COMPANY = "default"
     "registers",
     default=None,
     help="People of its domains (plugins.mfa_pin.company_domains) make accounts in it by themselves, or do not.",
+)
+@click.option(
+    "--password-min-length",
+    type=click.IntRange(0, MOST_PASSWORD),
+    metavar="N",
+    help="New passwords are at least so long, where that is more than [auth.password] says.",
+)
+@click.option(
+    "--password-needs",
+    "needs",
+    type=click.Choice((_NOTHING, *_NEEDS)),
+    multiple=True,
+    help="What new passwords must have beside what [auth.password] says; give it once for each.",
 )
 @click.option(
     "--allow-visibility",
@@ -61,6 +77,8 @@ def set_(
     roster: bool | None,
     roster_limit: int | None,
     registers: bool | None,
+    password_min_length: int | None,
+    needs: tuple[str, ...],
     allowed: tuple[str, ...],
     disabled: bool | None,
     reason: str,
@@ -72,6 +90,7 @@ def set_(
 
     def wanted(company: "Company") -> CompanyChange:
         settings = _settings(company.settings, roster, roster_limit, registers, allowed)
+        settings = _with_passwords(settings, password_min_length, needs)
         return CompanyChange(
             name=new_name,
             visibility=None if visibility is None else Visibility(visibility),
@@ -82,7 +101,8 @@ def set_(
         )
 
     given = (new_name, visibility, organisation, service_level, roster, roster_limit, registers, disabled)
-    if all(each is None for each in given) and not allowed:
+    is_nothing = all(each is None for each in (*given, password_min_length))
+    if is_nothing and not allowed and not needs:
         raise click.UsageError("say what to change: company set --help")
     config = invocation.config()
 
@@ -139,6 +159,20 @@ def _settings(
     return settings
 
 
+def _with_passwords(
+    before: "CompanySettings", min_length: int | None, needs: tuple[str, ...]
+) -> "CompanySettings":
+    from rainbow_xmpp.store.values import PasswordNeed
+
+    settings = before
+    if min_length is not None:
+        settings = replace(settings, password_min_length=min_length)
+    if needs:
+        wanted = tuple(PasswordNeed(each) for each in dict.fromkeys(needs) if each != _NOTHING)
+        settings = replace(settings, password_needs=wanted)
+    return settings
+
+
 async def _facts(store: "Store", config: Config, company: "Company") -> dict[str, object]:
     from rainbow_xmpp.company.levels import ServiceLevels
 
@@ -153,6 +187,8 @@ async def _facts(store: "Store", config: Config, company: "Company") -> dict[str
         "roster": company.settings.roster,
         "roster_limit": company.settings.roster_limit,
         "self_registration": company.settings.self_registration,
+        "password_min_length": company.settings.password_min_length,
+        "password_needs": [str(each) for each in company.settings.password_needs],
         "linked_to": sorted(names.get(each, each) for each in linked),
         "level": asdict(level),
     }

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from functools import lru_cache
 
-from rainbow_xmpp.store.values import CompanySettings, Visibility
+from rainbow_xmpp.store.values import CompanySettings, PasswordNeed, Visibility
 
 _DEFAULTS = CompanySettings()
 
@@ -18,6 +18,8 @@ def settings_from(text: str) -> CompanySettings:
     written = {name: value for name, value in json.loads(text).items() if name in known}
     if "visibilities" in written:
         written["visibilities"] = tuple(map(Visibility, written["visibilities"]))
+    if "password_needs" in written:
+        written["password_needs"] = tuple(map(PasswordNeed, written["password_needs"]))
     return CompanySettings(**written)
 
 

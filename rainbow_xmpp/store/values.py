@@ -41,6 +41,15 @@ OPENNESS = (
 """Visibilities from the most open one to the least."""
 
 
+class PasswordNeed(StrEnum):
+    """A kind of character that a password may have to have."""
+
+    LOWER = "lower"
+    UPPER = "upper"
+    DIGIT = "digit"
+    SPECIAL = "special"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompanySettings:
     """What a company's administrators decide. Defaults are what a new company has."""
@@ -53,6 +62,10 @@ class CompanySettings:
     """No company roster for more people than this; they search instead."""
     self_registration: bool = False
     """People with an address in one of its domains may make an account in it by themselves."""
+    password_min_length: int = 0
+    """New passwords have at least so many characters, where that is more than what is configured."""
+    password_needs: tuple[PasswordNeed, ...] = ()
+    """What new passwords must have beside what is configured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from rainbow_xmpp.plugins.rest_api.endpoints.values import (
     UnsetType,
     given,
 )
-from rainbow_xmpp.store.values import DEFAULT_REGION, DEFAULT_SERVICE_LEVEL, CompanySettings
+from rainbow_xmpp.store.values import DEFAULT_REGION, DEFAULT_SERVICE_LEVEL, CompanySettings, PasswordNeed
 
 COMPANY = "/companies/{company_id}"
 _OF_OPERATORS = ("organisation", "service_level", "disabled")
@@ -62,6 +62,8 @@ class CompanyBody(Struct, frozen=True, forbid_unknown_fields=True):
     roster: bool | UnsetType = UNSET
     roster_limit: Annotated[int, Meta(ge=0, le=5000)] | UnsetType = UNSET
     self_registration: bool | UnsetType = UNSET
+    password_min_length: Annotated[int, Meta(ge=0, le=64)] | UnsetType = UNSET
+    password_needs: Annotated[list[PasswordNeed], Meta(max_length=4)] | UnsetType = UNSET
     organisation: Name | UnsetType = UNSET
     service_level: Level | UnsetType = UNSET
     disabled: bool | UnsetType = UNSET
@@ -162,4 +164,9 @@ def _settings(company: Company, body: CompanyBody) -> CompanySettings | None:
         settings = replace(settings, roster_limit=limit)
     if registers is not None:
         settings = replace(settings, self_registration=registers)
+    length, needs = given(body.password_min_length), given(body.password_needs)
+    if length is not None:
+        settings = replace(settings, password_min_length=length)
+    if needs is not None:
+        settings = replace(settings, password_needs=tuple(dict.fromkeys(needs)))
     return settings if settings != company.settings else None

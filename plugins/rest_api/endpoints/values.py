@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from rainbow_xmpp.config import ServiceLevel
 from rainbow_xmpp.plugin import Account, Company, Role, Services, Visibility
-from rainbow_xmpp.store.values import Member
+from rainbow_xmpp.store.values import Member, PasswordNeed
 
 T = TypeVar("T")
 
@@ -113,6 +113,12 @@ class CompanyValue(Struct, frozen=True):
     self_registration: Annotated[
         bool, Meta(description="People with an address in its domains make accounts in it by themselves.")
     ]
+    password_min_length: Annotated[
+        int, Meta(description="Of new passwords, where it is more than the server asks for.")
+    ]
+    password_needs: Annotated[
+        list[PasswordNeed], Meta(description="What new passwords must have beside what the server asks for.")
+    ]
     visibilities: Annotated[list[Visibility], Meta(description="What its people may choose.")]
     created_at: Time
 
@@ -129,6 +135,8 @@ class CompanyValue(Struct, frozen=True):
             company.settings.roster,
             company.settings.roster_limit,
             company.settings.self_registration,
+            company.settings.password_min_length,
+            list(company.settings.password_needs),
             list(company.allowed_visibilities),
             time_of(company.created_at),
         )

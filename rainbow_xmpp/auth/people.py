@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from rainbow_xmpp.auth.credentials import Verifier, derive
 from rainbow_xmpp.auth.policy import PasswordPolicy, WeakPassword
 from rainbow_xmpp.auth.seal import Sealer
@@ -21,6 +23,7 @@ from rainbow_xmpp.config.auth import Auth
 from rainbow_xmpp.observe.audit import AuditLog, Fact, Kind
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.store.errors import NotFound
+from rainbow_xmpp.store.joined import joining
 from rainbow_xmpp.store.values import Account, ChangeKind, Company, NewAccount, Role, Visibility
 
 
@@ -91,10 +94,18 @@ class People:
         self.judge(password or made, *own_words, company=company)
         key_id, blob = await self._sealed(password or made, new.id)
         company_id = company.id if company is not None else ""
+
+        async def still_has_room(connection: AsyncConnection) -> None:
+            """Of several who are added at once, those are refused for whom there is no room any more."""
+            if company is not None:
+                others = await self._store.accounts.count_within(connection, company.id) - 1
+                self._levels.room_for(company, others)
+
         async with self._recorded(
             Kind.USER_ADDED, company_id, new.id, actor, reason=reason, role=str(new.role)
         ):
-            account = await self._store.accounts.add(replace(new, sealed=blob, key_id=key_id))
+            with joining(still_has_room):
+                account = await self._store.accounts.add(replace(new, sealed=blob, key_id=key_id))
         return Added(account, made)
 
     async def set_password(self, account: Account, password: str = "", *, actor: str) -> str:

@@ -10,6 +10,8 @@ from rainbow_xmpp.plugin import (
     Account,
     Asked,
     Asker,
+    Changed,
+    ChangeKind,
     Company,
     Invited,
     Mark,
@@ -20,6 +22,7 @@ from rainbow_xmpp.plugin import (
     Services,
     every,
     marks_of,
+    on,
 )
 from rainbow_xmpp.plugins.mfa_pin.desk import Desk
 from rainbow_xmpp.plugins.mfa_pin.endpoints import PinEndpoints
@@ -77,6 +80,13 @@ class MfaPin(
         if lately > self.options.failures_alarm:
             log.warning("%s wrong PINs were typed in the last ten minutes: somebody may be guessing", lately)
 
+    @on(Changed)
+    async def changed(self, event: Changed) -> None:
+        """An account that has a password needs no first one."""
+        change = event.change
+        if change.kind is ChangeKind.CREDENTIALS_CHANGED and change.account_id is not None:
+            await self.desk.requests.forget_first_passwords(change.account_id)
+
     # -- for other plugins (`PinDesk`) -----------------------------------------------------------------
 
     @property
@@ -104,6 +114,12 @@ class MfaPin(
         self, company: Company, address: str, *, actor: str, language: str = "en", reason: str = ""
     ) -> str:
         return await self.desk.invite(company, address, actor=actor, language=language, reason=reason)
+
+    async def welcome(self, account: Account, *, actor: str, language: str = "en") -> None:
+        await self.desk.welcome(account, actor=actor, language=language)
+
+    async def tell_of_new_password(self, account: Account, language: str = "en") -> None:
+        await self.desk.tell_of_new_password(account, language)
 
     async def invited(self, token: str) -> Invited | None:
         return await self.desk.invited(token)

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from rainbow_xmpp.auth.people import AccountChange
 from rainbow_xmpp.auth.policy import WeakPassword
 from rainbow_xmpp.auth.pool import HashPool, PoolFull
 from rainbow_xmpp.auth.throttle import Throttle
@@ -45,10 +46,15 @@ from rainbow_xmpp.store.errors import AlreadyExists, InvalidAddress, NotFound
 from rainbow_xmpp.store.joined import Work, joining
 from rainbow_xmpp.store.names import normalise_email, tidy_name
 from rainbow_xmpp.store.values import PUBLIC_COMPANY, NewAccount
+from rainbow_xmpp.words import N_, translation
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+_CHANGED = N_(
+    "The password of your account was changed, and whatever was logged in with the old one was logged out. "
+    "If that was not you, tell your administrator at once."
+)
 TOKEN_BYTES = 24
 MOST_PIN = 20
 SELF = "self-service"
@@ -298,10 +304,10 @@ class Desk:
         await self._record("mfa_pin.used", row)
 
     async def tell_of_new_password(self, account: Account, language: str = "en") -> None:
-        """A notice to every address of the account."""
-        member = await self._services.store.accounts.member(account.company.id, account.id)
-        for address in member.emails if member is not None else ():
-            if is_mail_address(address):
+        """As `PinDesk.tell_of_new_password`. The password is changed: that a notice fails undoes nothing."""
+        try:
+            member = await self._services.store.accounts.member(account.company.id, account.id)
+            for address in filter(is_mail_address, member.emails if member is not None else ()):
                 await self._services.mail.post(
                     Letter(
                         template="password-changed",
@@ -312,6 +318,9 @@ class Desk:
                         region=account.region,
                     )
                 )
+            await self._services.notify(account, body=translation(language).gettext(_CHANGED))
+        except Exception:
+            log.exception("nobody was told of a new password", extra={"account": account.id})
 
     # -- administrators --------------------------------------------------------------------------------
 
@@ -336,8 +345,35 @@ class Desk:
         self, company: Company, address: str, *, actor: str, language: str = "en", reason: str = ""
     ) -> str:
         """As `PinDesk.invite`. Whoever has an account already is told so, and whoever invites is not."""
-        address, now, token = mailbox_of(address), self._now(), secrets.token_urlsafe(TOKEN_BYTES)
+        address = mailbox_of(address)
         record = await self._services.store.accounts.for_login(address)
+        template = "invitation" if record is None else "register-taken"
+        return await self._invite(
+            company, address, template, "", actor=actor, language=language, reason=reason
+        )
+
+    async def welcome(self, account: Account, *, actor: str, language: str = "en") -> None:
+        """As `PinDesk.welcome`. Raises NotAllowed for somebody without an address."""
+        member = await self._services.store.accounts.member(account.company.id, account.id)
+        address = next(filter(is_mail_address, member.emails), "") if member is not None else ""
+        if not address:
+            raise NotAllowed("nobody can be written to")
+        await self._invite(
+            account.company, address, "invitation", account.id, actor=actor, language=language, reason=""
+        )
+
+    async def _invite(
+        self,
+        company: Company,
+        address: str,
+        template: str,
+        account_id: str,
+        *,
+        actor: str,
+        language: str,
+        reason: str,
+    ) -> str:
+        now, token = self._now(), secrets.token_urlsafe(TOKEN_BYTES)
         days = self._settings().invitation_days
         invitation_id = new_id()
         invitation = Invitation(
@@ -347,9 +383,10 @@ class Desk:
             address=self._addresses.seal(address, invitation_id),
             created_at=now,
             expires_at=now + days * DAY_S,
+            account_id=account_id,
         )
         letter = Letter(
-            template="invitation" if record is None else "register-taken",
+            template=template,
             to=address,
             language=language,
             facts={"company": company.name, "token": token, "days": days},
@@ -417,11 +454,28 @@ class Desk:
             if not await self.requests.drop_invitation(connection, company.id, invitation.id):
                 raise WrongOrExpired("used")
 
-        account = await self._added(NewAccount(company=company.name, email=address, name=name), password, use)
+        if invitation.account_id:
+            account = await self._first_password(invitation, password, name, use)
+        else:
+            new = NewAccount(company=company.name, email=address, name=name)
+            account = await self._added(new, password, use)
         await self._services.audit(
             "mfa_pin.joined", company_id=company.id, actor=SELF, target=account.id, invitation=invitation.id
         )
         return account
+
+    async def _first_password(self, invitation: Invitation, password: str, name: str, use: Work) -> Account:
+        """Of an account that an administrator made. Raises WrongOrExpired when it is gone, or shut out."""
+        people = self._services.people
+        account = await self._services.store.accounts.by_id(invitation.account_id)
+        if account is None or not account.may_log_in:
+            raise WrongOrExpired("the account is gone")
+        try:
+            with joining(use):
+                await people.set_password(account, password, actor=SELF)
+            return await people.change(account, AccountChange(name=name or None), actor=SELF)
+        except NotFound:
+            raise WrongOrExpired("the account is gone") from None
 
     async def _invitation(self, token: str) -> tuple[Invitation, Company] | None:
         invitation = await self.requests.invited(_hash_of(token), self._now())

@@ -65,6 +65,8 @@ class Invitation:
     address: bytes = field(repr=False)
     created_at: int
     expires_at: int
+    account_id: str = ""
+    """The account that was made for them and waits for a password; "" when there is none yet."""
 
 
 class Requests:
@@ -230,6 +232,7 @@ class Requests:
             "address": invitation.address,
             "created_at": invitation.created_at,
             "expires_at": invitation.expires_at,
+            "account_id": invitation.account_id,
         }
         await connection.execute(sa.insert(invitations), row)
 
@@ -263,6 +266,13 @@ class Requests:
         """It was used, or taken back; False when there is none (any more)."""
         dropping = sa.delete(invitations).where(_i.company_id == company_id, _i.id == invitation_id)
         return (await connection.execute(dropping)).rowcount == 1
+
+    async def forget_first_passwords(self, account_id: str) -> None:
+        """The account has a password: nobody needs to choose its first one any more."""
+        async with self._store.write() as connection:
+            await connection.execute(
+                sa.delete(invitations).where(_i.account_id == account_id, _i.account_id != "")
+            )
 
     async def forget_invitations(self, now: int) -> None:
         """Drop those that are over."""
@@ -312,4 +322,5 @@ def _invitation(found: sa.RowMapping) -> Invitation:
         address=bytes(found["address"]),
         created_at=int(found["created_at"]),
         expires_at=int(found["expires_at"]),
+        account_id=found["account_id"],
     )

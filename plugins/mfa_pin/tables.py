@@ -39,4 +39,5 @@ invitations = sa.Table(
     sa.Column("address", sa.LargeBinary(), nullable=False),
     sa.Column("created_at", sa.BigInteger(), nullable=False),
     sa.Column("expires_at", sa.BigInteger(), nullable=False, index=True),
+    sa.Column("account_id", sa.String(24), nullable=False, server_default=""),  # one that was made already
 )

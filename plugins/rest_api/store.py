@@ -1,7 +1,7 @@
 """Answers that were given to requests with an `Idempotency-Key`, so that a repetition gets the same.
 
-An answer may hold a first password, so it is sealed: under a secret of the server's and the client's own key, of which
-the database has neither.
+An answer may hold what is shown once, such as the secret of a webhook, so it is sealed: under a secret of the
+server's and the client's own key, of which the database has neither.
 """
 
 from __future__ import annotations

@@ -105,6 +105,14 @@ class PinDesk(Offer):
         """Invite an address into a company; the invitation's id. Raises ValueError for what is no address."""
         raise NotImplementedError
 
+    async def welcome(self, account: Account, *, actor: str, language: str = "en") -> None:
+        """Let somebody choose the first password of an account that was made for them, by a link in a letter."""
+        raise NotImplementedError
+
+    async def tell_of_new_password(self, account: Account, language: str = "en") -> None:
+        """Letters to all addresses of an account, and a message to its devices: its password is another now."""
+        raise NotImplementedError
+
     async def invited(self, token: str) -> Invited | None:
         """What an invitation says; None when it is over, used, or none."""
         raise NotImplementedError

@@ -13,6 +13,7 @@ import pytest
 from rainbow_xmpp.company.desk import CompanyChange
 from rainbow_xmpp.plugins.company_isolation import CompanyIsolation
 from rainbow_xmpp.plugins.mfa_pin import MfaPin
+from rainbow_xmpp.plugins.offline import Offline
 from rainbow_xmpp.plugins.rest_api import RestApi
 from rainbow_xmpp.store.values import Role
 from rainbow_xmpp.testing import TestServer
@@ -438,3 +439,78 @@ async def test_an_administrator_starts_a_reset_and_sees_nothing_of_it(server: Te
     assert await login(server, address, NEW) == 200
     text = await records(server)
     assert "mfa_pin.reset_started" in text and "lost phone" in text
+
+
+# -- accounts that an administrator made -----------------------------------------------------------------------
+
+
+async def made(server: TestServer, ada: Caller, address: str) -> tuple[dict[str, Any], str]:
+    """A new account, and the token in the letter to its owner."""
+    answer = await ada.call("POST", path_of(ada, "/users"), {"email": address})
+    assert answer.status == 201, answer.text
+    found = re.search(r"/join/(\S+)", await server.mailbox.next_to(address))
+    assert found is not None and found[1] not in answer.text and "password" not in answer.text
+    user: dict[str, Any] = answer.json()["user"]
+    return user, found[1]
+
+
+async def first_password(server: TestServer, token: str, password: str, name: str = "") -> Answer:
+    body = {"new_password": password, "name": name}
+    return await call(server, "POST", f"/member-invitations/{token}", body)
+
+
+async def test_whoever_was_added_by_an_administrator_chooses_the_first_password(server: TestServer) -> None:
+    ada = await admin(server, "ada@acme")
+    user, token = await made(server, ada, "zoe@new.example")
+    weak = await first_password(server, token, "short")
+    assert weak.status == 422 and "at least 8 characters" in weak.text
+    answers = await asyncio.gather(*(first_password(server, token, PASSWORD, "Zoë") for _ in range(3)))
+    assert sorted(answer.status for answer in answers) == [201, 422, 422]
+    assert await login(server, "zoe@new.example", PASSWORD) == 200
+    account = await server.store.accounts.by_id(user["id"])
+    assert account is not None and account.name == "Zoë"
+
+
+@pytest.mark.parametrize("way", ["reset", "disabled", "removed", "taken back"])
+async def test_a_first_password_is_not_chosen_for_an_account_that_does_not_wait_for_it(
+    server: TestServer, way: str
+) -> None:
+    ada = await admin(server, "ada@acme")
+    user, token = await made(server, ada, "zoe@new.example")
+    account = await server.store.accounts.by_id(user["id"])
+    assert account is not None
+    if way == "reset":
+        request = await asked(server, "reset", "zoe@new.example")
+        pin = await pin_to(server, "zoe@new.example")
+        assert (await reset(server, request["request_id"], pin)).status == 204
+    elif way == "disabled":
+        await server.node.people.disable(account, actor="test")
+    elif way == "removed":
+        await server.node.people.remove(account, actor="test")
+    else:
+        (open_one,) = (await ada.get(path_of(ada, "/member-invitations")))["items"]
+        one = path_of(ada, f"/member-invitations/{open_one['id']}")
+        assert (await ada.call("DELETE", one)).status == 204
+    assert (await first_password(server, token, "Golden-Bridge-17")).status == 422
+    assert await login(server, "zoe@new.example", "Golden-Bridge-17") == 401
+
+
+async def test_who_is_added_must_be_somebody_whom_a_letter_reaches(server: TestServer) -> None:
+    ada = await admin(server, "ada@acme")
+    answer = await ada.call("POST", path_of(ada, "/users"), {"email": "zoe@localhost"})
+    assert answer.status == 422 and "email" in answer.json()["errors"]
+    assert await server.store.accounts.for_login("zoe@localhost") is None
+
+
+async def test_a_changed_password_is_told_by_letter_and_to_the_devices() -> None:
+    """They were logged out, so the message waits for them."""
+    options = RestApi.Options(requests_per_minute=0)
+    plugins = {RestApi: options, MfaPin: MfaPin.Options(), Offline: Offline.Options()}
+    async with TestServer(plugins) as server:
+        ann = await logged_in(server, "ann@acme")
+        body = {"old_password": "Correct-Horse-7", "new_password": NEW}
+        assert (await ann.call("POST", "/users/me/password", body, Accept_Language="fr")).status == 204
+        assert "mot de passe" in (await server.mailbox.next_to("ann@acme.example")).lower()
+        await server.settle()
+        phone = await server.login("ann@acme")
+        assert "Le mot de passe de votre compte" in b"".join(await phone.rest_bytes()).decode()

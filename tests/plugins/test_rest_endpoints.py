@@ -1,10 +1,12 @@
 """Companies, people, links, invitations, sessions and the audit log, over the API."""
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
 
 from rainbow_xmpp.plugins.company_isolation import CompanyIsolation
+from rainbow_xmpp.plugins.mfa_pin import MfaPin
 from rainbow_xmpp.plugins.rest_api import RestApi
 from rainbow_xmpp.store.values import Role, Visibility
 from rainbow_xmpp.testing import TestServer
@@ -14,7 +16,8 @@ from tests.plugins.rest import Caller, basic, call, logged_in
 @pytest.fixture
 async def server() -> AsyncIterator[TestServer]:
     options = RestApi.Options(requests_per_minute=0, anonymous_per_minute=0)
-    async with TestServer({RestApi: options, CompanyIsolation: CompanyIsolation.Options()}) as server:
+    plugins = {RestApi: options, CompanyIsolation: CompanyIsolation.Options(), MfaPin: MfaPin.Options()}
+    async with TestServer(plugins) as server:
         yield server
 
 
@@ -39,7 +42,12 @@ async def test_an_administrator_adds_changes_and_removes_people(server: TestServ
     ada = await as_role(server, "ada@acme", Role.COMPANY_ADMIN)
     made = await ada.call("POST", f"{of(ada)}/users", {"email": "new@acme.example", "name": "New"})
     assert made.status == 201, made.text
-    user, password = made.json()["user"], made.json()["password"]
+    user, password = made.json()["user"], "Purple-Kettle-93"
+    assert "password" not in made.text
+    link = re.search(r"/join/(\S+)", await server.mailbox.next_to("new@acme.example"))
+    assert link is not None and link[1] not in made.text
+    chosen = await call(server, "POST", f"/member-invitations/{link[1]}", {"new_password": password})
+    assert (chosen.status, chosen.json()["user_id"]) == (201, user["id"])
     assert made.headers["location"].endswith(user["id"])
     login = await call(server, "POST", "/auth/login", Authorization=basic("new@acme.example", password))
     assert login.status == 200
@@ -243,7 +251,7 @@ async def test_a_repetition_with_the_same_key_gets_the_same_answer_and_is_done_o
     assert (first.status, first.body) == (again.status, again.body)
     async with server.store.read() as connection:
         rows = (await connection.exec_driver_sql("SELECT * FROM api_repeats")).all()
-    assert first.json()["password"].encode() not in b"".join(row[-1] for row in rows)
+    assert first.json()["user"]["id"].encode() not in b"".join(row[-1] for row in rows)
     other = await ada.call("POST", f"{of(ada)}/users", {"email": "b@acme.example"}, Idempotency_Key="k1")
     assert other.status == 422
     assert (await ada.call("POST", f"{of(ada)}/users", body, Idempotency_Key="k2")).status == 409

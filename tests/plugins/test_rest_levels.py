@@ -2,6 +2,7 @@
 
 from rainbow_xmpp.config import ServiceLevel
 from rainbow_xmpp.config.levels import SHIPPED_LEVELS
+from rainbow_xmpp.plugins.mfa_pin import MfaPin
 from rainbow_xmpp.plugins.rest_api import RestApi
 from rainbow_xmpp.store.values import Role
 from rainbow_xmpp.testing import TestServer
@@ -45,7 +46,7 @@ async def test_a_level_that_is_not_configured_is_a_422_that_names_the_field() ->
 
 
 async def test_a_company_that_is_full_is_a_422_that_says_so() -> None:
-    async with TestServer([RestApi]) as server:
+    async with TestServer([RestApi, MfaPin]) as server:
         ann = await administrator(server)
         server.node.levels.configured = {"essential": ServiceLevel(max_members=1)}
         company = ann.person.account.company.id

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from rainbow_xmpp.auth.people import AccountChange
 from rainbow_xmpp.ids import new_localpart
+from rainbow_xmpp.mail.letter import is_mail_address
 from rainbow_xmpp.plugin import (
     PREFIX,
     Access,
@@ -15,6 +16,7 @@ from rainbow_xmpp.plugin import (
     Action,
     Call,
     Page,
+    PinDesk,
     Problem,
     Reply,
     Role,
@@ -35,6 +37,7 @@ from rainbow_xmpp.plugins.rest_api.endpoints.values import (
     User,
     given,
 )
+from rainbow_xmpp.store.names import normalise_email
 from rainbow_xmpp.store.values import NewAccount
 
 USERS = "/companies/{company_id}/users"
@@ -45,7 +48,7 @@ Level = Annotated[str, Meta(max_length=64, description="Empty: the company's.")]
 
 
 class NewUser(Struct, frozen=True, forbid_unknown_fields=True):
-    """Somebody new. The password is made here and shown once, in the answer."""
+    """Somebody new. A letter lets them choose their password; nobody else sees or sets it."""
 
     email: Annotated[str, Meta(min_length=3, max_length=254)]
     name: Name = ""
@@ -68,10 +71,9 @@ class UserChange(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Created(Struct, frozen=True):
-    """A new account and its first password, which is shown now and kept nowhere."""
+    """A new account."""
 
     user: User
-    password: str
 
 
 class UserEndpoints:
@@ -109,11 +111,19 @@ class UserEndpoints:
         body=NewUser,
         answer=Created,
         status=201,
-        problems={409: "The e-mail address or the localpart is taken."},
+        problems={
+            409: "The e-mail address or the localpart is taken.",
+            422: "Nobody could be written to: this is no e-mail address, or no letters are sent here.",
+        },
     )
     async def add(self, call: Call) -> Reply:
         body: NewUser = call.body
         _may_give(call, body.role)
+        desk = self._services.offered(PinDesk)
+        if desk is None:
+            raise Problem(422, "no-letters", "the plugin mfa_pin, which invites people, does not run")
+        if not is_mail_address(normalise_email(body.email)):
+            raise Problem(422, "invalid", errors={"email": "no letter could be sent there"})
         new = NewAccount(
             company=call.company.name,
             email=body.email,
@@ -123,9 +133,10 @@ class UserEndpoints:
             name=body.name,
         )
         added = await self._services.people.add(new, actor=call.actor, reason=call.reason)
+        await desk.welcome(added.account, actor=call.actor)
         value = await user_value(self._services, added.account)
         path = f"{PREFIX}/companies/{call.company.id}/users/{value.id}"
-        return Reply(Created(value, added.password), headers={"Location": path})
+        return Reply(Created(value), headers={"Location": path})
 
     @endpoint(
         "GET", USER, access=Access.COMPANY_ADMIN, summary="Somebody, with everything known.", answer=User

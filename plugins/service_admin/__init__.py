@@ -38,7 +38,7 @@ from rainbow_xmpp.xml import names
 class Act(Protocol):
     """What is done to one account (`People`)."""
 
-    def __call__(self, account: Account, /, *, actor: str) -> Awaitable[None]: ...
+    def __call__(self, account: Account, /, *, actor: str, reason: str) -> Awaitable[None]: ...
 
 
 ADMINS = (Role.COMPANY_ADMIN, Role.OPERATOR)
@@ -82,32 +82,33 @@ class ServiceAdmin(
 
     @command(f"{names.ADMIN}#delete-user", "Delete users", roles=ADMINS)
     async def delete(self, ctx: Context, dialog: Dialog) -> str:
-        chosen = await self._ask_whom_to_change(ctx, dialog, forms.DeleteUsers)
-        return f"{await self._each(ctx, chosen, self.services.people.remove)} removed"
+        chosen, reason = await self._ask_whom_to_change(ctx, dialog, forms.DeleteUsers)
+        return f"{await self._each(ctx, chosen, self.services.people.remove, reason)} removed"
 
     @command(f"{names.ADMIN}#disable-user", "Disable users", roles=ADMINS)
     async def disable(self, ctx: Context, dialog: Dialog) -> str:
-        chosen = await self._ask_whom_to_change(ctx, dialog, forms.DisableUsers)
-        return f"{await self._each(ctx, chosen, self.services.people.disable)} shut out"
+        chosen, reason = await self._ask_whom_to_change(ctx, dialog, forms.DisableUsers)
+        return f"{await self._each(ctx, chosen, self.services.people.disable, reason)} shut out"
 
     @command(f"{names.ADMIN}#reenable-user", "Re-enable users", roles=ADMINS)
     async def reenable(self, ctx: Context, dialog: Dialog) -> str:
-        chosen = await self._ask_whom_to_change(ctx, dialog, forms.ReenableUsers)
-        return f"{await self._each(ctx, chosen, self.services.people.enable)} let in again"
+        chosen, reason = await self._ask_whom_to_change(ctx, dialog, forms.ReenableUsers)
+        return f"{await self._each(ctx, chosen, self.services.people.enable, reason)} let in again"
 
     @command(f"{names.ADMIN}#end-user-session", "End sessions", roles=ADMINS)
     async def end_sessions(self, ctx: Context, dialog: Dialog) -> str:
         asked = await dialog.ask(forms.EndSessions)
+        reason = self._scope(ctx).judge_reason(asked.reason)
         everywhere: list[Account] = []
         for jid, account in await self._scope(ctx).find(asked.accountjids, field="accountjids"):
             if jid.resource:
-                await self._end_one(ctx, str(jid), account)
+                await self._end_one(ctx, str(jid), account, reason)
             else:
                 everywhere.append(account)
-        await self._each(ctx, everywhere, self.services.people.end_sessions)
+        await self._each(ctx, everywhere, self.services.people.end_sessions, reason)
         return f"{len(asked.accountjids)} logged out"
 
-    async def _end_one(self, ctx: Context, full: str, account: Account) -> None:
+    async def _end_one(self, ctx: Context, full: str, account: Account, reason: str) -> None:
         """§4.5: with a resource, only that session."""
         session = self.services.sessions.by_full.get(full)
         if session is None:
@@ -117,24 +118,27 @@ class ServiceAdmin(
             company_id=account.company.id,
             actor=ctx.sender.id,
             target=account.id,
+            reason=reason,
         )
         session.end_by_administrator()
 
-    async def _each(self, ctx: Context, accounts: list[Account], act: Act) -> int:
+    async def _each(self, ctx: Context, accounts: list[Account], act: Act, reason: str) -> int:
         """Do this to all of them; returns to how many. Who was removed by somebody else meanwhile is passed over."""
         done = 0
         for account in accounts:
             with suppress(NotFound):
-                await act(account, actor=ctx.sender.id)
+                await act(account, actor=ctx.sender.id, reason=reason)
                 done += 1
         return done
 
     async def _ask_whom_to_change(
-        self, ctx: Context, dialog: Dialog, form: type[forms.Several]
-    ) -> list[Account]:
+        self, ctx: Context, dialog: Dialog, form: type[forms.Change]
+    ) -> tuple[list[Account], str]:
+        """Who, and why."""
         asked = await dialog.ask(form)
-        found = await self._scope(ctx).find_to_change(asked.accountjids, field="accountjids")
-        return [account for _, account in found]
+        scope = self._scope(ctx)
+        found = await scope.find_to_change(asked.accountjids, field="accountjids")
+        return [account for _, account in found], scope.judge_reason(asked.reason)
 
     # -- one person (§4.9, §4.10) ----------------------------------------------------------------------
 

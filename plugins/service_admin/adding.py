@@ -35,12 +35,13 @@ class AddedUser(Form, form_type=names.ADMIN, title="A new user"):
 
 async def add_person(services: Services, scope: Scope, asked: AddUser) -> CommandAnswer:
     """Add somebody. Raises FormError for answers that can be corrected, StanzaError (conflict) for what is taken."""
+    reason = scope.judge_reason(asked.reason)
     if asked.password != asked.verify:
         raise FormError("the two passwords are not the same", field="password-verify")
     wanted = asked.company if isinstance(asked, AddUserSomewhere) else ""
     new = _new_account(services, asked, company=(await scope.company_called(wanted)).name)
     try:
-        added = await services.people.add(new, asked.password, actor=scope.admin.id)
+        added = await services.people.add(new, asked.password, actor=scope.admin.id, reason=reason)
     except PoolFull:
         raise StanzaError(Condition.RESOURCE_CONSTRAINT, detail="too many passwords are hashed") from None
     except WeakPassword as weak:

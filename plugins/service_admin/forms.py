@@ -9,6 +9,7 @@ from rainbow_xmpp.xml import names
 
 MOST_AT_ONCE = 100
 """So many people are changed by one command."""
+WHY = "It goes into the audit log. Operators must give one."
 ALL = "none"
 """What XEP-0133 §4.18 calls a list without a bound."""
 
@@ -34,6 +35,7 @@ class AddUser(
     verify: str = form_field("The same again", private=True, default="", var="password-verify")
     given_name: str = form_field("Given name", default="", max_len=100)
     surname: str = form_field("Family name", default="", max_len=100)
+    reason: str = form_field("Reason", default="", var="x-reason", max_len=500, desc=WHY)
 
 
 class AddUserSomewhere(AddUser):
@@ -48,20 +50,26 @@ class Several(Form, form_type=names.ADMIN, instructions="An e-mail address will 
     accountjids: tuple[JID, ...] = form_field("Who", most=MOST_AT_ONCE)
 
 
-class DeleteUsers(Several, title="Delete users", instructions="With everything that is theirs."):
+class Change(Several):
+    """What is done to them stands in the audit log."""
+
+    reason: str = form_field("Reason", default="", var="x-reason", max_len=500, desc=WHY)
+
+
+class DeleteUsers(Change, title="Delete users", instructions="With everything that is theirs."):
     """§4.2."""
 
 
-class DisableUsers(Several, title="Disable users"):
+class DisableUsers(Change, title="Disable users"):
     """§4.3."""
 
 
-class ReenableUsers(Several, title="Re-enable users"):
+class ReenableUsers(Change, title="Re-enable users"):
     """§4.4."""
 
 
 class EndSessions(
-    Several, title="End sessions", instructions="With a resource, one session; without, all of them."
+    Change, title="End sessions", instructions="With a resource, one session; without, all of them."
 ):
     """§4.5."""
 

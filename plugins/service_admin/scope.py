@@ -22,6 +22,12 @@ class Scope:
         """The account is one of those the administrator is responsible for."""
         return self.is_everything or account.company.id == self.admin.company.id
 
+    def judge_reason(self, reason: str) -> str:
+        """Why something is done, for the audit log. Raises FormError for operators who do not say."""
+        if self.is_everything and not reason.strip():
+            raise FormError("operators say why", field="x-reason")
+        return reason.strip()
+
     async def find(self, who: Iterable[JID], *, field: str) -> list[tuple[JID, Account]]:
         """The accounts with these addresses. Raises FormError that names all who are nobody here."""
         asked = list(who)

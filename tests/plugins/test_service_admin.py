@@ -58,6 +58,8 @@ async def recorded(server: TestServer) -> list[tuple[str, str, str]]:
     return [(entry.kind, entry.actor, entry.target) for entry in entries]
 
 
+WHY = {"x-reason": "ticket 17"}
+
 # Who is offered what
 
 
@@ -72,11 +74,43 @@ async def test_passwords_and_contacts_are_not_offered(operator, node):
     assert (await execute(operator, A + node)).error[0] == "item-not-found"
 
 
+# Why
+
+
+@pytest.mark.parametrize(
+    ("node", "values"),
+    [
+        ("add-user", {"email": "dan@acme.example"}),
+        ("disable-user", {"accountjids": ["bob@acme.example"]}),
+        ("reenable-user", {"accountjids": ["bob@acme.example"]}),
+        ("delete-user", {"accountjids": ["bob@acme.example"]}),
+        ("end-user-session", {"accountjids": ["bob@acme.example"]}),
+    ],
+)
+async def test_an_operator_says_why_and_it_stands_in_the_audit_log(server, operator, admin, node, values):
+    await server.login("bob@acme")
+    before = len(await server.audit())
+    refused = await run(operator, A + node, **values)
+    assert refused.error == ("bad-request", "bad-payload", "operators say why")
+    assert len(await server.audit()) == before
+    await run(operator, A + node, **WHY, **values)
+    assert [record.entry.reason for record in await server.audit()][before:] == ["ticket 17"]
+
+
+async def test_a_companys_administrator_may_say_why(server, admin):
+    await server.login("bob@acme")
+    await run(admin, f"{A}disable-user", accountjids=["bob@acme.example"])
+    await run(admin, f"{A}reenable-user", **WHY, accountjids=["bob@acme.example"])
+    assert [record.entry.reason for record in await server.audit()][-2:] == ["", "ticket 17"]
+
+
 # Adding people
 
 
 async def test_who_is_added_without_a_password_has_one_made_and_shown(server, operator):
-    shown = await run(operator, f"{A}add-user", accountjid=f"bob@{server.domain}", email="bob@acme.example")
+    shown = await run(
+        operator, f"{A}add-user", **WHY, accountjid=f"bob@{server.domain}", email="bob@acme.example"
+    )
     (password,) = shown.fields["password"]
     record = await server.store.accounts.for_login("bob@acme.example")
     assert record is not None and record.sealed is not None
@@ -99,7 +133,7 @@ async def test_an_operator_says_the_company_and_an_administrator_is_not_asked(se
     await server.company("globex")
     assert "x-company" in (await execute(operator, f"{A}add-user")).fields
     assert "x-company" not in (await execute(admin, f"{A}add-user")).fields
-    await run(operator, f"{A}add-user", email="bob@globex.example", **{"x-company": "globex"})
+    await run(operator, f"{A}add-user", **WHY, email="bob@globex.example", **{"x-company": "globex"})
     await run(admin, f"{A}add-user", email="eve@acme.example", **{"x-company": "globex"})
     companies = [
         record.account.company.name
@@ -125,18 +159,20 @@ async def test_an_operator_says_the_company_and_an_administrator_is_not_asked(se
 )
 async def test_what_does_not_fit_is_told_and_can_be_corrected(operator, values, told):
     talk = (await execute(operator, f"{A}add-user")).session_id
-    wrong = await execute(operator, f"{A}add-user", session_id=talk, values=values)
+    wrong = await execute(operator, f"{A}add-user", session_id=talk, values={**WHY, **values})
     assert wrong.error[:2] == ("bad-request", "bad-payload")
     assert told in wrong.error[2]
     right = {"email": "b@x.example", "password": GOOD, "password-verify": GOOD}
     again = right | {"accountjid": "", "x-company": ""}
-    assert (await execute(operator, f"{A}add-user", session_id=talk, values=again)).status == "completed"
+    assert (
+        await execute(operator, f"{A}add-user", session_id=talk, values={**WHY, **again})
+    ).status == "completed"
 
 
 async def test_what_is_taken_is_a_conflict_and_an_administrator_does_not_learn_whose(server, operator, admin):
     await server.person("carol@globex")
     taken = {"accountjid": f"carol@{server.domain}", "email": "new@x.example"}
-    told = (await run(operator, f"{A}add-user", **taken)).error
+    told = (await run(operator, f"{A}add-user", **WHY, **taken)).error
     assert told == ("conflict", "", "the localpart belongs to another account")
     taken_mail = {"email": "carol@globex.example"}
     answers = {(await run(admin, f"{A}add-user", **values)).error for values in (taken, taken_mail)}
@@ -168,11 +204,11 @@ async def test_a_deleted_person_is_gone(server, admin):
 
 async def test_sessions_are_ended_all_or_one(server, operator):
     phone, desk = await server.login("bob@acme"), await server.login("bob@acme")
-    await run(operator, f"{A}end-user-session", accountjids=[phone.jid])
+    await run(operator, f"{A}end-user-session", **WHY, accountjids=[phone.jid])
     assert phone.wire.violation is not None
     assert phone.wire.violation.condition is StreamCondition.POLICY_VIOLATION
     assert desk.wire.violation is None
-    await run(operator, f"{A}end-user-session", accountjids=[phone.bare])
+    await run(operator, f"{A}end-user-session", **WHY, accountjids=[phone.bare])
     assert desk.wire.violation is not None
     again = await server.login("bob@acme")
     await server.node.watch.poll()
@@ -208,7 +244,7 @@ async def test_nobody_removes_the_own_account_and_operators_only_operators_chang
     theirs = await run(admin, f"{A}disable-user", accountjids=[f"otto@{server.domain}"])
     assert theirs.error[0] == "forbidden"
     assert (
-        await run(operator, f"{A}disable-user", accountjids=[f"otto@{server.domain}"])
+        await run(operator, f"{A}disable-user", **WHY, accountjids=[f"otto@{server.domain}"])
     ).status == "completed"
 
 
@@ -229,7 +265,7 @@ async def test_an_administrator_who_moves_to_another_company_acts_there(server, 
 async def test_numbers_and_lists_are_of_whom_the_asker_is_responsible_for(server, operator, admin):
     bob, carol = await server.login("bob@acme"), await server.login("carol@globex")
     await server.person("dan@acme")
-    await run(operator, f"{A}disable-user", accountjids=["dan@acme.example"])
+    await run(operator, f"{A}disable-user", **WHY, accountjids=["dan@acme.example"])
 
     async def asked(who: Client, node: str) -> Shown:
         return await execute(who, A + node)

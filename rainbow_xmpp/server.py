@@ -20,6 +20,7 @@ from rainbow_xmpp.config import Config, ConfigProblems, Tls
 from rainbow_xmpp.errors import PeerViolation, RainbowError, StreamCondition
 from rainbow_xmpp.http.app import HttpHandler, Readiness, Site, make_app, make_handler
 from rainbow_xmpp.node import Node
+from rainbow_xmpp.observe.accounts import AccountLetters
 from rainbow_xmpp.observe.control import ControlSocket
 from rainbow_xmpp.observe.figures import Health, NodeFigures
 from rainbow_xmpp.observe.log import set_up_log
@@ -130,6 +131,9 @@ class Server:
         """What may be asked of this server from its own machine; `on` adds to it."""
         self.control.on("status", Status(self.node, self._health, self._stalls).asked)
         self.control.on("sessions", SessionList(self.node.sessions).asked)
+        letters = AccountLetters(self.node.services)
+        self.control.on("invite", letters.invite)
+        self.control.on("reset-password", letters.reset)
 
     @property
     def addresses(self) -> list[str]:

@@ -221,3 +221,11 @@ def test_a_database_that_is_not_there_yet_says_how_to_make_it(bare: CommandLine)
     assert bare.ok("db", "upgrade").startswith("data/rainbow.db: ")
     assert bare.ok("db", "upgrade") == "data/rainbow.db: up to date, nothing to do\n"
     assert "Rainbow" in bare.ok("company", "list")
+
+
+def test_letters_are_written_by_a_server_that_runs(line: CommandLine) -> None:
+    add(line, "alice@acme.example", "--localpart", "alice")
+    assert "no server is running" in line.refused("user", "invite", "zoe@new.example", "--company", "Acme")
+    assert "no server is running" in line.refused("user", "reset-password", "alice")
+    assert "There is nobody" in line.refused("user", "reset-password", "bob")
+    assert "There is no company" in line.refused("user", "invite", "zoe@new.example", "--company", "Acne")

@@ -191,6 +191,8 @@ class AccountPages(Plugin, name="account_pages"):
             return Fault.password(weak.problems)
         except TooMany as refusal:
             return Fault.too_many(refusal.retry_after_s)
+        except RegistrationClosed:
+            return Fault.closed()
         except NotAllowed:
             return Fault.no_room()
         except StoreError:

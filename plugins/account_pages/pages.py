@@ -74,6 +74,10 @@ class Fault:
         return cls("", N_("The company has no room for more people. Please ask its administrator."), {})
 
     @classmethod
+    def closed(cls) -> Fault:
+        return cls("", N_("Nobody can register here at present."), {}, 403)
+
+    @classmethod
     def too_many(cls, seconds: int) -> Fault:
         words = N_("Too many attempts. Please try again in %(minutes)s minutes.")
         return cls("", words, {"minutes": max(1, -(-seconds // 60))}, 429)
@@ -131,7 +135,12 @@ class Pages:
             status=status,
             text=text,
             content_type="text/html",
-            headers={"Content-Security-Policy": _POLICY, "Content-Language": reader.language},
+            headers={
+                "Content-Security-Policy": _POLICY,
+                "Content-Language": reader.language,
+                # With "no-referrer" browsers send forms from the origin "null", which could be anybody's.
+                "Referrer-Policy": "same-origin",
+            },
         )
         self._forms.keep(response, cookie)
         if reader.has_chosen:

@@ -37,6 +37,7 @@ NewPassword = Annotated[str, Meta(min_length=1, max_length=1024)]
 Name = Annotated[str, Meta(max_length=200)]
 _REQUEST_ID = re.compile("[0-9a-f]{32}")
 _NO_STORE = {"Cache-Control": "no-store"}
+_CLOSED = {403: "Nobody makes an account this way here: the same for every address."}
 _UNIFORM = {
     422: "The PIN, request or token is wrong or over (all told alike); or the new password is too weak."
 }
@@ -113,7 +114,7 @@ class PinEndpoints:
         body=PinRequest,
         answer=PinAsked,
         status=202,
-        problems={422: "This is no e-mail address."},
+        problems={422: "This is no e-mail address.", **_CLOSED},
     )
     async def ask(self, call: Call) -> Reply:
         body: PinRequest = call.body
@@ -145,7 +146,7 @@ class PinEndpoints:
         body=NewAccountBody,
         answer=NewMember,
         status=201,
-        problems=_UNIFORM,
+        problems={**_UNIFORM, **_CLOSED},
     )
     async def register(self, call: Call) -> Reply:
         body: NewAccountBody = call.body
@@ -193,7 +194,7 @@ class PinEndpoints:
         body=JoinBody,
         answer=NewMember,
         status=201,
-        problems=_UNIFORM,
+        problems={**_UNIFORM, **_CLOSED},
     )
     async def join(self, call: Call) -> Reply:
         body: JoinBody = call.body

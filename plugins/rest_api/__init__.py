@@ -43,7 +43,11 @@ DAY_S = 86_400
 KNOWN_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
-class RestApi(Plugin, name="rest_api"):
+class RestApi(
+    Plugin,
+    name="rest_api",
+    audit={"rest_api.session_ended": "one login of somebody was ended, the others go on"},
+):
     """Answers for all plugins that declare endpoints. Without a key for tokens (`auth.token_key`) there is no API."""
 
     class Options(PluginOptions):

@@ -34,6 +34,7 @@ class Webhooks(
         "webhooks.added": "a webhook was added",
         "webhooks.changed": "a webhook was changed, or got another secret",
         "webhooks.removed": "a webhook was removed",
+        "webhooks.tested": "a test message was sent to a webhook",
         "webhooks.dead": "a message to a webhook was given up after a day",
     },
 ):

@@ -82,9 +82,13 @@ class WebhookDeliveries(Struct, frozen=True):
     items: list[WebhookDelivery]
 
 
+Reason = Annotated[str, Meta(max_length=500, description="Goes into the audit log; operators must give one.")]
+
+
 class NewWebhook(Struct, frozen=True, forbid_unknown_fields=True):
     url: Url
     events: Kinds = []
+    reason: Reason = ""
 
 
 class WebhookChange(Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,6 +97,13 @@ class WebhookChange(Struct, frozen=True, forbid_unknown_fields=True):
     url: Url | UnsetType = UNSET
     events: Kinds | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
+    reason: Reason = ""
+
+
+class WebhookAct(Struct, frozen=True, forbid_unknown_fields=True):
+    """Why something is done that needs no body."""
+
+    reason: Reason = ""
 
 
 class DeliveriesQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -196,6 +207,7 @@ class WebhookEndpoints:
         ONE + "/secret",
         access=Access.COMPANY_ADMIN,
         summary="Give a webhook another secret, which is shown this one time.",
+        query=WebhookAct,
         answer=NewWebhookValue,
     )
     async def renew_secret(self, call: Call) -> NewWebhookValue:
@@ -205,7 +217,9 @@ class WebhookEndpoints:
         await self._record("webhooks.changed", call, hook.id)
         return _with_secret(hook, secret)
 
-    @endpoint("DELETE", ONE, access=Access.COMPANY_ADMIN, summary="Remove a webhook.", status=204)
+    @endpoint(
+        "DELETE", ONE, access=Access.COMPANY_ADMIN, summary="Remove a webhook.", query=WebhookAct, status=204
+    )
     async def remove(self, call: Call) -> Reply:
         await self._hooks.remove(call.company.id, call.path["webhook_id"])
         await self._record("webhooks.removed", call, call.path["webhook_id"])
@@ -216,6 +230,7 @@ class WebhookEndpoints:
         ONE + "/test",
         access=Access.COMPANY_ADMIN,
         summary="Send a message of the type `test`.",
+        query=WebhookAct,
         answer=TestSent,
         status=202,
     )
@@ -224,6 +239,7 @@ class WebhookEndpoints:
         body = body_of(Kind.TEST, int(call.now), company_id=call.company.id)
         message_id = await self._hooks.enqueue(call.company.id, hook_id, Kind.TEST, body)
         self._wake()
+        await self._record("webhooks.tested", call, call.path["webhook_id"])
         return TestSent(message_id)
 
     @endpoint(
@@ -245,7 +261,9 @@ class WebhookEndpoints:
             raise Problem(422, "url-not-allowed", str(error)) from None
 
     async def _record(self, kind: str, call: Call, hook_id: str) -> None:
-        await self._services.audit(kind, company_id=call.company.id, actor=call.actor, target=hook_id)
+        await self._services.audit(
+            kind, company_id=call.company.id, actor=call.actor, target=hook_id, reason=call.reason
+        )
 
 
 def _with_secret(hook: Hook, secret: bytes) -> NewWebhookValue:

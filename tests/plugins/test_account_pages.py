@@ -222,7 +222,8 @@ async def test_every_page_is_closed_to_scripts_and_frames_and_kept_nowhere(
     policy = headers["content-security-policy"]
     assert "default-src 'none'" in policy and "form-action 'self'" in policy
     assert "unsafe" not in policy and "frame-ancestors 'none'" in policy
-    assert headers["cache-control"] == "no-store" and headers["referrer-policy"] == "no-referrer"
+    assert headers["cache-control"] == "no-store"
+    assert headers["referrer-policy"] == "same-origin"  # with no-referrer, browsers send forms from "null"
     assert "strict-transport-security" in headers
     cookie = headers["set-cookie"]
     for flag in ("__Host-form=", "Secure", "HttpOnly", "SameSite=Strict", "Path=/"):
@@ -274,3 +275,16 @@ async def test_without_pins_there_are_no_pages() -> None:
     async with TestServer([AccountPages]) as server:
         for path in ("/register", "/reset", "/join/x"):
             assert (await server.http("GET", path)).status == 404
+
+
+async def test_an_invitation_that_was_open_before_registration_was_closed_is_told_to_be_over() -> None:
+    chosen = {plugin: plugin.Options() for plugin in PLUGINS} | {MfaPin: MfaPin.Options()}
+    async with TestServer(chosen) as server:
+        acme = (await server.person("ann@acme")).account.company
+        await server.plugin(MfaPin).invite(acme, "zoe@new.example", actor="test")
+        link = re.search(r"/join/\S+", await server.mailbox.next_to("zoe@new.example"))
+        assert link is not None
+        browser = Browser(server)
+        assert await browser.get(link[0]) == 200
+        server.reconfigure({MfaPin: MfaPin.Options(registration="closed")})
+        assert await browser.submit(password=PASSWORD, name="Zoë") in (403, 404)

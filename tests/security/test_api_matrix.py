@@ -253,3 +253,37 @@ async def test_what_is_for_operators_is_not_for_administrators_of_companies(stag
     for mark in endpoints(stage):
         if mark.access is Access.OPERATOR:
             assert (await stage.call(mark, token)).status == 403, (mark.method, mark.path)
+
+
+async def test_whatever_an_operator_must_explain_can_be_explained(stage: Stage) -> None:
+    """Every endpoint that changes something for administrators takes a reason, in its body or its query."""
+    for mark in endpoints(stage):
+        if mark.method == "GET" or mark.access not in (Access.COMPANY_ADMIN, Access.OPERATOR):
+            continue
+        fields = {
+            name
+            for struct in (mark.body, mark.query)
+            if struct is not None
+            for name in struct.__struct_fields__
+        }
+        assert "reason" in fields, f"{mark.method} {mark.path}"
+
+
+async def test_one_session_that_an_operator_ends_stands_in_the_audit_log_with_the_reason(
+    stage: Stage,
+) -> None:
+    server = stage.server
+    phone = await server.login("bob@acme")
+    otto = await server.person("otto@hosting", role=Role.OPERATOR)
+    stage.people["otto"] = otto.account
+    bob = stage.people["bob"]
+    sessions = f"{PREFIX}/companies/{bob.company.id}/users/{bob.id}/sessions"
+    headers = {"Authorization": f"Bearer {await stage.token('otto')}"}
+    listed = await exchange(stage.app, "GET", sessions, headers, b"")
+    [one] = [each["id"] for each in listed.json()["items"] if each["kind"] == "xmpp"]
+    assert (await exchange(stage.app, "DELETE", f"{sessions}/{one}", headers, b"")).status == 422
+    assert phone.wire.is_open
+    answer = await exchange(stage.app, "DELETE", f"{sessions}/{one}?reason=ticket%2017", headers, b"")
+    assert answer.status == 204
+    [record] = await server.audit("rest_api.session_ended")
+    assert (record.entry.reason, record.entry.target) == ("ticket 17", bob.id)

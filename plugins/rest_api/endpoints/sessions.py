@@ -81,7 +81,15 @@ class SessionEndpoints:
         status=204,
     )
     async def end_theirs(self, call: Call) -> Reply:
-        return await self._end(call.user, call.path["session_id"])
+        ended = await self._end(call.user, call.path["session_id"])
+        await self._services.audit(
+            "rest_api.session_ended",
+            company_id=call.company.id,
+            actor=call.actor,
+            target=call.user.id,
+            reason=call.reason,
+        )
+        return ended
 
     async def _sessions(self, account: Account, own_family: str) -> Sessions:
         services = self._services

@@ -49,6 +49,8 @@ OF_ONESELF = {
     "sees_presence",
     "ask",
     "notify",
+    "mail",  # letters of the server itself, to a mailbox's owner: no template has words of another person
+    "hashing",
     "features",
     "account_features",
     "declared",

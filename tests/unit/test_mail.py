@@ -24,7 +24,14 @@ from rainbow_xmpp.words import LANGUAGES
 LETTERS = sorted(
     path.stem for path in (Path(__file__).parents[2] / "rainbow_xmpp/mail/letters").glob("*.txt")
 )
-FACTS = {"pin": "493817", "minutes": 10, "company": "Acme <& Sons>", "token": "t" * 22, "days": 7}
+FACTS = {
+    "pin": "493817",
+    "minutes": 10,
+    "company": "Acme <& Sons>",
+    "token": "t" * 22,
+    "days": 7,
+    "request": "r" * 22,
+}
 
 
 def letter(template: str = "register-pin", **changes: object) -> Letter:

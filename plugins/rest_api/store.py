@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 from dataclasses import dataclass
 from enum import Enum, auto
 
 import sqlalchemy as sa
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from rainbow_xmpp.auth.box import Lock
 from rainbow_xmpp.plugin import Account
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.store.ownership import owned_by
@@ -100,14 +99,15 @@ class Repeats:
             await connection.execute(sa.delete(repeats).where(_r.created_at < at))
 
     def _sealed(self, key: RepeatKey, answer: bytes) -> bytes:
-        nonce = os.urandom(12)
-        return nonce + AESGCM(self._key(key)).encrypt(nonce, answer, key.kept.encode())
+        return self._lock(key).seal(answer, key.kept)
 
     def _opened(self, key: RepeatKey, sealed: bytes) -> bytes:
-        return AESGCM(self._key(key)).decrypt(sealed[:12], sealed[12:], key.kept.encode())
+        answer = self._lock(key).open(sealed, key.kept)
+        assert answer is not None, "an answer that is kept was altered"
+        return answer
 
-    def _key(self, key: RepeatKey) -> bytes:
-        return hmac.digest(self._secret, key.given.encode(), "sha256")
+    def _lock(self, key: RepeatKey) -> Lock:
+        return Lock(hmac.digest(self._secret, key.given.encode(), "sha256"))
 
 
 def _of(owner: Account, key: str) -> tuple[sa.ColumnElement[bool], ...]:

@@ -6,34 +6,17 @@ import base64
 import hmac
 import secrets
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from rainbow_xmpp.auth.box import Lock
 
 SECRET_BYTES = 32
 PREFIX = "whsec_"
-_NONCE_BYTES = 12
 
 
-class Secrets:
-    """Makes secrets, and seals them for the database: a copy of it alone signs nothing."""
-
-    def __init__(self, key: bytes) -> None:
-        self._cipher = AESGCM(key)
+class Secrets(Lock):
+    """Makes secrets, and seals them for the database, each for its hook: a copy of it alone signs nothing."""
 
     def new(self) -> bytes:
         return secrets.token_bytes(SECRET_BYTES)
-
-    def seal(self, secret: bytes, hook_id: str) -> bytes:
-        """It opens for this hook only."""
-        nonce = secrets.token_bytes(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, secret, hook_id.encode())
-
-    def open(self, sealed: bytes, hook_id: str) -> bytes | None:
-        """None: it was sealed under another key, or for another hook, or was altered."""
-        try:
-            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], hook_id.encode())
-        except (InvalidTag, ValueError):
-            return None
 
 
 def secret_text(secret: bytes) -> str:

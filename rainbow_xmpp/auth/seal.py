@@ -12,14 +12,11 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Self
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
+from rainbow_xmpp.auth.box import Lock
 from rainbow_xmpp.auth.credentials import SALT_BYTES, ScramKeys, Verifier
 from rainbow_xmpp.errors import RainbowError
 
 KEY_BYTES = 32
-_NONCE_BYTES = 12
 _FORMAT = b"\x01"
 # For each hash function: iterations, salt, stored key, server key.
 _LAYOUT = struct.Struct(f">I{SALT_BYTES}s32s32sI{SALT_BYTES}s20s20s")
@@ -41,7 +38,7 @@ class Sealer:
         if any(len(key) != KEY_BYTES for key in (current, *old)):
             raise InvalidSealingKey(f"a sealing key has {KEY_BYTES} bytes")
         self.key_id = key_id(current)
-        self._ciphers = {key_id(key): AESGCM(key) for key in (*old, current)}
+        self._locks = {key_id(key): Lock(key) for key in (*old, current)}
         self._keys = {key_id(key): key for key in (*old, current)}
 
     @classmethod
@@ -53,35 +50,32 @@ class Sealer:
 
     def knows(self, key_id: str) -> bool:
         """Whether what was sealed under this key can be opened."""
-        return key_id in self._ciphers
+        return key_id in self._locks
 
     def seal(self, verifier: Verifier, account_id: str) -> tuple[str, bytes]:
         """The key's id and the sealed keys, which open for this account only."""
-        nonce = secrets.token_bytes(_NONCE_BYTES)
         plain = b"".join(
             struct.pack(f">I{SALT_BYTES}s", keys.iterations, keys.salt) + keys.stored_key + keys.server_key
             for keys in (verifier.sha256, verifier.sha1)
         )
-        cipher = self._ciphers[self.key_id]
-        return self.key_id, _FORMAT + nonce + cipher.encrypt(nonce, plain, account_id.encode())
+        return self.key_id, _FORMAT + self._locks[self.key_id].seal(plain, account_id)
 
     def open(self, key_id: str, blob: bytes, account_id: str) -> Verifier:
         """The keys sealed for this account. Raises SealError: unknown key, or not what was sealed."""
-        cipher = self._ciphers.get(key_id)
-        if cipher is None:
+        lock = self._locks.get(key_id)
+        if lock is None:
             raise SealError(
                 f"the credentials of account {account_id} are sealed under the key {key_id}, "
                 "which is neither auth.sealing_key nor among auth.old_sealing_keys"
             )
         if blob[:1] != _FORMAT:
             raise SealError(f"the credentials of account {account_id} are in a format of a newer version")
-        nonce, sealed = blob[1 : 1 + _NONCE_BYTES], blob[1 + _NONCE_BYTES :]
-        try:
-            fields = _LAYOUT.unpack(cipher.decrypt(nonce, sealed, account_id.encode()))
-        except (InvalidTag, ValueError, struct.error):
+        plain = lock.open(blob[1:], account_id)
+        if plain is None or len(plain) != _LAYOUT.size:
             raise SealError(
                 f"the credentials of account {account_id} were altered, or belong to another account"
-            ) from None
+            )
+        fields = _LAYOUT.unpack(plain)
         return Verifier(_keys(fields[:4]), _keys(fields[4:]))
 
     def secret_for(self, purpose: str) -> bytes:

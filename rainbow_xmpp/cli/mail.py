@@ -104,12 +104,10 @@ def _read(folder: Path) -> Iterator[Kept]:
 
 
 def _depth(config: "Config") -> "Callable[[Store], Awaitable[Depth]]":
-    from rainbow_xmpp.auth.box import Box
     from rainbow_xmpp.cli.passwords import sealer_of
     from rainbow_xmpp.mail.queue import MailQueue
 
     async def ask(store: "Store") -> "Depth":
-        sealer = sealer_of(config)
-        return await MailQueue(store, Box(sealer.secrets_for("mail"), sealer.key_id)).depth()
+        return await MailQueue(store, sealer_of(config)).depth()
 
     return ask

@@ -9,7 +9,6 @@ from email.message import EmailMessage
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rainbow_xmpp.auth.box import Box
 from rainbow_xmpp.auth.seal import Sealer
 from rainbow_xmpp.config import Config
 from rainbow_xmpp.mail.composer import Composer
@@ -37,7 +36,7 @@ class Mail:
         self._config = config.mail
         self._counters = counters
         self._composer = Composer(config.mail, config.domain, config.public_url)
-        self.queue = MailQueue(store, Box(sealer.secrets_for("mail"), sealer.key_id))
+        self.queue = MailQueue(store, sealer)
         self.transport: Transport = transport_of(config.mail)
         """How letters leave; tests put another one here."""
         self._wake = asyncio.Event()
@@ -114,9 +113,12 @@ class Mail:
         while True:
             self._wake.clear()
             try:
-                while await self.carry_once() == AT_ONCE:
-                    pass
-                pause_s = await self._pause_s()
+                depth = await self.queue.depth()  # an idle round is one look, and writes nothing
+                if depth.letters:
+                    while await self.carry_once() == AT_ONCE:
+                        pass
+                    depth = await self.queue.depth()
+                pause_s = self._pause_s(depth)
             except Exception:  # around one round: the database may be away for a while
                 log.exception("letters could not be carried")
                 pause_s = LOOK_S
@@ -124,12 +126,10 @@ class Mail:
                 async with asyncio.timeout(pause_s):
                     await self._wake.wait()
 
-    async def _pause_s(self) -> float:
-        depth = await self.queue.depth()
+    def _pause_s(self, depth: Depth) -> float:
         self._counters.mail_waiting = depth.letters
         self._tell_when_stuck(depth)
-        next_at = await self.queue.next_at()
-        return LOOK_S if next_at is None else min(max(next_at - self._store.now(), 0.5), LOOK_S)
+        return min(max(depth.next_at - self._store.now(), 0.5), LOOK_S) if depth.letters else LOOK_S
 
     def _tell_when_stuck(self, depth: Depth) -> None:
         is_stuck = bool(depth.oldest_at) and self._now() - depth.oldest_at > STUCK_S

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rainbow_xmpp import ids
 from rainbow_xmpp.auth.box import Box
+from rainbow_xmpp.auth.seal import Sealer
 from rainbow_xmpp.errors import RainbowError
 from rainbow_xmpp.mail.letter import Letter
 from rainbow_xmpp.store import Store
@@ -44,18 +45,19 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How much waits: letters, and since when the oldest does (Unix time; 0 when none does)."""
+    """How much waits: letters, since when the oldest does, and when the next is due (Unix time; 0 when none does)."""
 
     letters: int
     oldest_at: int
+    next_at: int
 
 
 class MailQueue:
     """`now` of every method is Unix time in whole seconds."""
 
-    def __init__(self, store: Store, box: Box) -> None:
+    def __init__(self, store: Store, sealer: Sealer) -> None:
         self._store = store
-        self._box = box
+        self._box = Box(sealer.secrets_for("mail"), sealer.key_id)
 
     async def add(
         self, letter: Letter, now: int, *, most: int, connection: AsyncConnection | None = None
@@ -144,18 +146,12 @@ class MailQueue:
             dropped = await connection.execute(sa.delete(mail_queue).where(_q.expires_at <= now))
         return dropped.rowcount
 
-    async def next_at(self) -> int | None:
-        """When the next letter is due; None when none waits."""
-        async with self._store.read() as connection:
-            found = (await connection.execute(sa.select(sa.func.min(_q.next_at)))).scalar_one()
-        return None if found is None else int(found)
-
     async def depth(self) -> Depth:
         """How much waits."""
-        statement = sa.select(sa.func.count(), sa.func.min(_q.created_at)).select_from(mail_queue)
+        statement = sa.select(sa.func.count(), sa.func.min(_q.created_at), sa.func.min(_q.next_at))
         async with self._store.read() as connection:
-            count, oldest = (await connection.execute(statement)).one()
-        return Depth(int(count), int(oldest or 0))
+            count, oldest, next_ = (await connection.execute(statement.select_from(mail_queue))).one()
+        return Depth(int(count), int(oldest or 0), int(next_ or 0))
 
     async def _forget(self, letter_ids: Sequence[str]) -> None:
         async with self._store.write() as connection:

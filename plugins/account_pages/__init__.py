@@ -9,6 +9,7 @@ from aiohttp import web
 
 from rainbow_xmpp.auth.policy import WeakPassword
 from rainbow_xmpp.company.agreements import NotAllowed
+from rainbow_xmpp.http.source import source_of
 from rainbow_xmpp.plugin import (
     Asker,
     PinDesk,
@@ -228,6 +229,4 @@ def _see(path: str) -> web.Response:
 
 
 def _asker(request: web.Request) -> Asker:
-    peer = request.transport.get_extra_info("peername") if request.transport is not None else None
-    source = str(peer[0]) if isinstance(peer, tuple) else ""
-    return Asker(source, Reader.of(request).language)
+    return Asker(source_of(request), Reader.of(request).language)

@@ -13,8 +13,9 @@ from aiohttp import web
 from rainbow_xmpp.auth.policy import Weakness
 from rainbow_xmpp.http.headers import CONTENT_SECURITY_POLICY
 from rainbow_xmpp.http.pages import assets
+from rainbow_xmpp.languages import LANGUAGES, N_, OWN_NAMES, choose_language
 from rainbow_xmpp.plugins.account_pages.forms import FIELD, Forms
-from rainbow_xmpp.words import LANGUAGES, N_, OWN_NAMES, choose_language, environment, translation
+from rainbow_xmpp.words import environment, translation
 
 LANGUAGE_COOKIE = "__Host-language"
 _A_YEAR_S = 31_536_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from rainbow_xmpp.plugin import Account, Company
@@ -18,13 +17,11 @@ class Verdict:
     account_id: str = ""
 
 
-def for_registration(
-    address: str, account: Account | None, home: Company, domains: Collection[str]
-) -> Verdict:
-    """`domains`: those whose people may register; empty for all. `home` is the company they land in."""
+def for_registration(account: Account | None, home: Company, *, is_allowed: bool) -> Verdict:
+    """`home` is the company they land in; `is_allowed`: people with such an address may."""
     if account is not None:
         return Verdict("register-taken", False, home)
-    if domains and address.rpartition("@")[2] not in domains:
+    if not is_allowed:
         return Verdict("address-not-allowed", False, home)
     return Verdict("register-pin", True, home)
 

@@ -21,6 +21,7 @@ from rainbow_xmpp.auth.pool import HashPool, PoolFull
 from rainbow_xmpp.auth.throttle import Throttle
 from rainbow_xmpp.company.agreements import NotAllowed
 from rainbow_xmpp.ids import new_id
+from rainbow_xmpp.languages import N_
 from rainbow_xmpp.mail import Letter
 from rainbow_xmpp.mail.letter import is_mail_address
 from rainbow_xmpp.plugin import (
@@ -46,7 +47,7 @@ from rainbow_xmpp.store.errors import AlreadyExists, InvalidAddress, NotFound
 from rainbow_xmpp.store.joined import Work, joining
 from rainbow_xmpp.store.names import normalise_email, tidy_name
 from rainbow_xmpp.store.values import PUBLIC_COMPANY, NewAccount
-from rainbow_xmpp.words import N_, translation
+from rainbow_xmpp.words import translation
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -94,15 +95,13 @@ class Desk:
         settings, public = self._settings(), await self._company(PUBLIC_COMPANY)
         if purpose is Purpose.RESET:
             return for_reset(account, public)
-        owner = settings.company_of(address.rpartition("@")[2])
-        home = await self._company(owner) if owner else public
-        if owner and not (home.settings.self_registration and not home.disabled):
-            return replace(
-                for_registration(address, account, home, ()),
-                template="register-taken" if account is not None else "address-not-allowed",
-                is_real=False,
-            )
-        return for_registration(address, account, home, () if owner else settings.domains)
+        domain = address.rpartition("@")[2]
+        if owner := settings.company_of(domain):
+            home = await self._company(owner)
+            is_allowed = home.settings.self_registration and not home.disabled
+        else:
+            home, is_allowed = public, not settings.domains or domain in settings.domains
+        return for_registration(account, home, is_allowed=is_allowed)
 
     async def _company(self, name: str) -> Company:
         found = await self._services.store.companies.by_name(name)
@@ -221,13 +220,8 @@ class Desk:
         self._services.people.judge(password, address, name, home.name, company=home)
         used = await self._tried(request_id, Purpose.REGISTER, pin, asker)
         new = NewAccount(company=home.name, email=address, name=name)
-
-        async def use(connection: AsyncConnection) -> None:
-            if not await self.requests.use(connection, used):
-                raise WrongOrExpired("used")
-
         try:
-            account = await self._added(new, password, use)
+            account = await self._added(new, password, self._use(used))
         except (WeakPassword, NotAllowed):
             await self.requests.give_back(used)
             raise
@@ -242,13 +236,8 @@ class Desk:
         account = await self._services.store.accounts.by_id(used.account_id)
         if account is None or account.disabled or account.company.disabled:
             raise WrongOrExpired("the account is gone")
-
-        async def use(connection: AsyncConnection) -> None:
-            if not await self.requests.use(connection, used):
-                raise WrongOrExpired("used")
-
         try:
-            with joining(use):
+            with joining(self._use(used)):
                 await self._services.people.set_password(account, password, actor=SELF)
         except WeakPassword:  # by what only the account's owner may know of it
             await self.requests.give_back(used)
@@ -270,9 +259,7 @@ class Desk:
 
     async def _tried(self, request_id: str, purpose: Purpose, pin: str, asker: Asker) -> Row:
         """Spend a try; the request whose PIN this is. Raises WrongOrExpired and TooMany."""
-        now = self._services.now()
-        if wait_s := self._throttle.wait_s("", asker.source, now):
-            raise TooMany(max(1, round(wait_s)))
+        now = self._may_try(asker)
         row = await self.requests.spend(request_id, purpose, int(now))
         stored = self._pins.nobodys if row is None else row.hash
         subject = "" if row is None else row.subject
@@ -290,6 +277,22 @@ class Desk:
                 await self._record("mfa_pin.voided", row)
         raise WrongOrExpired("wrong")
 
+    def _may_try(self, asker: Asker) -> float:
+        """The time. Raises TooMany for a network that was wrong too often."""
+        now = self._services.now()
+        if wait_s := self._throttle.wait_s("", asker.source, now):
+            raise TooMany(max(1, round(wait_s)))
+        return now
+
+    def _use(self, row: Row) -> Work:
+        """What makes a PIN count, in the transaction that it is for."""
+
+        async def use(connection: AsyncConnection) -> None:
+            if not await self.requests.use(connection, row):
+                raise WrongOrExpired("used")
+
+        return use
+
     async def _added(self, new: NewAccount, password: str, use: Work) -> Account:
         """The account, in one transaction with what lets it be made. Raises WrongOrExpired and NotAllowed."""
         try:
@@ -306,8 +309,7 @@ class Desk:
     async def tell_of_new_password(self, account: Account, language: str = "en") -> None:
         """As `PinDesk.tell_of_new_password`. The password is changed: that a notice fails undoes nothing."""
         try:
-            member = await self._services.store.accounts.member(account.company.id, account.id)
-            for address in filter(is_mail_address, member.emails if member is not None else ()):
+            for address in await self._mailboxes(account):
                 await self._services.mail.post(
                     Letter(
                         template="password-changed",
@@ -326,13 +328,12 @@ class Desk:
 
     async def start_reset(self, account: Account, *, actor: str, reason: str = "") -> None:
         """As `PinDesk.start_reset`. Raises NotAllowed for somebody without an address, or who is shut out."""
-        member = await self._services.store.accounts.member(account.company.id, account.id)
-        address = next(filter(is_mail_address, member.emails), "") if member is not None else ""
-        if not address or account.disabled:
+        mailboxes = await self._mailboxes(account)
+        if not mailboxes or account.disabled:
             raise NotAllowed("nobody can be written to")
         verdict = replace(for_reset(account, account.company), template="reset-started")
         asker = Asker(source=f"administrator {actor}")
-        await self._begin(Purpose.RESET, address, verdict, asker, by_administrator=True)
+        await self._begin(Purpose.RESET, mailboxes[0], verdict, asker, by_administrator=True)
         await self._services.audit(
             "mfa_pin.reset_started",
             company_id=account.company.id,
@@ -354,12 +355,11 @@ class Desk:
 
     async def welcome(self, account: Account, *, actor: str, language: str = "en") -> None:
         """As `PinDesk.welcome`. Raises NotAllowed for somebody without an address."""
-        member = await self._services.store.accounts.member(account.company.id, account.id)
-        address = next(filter(is_mail_address, member.emails), "") if member is not None else ""
-        if not address:
+        mailboxes = await self._mailboxes(account)
+        if not mailboxes:
             raise NotAllowed("nobody can be written to")
         await self._invite(
-            account.company, address, "invitation", account.id, actor=actor, language=language, reason=""
+            account.company, mailboxes[0], "invitation", account.id, actor=actor, language=language, reason=""
         )
 
     async def _invite(
@@ -439,9 +439,7 @@ class Desk:
         if self.registration is RegistrationMode.CLOSED:
             raise RegistrationClosed("nobody joins by themselves here")
         name = tidy_name(name)
-        now = self._services.now()
-        if wait_s := self._throttle.wait_s("", asker.source, now):
-            raise TooMany(max(1, round(wait_s)))
+        now = self._may_try(asker)
         found = await self._invitation(token)
         if found is None:
             self._throttle.failed("", asker.source, now)
@@ -485,6 +483,11 @@ class Desk:
         return None if company is None or company.disabled else (invitation, company)
 
     # -- small things ----------------------------------------------------------------------------------
+
+    async def _mailboxes(self, account: Account) -> list[str]:
+        """Those of an account's addresses that a letter reaches."""
+        member = await self._services.store.accounts.member(account.company.id, account.id)
+        return [] if member is None else list(filter(is_mail_address, member.emails))
 
     async def tidy(self) -> None:
         """Forget what counts for no limit any more."""

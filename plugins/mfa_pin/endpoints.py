@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from rainbow_xmpp.auth.policy import WeakPassword
 from rainbow_xmpp.company.agreements import NotAllowed
+from rainbow_xmpp.languages import choose_language
 from rainbow_xmpp.plugin import (
     Access,
     Asked,
@@ -22,14 +22,15 @@ from rainbow_xmpp.plugin import (
     RegistrationClosed,
     RegistrationMode,
     Reply,
+    Time,
     TooMany,
     WrongOrExpired,
     absent,
     endpoint,
+    time_of,
 )
 from rainbow_xmpp.plugins.mfa_pin.desk import Desk
 from rainbow_xmpp.store.errors import StoreError
-from rainbow_xmpp.words import choose_language
 
 RequestId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$", description="32 hex digits")]
 Pin = Annotated[str, Meta(pattern="^[0-9]{6,12}$", description="The digits of the letter.")]
@@ -97,7 +98,7 @@ class MemberInvitationFacts(Struct, frozen=True):
 
     company: str
     address: str
-    expires_at: Annotated[str, Meta(description="RFC 3339, UTC")]
+    expires_at: Time
 
 
 class PinEndpoints:
@@ -183,8 +184,8 @@ class PinEndpoints:
         found = await self._desk.invited(call.path["token"])
         if found is None or self._desk.registration is RegistrationMode.CLOSED:
             raise absent()
-        until = datetime.fromtimestamp(found.expires_at, UTC).isoformat().replace("+00:00", "Z")
-        return Reply(MemberInvitationFacts(found.company, found.address, until), headers=_NO_STORE)
+        facts = MemberInvitationFacts(found.company, found.address, time_of(found.expires_at))
+        return Reply(facts, headers=_NO_STORE)
 
     @endpoint(
         "POST",

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from rainbow_xmpp.company.agreements import NotAllowed
-from rainbow_xmpp.plugin import Access, Call, Problem, Reply, Role, Services, absent, endpoint
+from rainbow_xmpp.languages import Language
+from rainbow_xmpp.plugin import (
+    Access,
+    Call,
+    Problem,
+    Reason,
+    ReasonQuery,
+    Reply,
+    Role,
+    Services,
+    Time,
+    absent,
+    endpoint,
+    time_of,
+)
 from rainbow_xmpp.plugins.mfa_pin.desk import Desk
 from rainbow_xmpp.plugins.mfa_pin.endpoints import told
 
 INVITATIONS = "/companies/{company_id}/member-invitations"
-Reason = Annotated[str, Meta(max_length=500, description="Goes into the audit log.")]
-Time = Annotated[str, Meta(description="RFC 3339, UTC")]
 
 
 class InviteBody(Struct, frozen=True, forbid_unknown_fields=True):
     """Who is invited, and in which language."""
 
     address: Annotated[str, Meta(min_length=3, max_length=254, description="An e-mail address.")]
-    language: Literal["en", "zh", "fr"] = "en"
+    language: Language = "en"
     reason: Reason = ""
 
 
@@ -52,12 +63,6 @@ class StartResetBody(Struct, frozen=True, forbid_unknown_fields=True):
     reason: Reason = ""
 
 
-class TakeBackQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """Why."""
-
-    reason: Reason = ""
-
-
 class MemberEndpoints:
     def __init__(self, services: Services, desk: Desk) -> None:
         self._services = services
@@ -74,7 +79,7 @@ class MemberEndpoints:
         found = await self._desk.invitations_of(call.company)
         return OpenInvitations(
             [
-                OpenInvitation(each.id, address, _time(each.created_at), _time(each.expires_at))
+                OpenInvitation(each.id, address, time_of(each.created_at), time_of(each.expires_at))
                 for each, address in found
             ]
         )
@@ -102,7 +107,7 @@ class MemberEndpoints:
         INVITATIONS + "/{invitation_id}",
         access=Access.COMPANY_ADMIN,
         summary="Take an invitation back.",
-        query=TakeBackQuery,
+        query=ReasonQuery,
         status=204,
         problems={404: "There is no such invitation (any more)."},
     )
@@ -130,7 +135,3 @@ class MemberEndpoints:
         except NotAllowed:
             raise Problem(422, "no-address") from None
         return Reply(status=202)
-
-
-def _time(at: int) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")

@@ -135,16 +135,6 @@ class Request:
         """Another PIN in the place of the one before, which is worth nothing from now on."""
         if not self.may_send(now, rules):
             return self
-        return self._given_another(now, rules)
-
-    def held_back(self, now: int, rules: Rules) -> Request:
-        """It looks as if another PIN had been sent, and none was: nothing to guess, no try given back."""
-        if not self.may_send(now, rules):
-            return self
-        sends = self.sends + 1
-        return replace(self, sends=sends, next_send_at=now + rules.wait_s(sends))
-
-    def _given_another(self, now: int, rules: Rules) -> Request:
         sends = self.sends + 1
         seen = Seen.SENT_AGAIN if self.is_real else Seen.ASKED_AGAIN
         return Request(
@@ -156,3 +146,10 @@ class Request:
             sends,
             now + rules.wait_s(sends),
         )
+
+    def held_back(self, now: int, rules: Rules) -> Request:
+        """It looks as if another PIN had been sent, and none was: nothing to guess, no try given back."""
+        if not self.may_send(now, rules):
+            return self
+        sends = self.sends + 1
+        return replace(self, sends=sends, next_send_at=now + rules.wait_s(sends))

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from rainbow_xmpp.company.agreements import NotAllowed
 from rainbow_xmpp.company.levels import UnknownLevel
+from rainbow_xmpp.http.source import source_of
 from rainbow_xmpp.plugin import Access, Account, Call, EndpointMark, Problem, Reply, Role
 from rainbow_xmpp.plugins.rest_api import problems
 from rainbow_xmpp.plugins.rest_api.doorkeeper import Doorkeeper, Visitor, unknown
@@ -70,7 +71,7 @@ class Dispatcher:
         return answer
 
     async def _answer(self, mark: EndpointMark, method: Handler, request: web.Request) -> web.Response:
-        now, source = self._services.now(), _source(request)
+        now, source = self._services.now(), source_of(request)
         visitor = await self._visitor(mark, request, source, now)
         body = await _body(request)
         call = Call(
@@ -166,11 +167,6 @@ def tag_of(value: msgspec.Struct) -> str:
 
 def _tags(text: str) -> set[str]:
     return {tag.strip().removeprefix("W/") for tag in text.split(",")}
-
-
-def _source(request: web.Request) -> str:
-    peer = request.transport.get_extra_info("peername") if request.transport is not None else None
-    return str(peer[0]) if isinstance(peer, tuple) else ""
 
 
 async def _body(request: web.Request) -> bytes:

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime
 from typing import Annotated, Protocol
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from rainbow_xmpp.ids import new_id
-from rainbow_xmpp.plugin import Access, Call, Company, Problem, Reply, Services, endpoint
+from rainbow_xmpp.plugin import (
+    Access,
+    Call,
+    Company,
+    Problem,
+    Reason,
+    ReasonQuery,
+    Reply,
+    Services,
+    Time,
+    endpoint,
+    time_of,
+)
 from rainbow_xmpp.plugins.webhooks.events import Kind, body_of
 from rainbow_xmpp.plugins.webhooks.signing import Secrets, secret_text
 from rainbow_xmpp.plugins.webhooks.store import Delivery, Hook, Hooks
@@ -22,7 +33,6 @@ Url = Annotated[
     str, Meta(min_length=1, max_length=MAX_URL, description="https; a host that the operator allows.")
 ]
 Kinds = Annotated[list[Kind], Meta(max_length=20, description="What to be told of; empty: of everything.")]
-Time = Annotated[str, Meta(description="RFC 3339, UTC")]
 
 
 class WebhookValue(Struct, frozen=True):
@@ -36,7 +46,7 @@ class WebhookValue(Struct, frozen=True):
 
     @classmethod
     def of(cls, hook: Hook) -> WebhookValue:
-        return cls(hook.id, hook.url, list(hook.events), hook.enabled, _time(hook.created_at))
+        return cls(hook.id, hook.url, list(hook.events), hook.enabled, time_of(hook.created_at))
 
 
 class NewWebhookValue(WebhookValue, frozen=True):
@@ -64,12 +74,12 @@ class WebhookDelivery(Struct, frozen=True):
 
     @classmethod
     def of(cls, delivery: Delivery) -> WebhookDelivery:
-        ended = None if delivery.ended_at is None else _time(delivery.ended_at)
+        ended = None if delivery.ended_at is None else time_of(delivery.ended_at)
         return cls(
             delivery.message_id,
             delivery.kind,
             str(delivery.state),
-            _time(delivery.created_at),
+            time_of(delivery.created_at),
             delivery.attempts,
             delivery.outcome,
             ended,
@@ -80,9 +90,6 @@ class WebhookDeliveries(Struct, frozen=True):
     """The last ones, newest first."""
 
     items: list[WebhookDelivery]
-
-
-Reason = Annotated[str, Meta(max_length=500, description="Goes into the audit log; operators must give one.")]
 
 
 class NewWebhook(Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,12 +104,6 @@ class WebhookChange(Struct, frozen=True, forbid_unknown_fields=True):
     url: Url | UnsetType = UNSET
     events: Kinds | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
-    reason: Reason = ""
-
-
-class WebhookAct(Struct, frozen=True, forbid_unknown_fields=True):
-    """Why something is done that needs no body."""
-
     reason: Reason = ""
 
 
@@ -207,7 +208,7 @@ class WebhookEndpoints:
         ONE + "/secret",
         access=Access.COMPANY_ADMIN,
         summary="Give a webhook another secret, which is shown this one time.",
-        query=WebhookAct,
+        query=ReasonQuery,
         answer=NewWebhookValue,
     )
     async def renew_secret(self, call: Call) -> NewWebhookValue:
@@ -218,7 +219,7 @@ class WebhookEndpoints:
         return _with_secret(hook, secret)
 
     @endpoint(
-        "DELETE", ONE, access=Access.COMPANY_ADMIN, summary="Remove a webhook.", query=WebhookAct, status=204
+        "DELETE", ONE, access=Access.COMPANY_ADMIN, summary="Remove a webhook.", query=ReasonQuery, status=204
     )
     async def remove(self, call: Call) -> Reply:
         await self._hooks.remove(call.company.id, call.path["webhook_id"])
@@ -230,7 +231,7 @@ class WebhookEndpoints:
         ONE + "/test",
         access=Access.COMPANY_ADMIN,
         summary="Send a message of the type `test`.",
-        query=WebhookAct,
+        query=ReasonQuery,
         answer=TestSent,
         status=202,
     )
@@ -271,7 +272,3 @@ def _with_secret(hook: Hook, secret: bytes) -> NewWebhookValue:
     return NewWebhookValue(
         value.id, value.url, value.events, value.enabled, value.created_at, secret_text(secret)
     )
-
-
-def _time(at: int) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")

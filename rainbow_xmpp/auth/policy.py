@@ -12,7 +12,7 @@ from typing import Self
 from rainbow_xmpp.auth.credentials import InvalidPassword, prepare
 from rainbow_xmpp.config.auth import Password
 from rainbow_xmpp.errors import RainbowError
-from rainbow_xmpp.words import N_
+from rainbow_xmpp.languages import N_
 
 _LEAST_OWN_WORD = 4
 _PRODUCT_WORDS = ("rainbow",)

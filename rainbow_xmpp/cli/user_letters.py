@@ -8,11 +8,10 @@ from rainbow_xmpp.cli.company_named import company_named
 from rainbow_xmpp.cli.console import json_option, print_json, reason_option
 from rainbow_xmpp.cli.context import Invocation, pass_invocation
 from rainbow_xmpp.cli.user_acts import cli_actor, person_called
+from rainbow_xmpp.languages import LANGUAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-LANGUAGES = ("en", "zh", "fr")
 
 
 @click.command()

@@ -14,9 +14,13 @@ from rainbow_xmpp.plugin.api import (
     EndpointMark,
     Page,
     Problem,
+    Reason,
+    ReasonQuery,
     Reply,
+    Time,
     absent,
     endpoint,
+    time_of,
 )
 from rainbow_xmpp.plugin.base import Plugin, PluginOptions, marks_of
 from rainbow_xmpp.plugin.context import Context
@@ -130,6 +134,8 @@ __all__ = [
     "PluginOptions",
     "Problem",
     "Purpose",
+    "Reason",
+    "ReasonQuery",
     "RegistrationClosed",
     "RegistrationMode",
     "Relation",
@@ -145,6 +151,7 @@ __all__ = [
     "Stage",
     "StanzaError",
     "Target",
+    "Time",
     "TooMany",
     "Unheard",
     "View",
@@ -174,6 +181,7 @@ __all__ = [
     "route",
     "routes",
     "text",
+    "time_of",
     "with_binding",
     "with_login",
     "with_mechanism",

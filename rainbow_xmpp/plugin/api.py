@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import Enum
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from rainbow_xmpp.errors import LocalMisuse, RainbowError
 from rainbow_xmpp.plugin.marking import F, marked
@@ -28,6 +29,21 @@ T = TypeVar("T")
 
 PREFIX = "/api/v1"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+Reason = Annotated[str, Meta(max_length=500, description="Goes into the audit log.")]
+Time = Annotated[str, Meta(description="RFC 3339, UTC")]
+
+
+def time_of(at: float) -> str:
+    """Unix time in seconds as a `Time`."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+class ReasonQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    """Why, for the audit log; operators must say."""
+
+    reason: Reason = ""
 
 
 class Access(Enum):

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from rainbow_xmpp.auth.people import People
-from rainbow_xmpp.auth.pool import HashPool
 from rainbow_xmpp.auth.token_logins import TokenLogins
 from rainbow_xmpp.company.access import Action
 from rainbow_xmpp.company.agreements import Agreements
@@ -17,7 +16,6 @@ from rainbow_xmpp.company.levels import ServiceLevels
 from rainbow_xmpp.config.levels import ServiceLevel
 from rainbow_xmpp.errors import Condition, StanzaError
 from rainbow_xmpp.jid import JID
-from rainbow_xmpp.mail import Mail
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.plugin.marks import AccessMark
 from rainbow_xmpp.plugin.offers import Offer
@@ -31,6 +29,8 @@ from rainbow_xmpp.stanza.payload import Payload
 from rainbow_xmpp.xml import Element, serialise
 
 if TYPE_CHECKING:
+    from rainbow_xmpp.auth.pool import HashPool
+    from rainbow_xmpp.mail import Mail
     from rainbow_xmpp.store import Store
     from rainbow_xmpp.store.values import Account
 

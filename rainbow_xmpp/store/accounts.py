@@ -143,17 +143,15 @@ class Accounts(Directory):
 
     async def count(self, company_id: str) -> int:
         """How many people a company has, those who are shut out included."""
-        statement = sa.select(sa.func.count()).select_from(tables.users).where(_u.company_id == company_id)
         async with self._database.read() as connection:
-            return int((await connection.execute(statement)).scalar_one())
+            return await _how_many(connection, company_id)
 
     async def count_within(self, connection: AsyncConnection, company_id: str) -> int:
         """The same as a transaction sees it that adds people; others who add wait for its end."""
         company = sa.select(tables.companies.c.id).where(tables.companies.c.id == company_id)
         # not FOR UPDATE, which waits for those who have added somebody, who wait for us: a deadlock
         await connection.execute(company.with_for_update(key_share=True))
-        counting = sa.select(sa.func.count()).select_from(tables.users).where(_u.company_id == company_id)
-        return int((await connection.execute(counting)).scalar_one())
+        return await _how_many(connection, company_id)
 
     async def levels_in_use(self) -> Sequence[tuple[str, str, int]]:
         """Company, service level of their own and how many people have it; the company's own is left out."""
@@ -243,6 +241,11 @@ class Accounts(Directory):
             if "epoch" in values:
                 await end_logins(connection, company_id, account_id)
             await changes.record(connection, int(self._now()), kind, company_id, [account_id])
+
+
+async def _how_many(connection: AsyncConnection, company_id: str) -> int:
+    counting = sa.select(sa.func.count()).select_from(tables.users).where(_u.company_id == company_id)
+    return int((await connection.execute(counting)).scalar_one())
 
 
 async def _add_all(connection: AsyncConnection, rows: Sequence[NewAccount], at: int) -> list[Account]:

@@ -15,7 +15,8 @@ from rainbow_xmpp.plugins.mfa_pin import MfaPin
 from rainbow_xmpp.plugins.rest_api import RestApi
 from rainbow_xmpp.testing import TestServer
 from rainbow_xmpp.testing.web import Answer
-from tests.plugins.rest import basic, call, logged_in
+from tests.plugins.letters import login, pin_to
+from tests.plugins.rest import logged_in
 
 PASSWORD = "Purple-Kettle-93"
 PLUGINS = (RestApi, CompanyIsolation, AccountPages)
@@ -71,16 +72,6 @@ async def server() -> AsyncIterator[TestServer]:
     chosen = {plugin: plugin.Options() for plugin in PLUGINS} | {MfaPin: options}
     async with TestServer(chosen) as running:
         yield running
-
-
-async def pin_to(server: TestServer, address: str) -> str:
-    found = re.search(r"^\d{6}$", await server.mailbox.next_to(address), re.MULTILINE)
-    assert found is not None
-    return found[0]
-
-
-async def login(server: TestServer, name: str, password: str) -> int:
-    return (await call(server, "POST", "/auth/login", Authorization=basic(name, password))).status
 
 
 async def test_somebody_registers_on_the_page(server: TestServer) -> None:

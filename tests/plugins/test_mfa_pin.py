@@ -18,7 +18,8 @@ from rainbow_xmpp.plugins.rest_api import RestApi
 from rainbow_xmpp.store.values import Role
 from rainbow_xmpp.testing import TestServer
 from rainbow_xmpp.testing.web import Answer
-from tests.plugins.rest import Caller, basic, call, logged_in, with_password
+from tests.plugins.letters import login, pin_to
+from tests.plugins.rest import Caller, call, logged_in, with_password
 
 PASSWORD = "Purple-Kettle-93"
 NEW = "Silver-Anchor-41"
@@ -48,13 +49,6 @@ async def asked(server: TestServer, purpose: str, address: str, **headers: str) 
     return found
 
 
-async def pin_to(server: TestServer, address: str) -> str:
-    """The PIN of the next letter to an address."""
-    found = re.search(r"^\d{6}$", await server.mailbox.next_to(address), re.MULTILINE)
-    assert found is not None
-    return found[0]
-
-
 def wrong(pin: str) -> str:
     return f"{(int(pin) + 1) % 1_000_000:06d}"
 
@@ -67,10 +61,6 @@ async def register(server: TestServer, request_id: str, pin: str, password: str 
 async def reset(server: TestServer, request_id: str, pin: str, password: str = NEW) -> Answer:
     body = {"request_id": request_id, "pin": pin, "new_password": password}
     return await call(server, "POST", "/password-resets", body)
-
-
-async def login(server: TestServer, name: str, password: str) -> int:
-    return (await call(server, "POST", "/auth/login", Authorization=basic(name, password))).status
 
 
 async def records(server: TestServer) -> str:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from rainbow_xmpp.auth.seal import Sealer
 from rainbow_xmpp.config import Config, MailConfig
+from rainbow_xmpp.languages import LANGUAGES
 from rainbow_xmpp.mail import Letter, Mail, MailFull, NotALetter
 from rainbow_xmpp.mail.composer import Composer
 from rainbow_xmpp.mail.queue import FIRST_WAIT_S, LEASE_S
@@ -19,7 +20,6 @@ from rainbow_xmpp.mail.transports import NotSent
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.store.tables import mail_queue
-from rainbow_xmpp.words import LANGUAGES
 
 LETTERS = sorted(
     path.stem for path in (Path(__file__).parents[2] / "rainbow_xmpp/mail/letters").glob("*.txt")

@@ -7,7 +7,8 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
-from rainbow_xmpp.words import LANGUAGES, choose_language, translation
+from rainbow_xmpp.languages import LANGUAGES, choose_language
+from rainbow_xmpp.words import translation
 
 ROOT = Path(__file__).parents[2]
 _METHODS = [("**/letters/*.txt", "jinja2"), ("**/templates/*.html", "jinja2"), ("**.py", "python")]

@@ -7,11 +7,11 @@ from msgspec import Struct
 from rainbow_xmpp.auth.authenticator import Refused
 from rainbow_xmpp.auth.people import AccountChange
 from rainbow_xmpp.auth.policy import WeakPassword
+from rainbow_xmpp.languages import choose_language
 from rainbow_xmpp.plugin import Access, Account, Call, PinDesk, Problem, Reply, Services, Visibility, endpoint
 from rainbow_xmpp.plugins.rest_api.dispatch import check_tag, tag_of
 from rainbow_xmpp.plugins.rest_api.endpoints.values import UNSET, Me, Name, Password, UnsetType, User, given
 from rainbow_xmpp.store.values import Member
-from rainbow_xmpp.words import choose_language
 
 
 class MeChange(Struct, frozen=True, forbid_unknown_fields=True):

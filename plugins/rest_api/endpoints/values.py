@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime
 from typing import Annotated, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from rainbow_xmpp.config import ServiceLevel
-from rainbow_xmpp.plugin import Account, Company, Role, Services, Visibility
+from rainbow_xmpp.plugin import (
+    Account,
+    Company,
+    Reason,
+    ReasonQuery,
+    Role,
+    Services,
+    Time,
+    Visibility,
+    time_of,
+)
 from rainbow_xmpp.store.values import Member, PasswordNeed
 
 T = TypeVar("T")
@@ -17,8 +26,6 @@ T = TypeVar("T")
 Id = Annotated[str, Meta(pattern="^[0-9a-f]{24}$", description="24 hex digits")]
 Name = Annotated[str, Meta(max_length=200)]
 Password = Annotated[str, Meta(min_length=1, max_length=1024)]
-Reason = Annotated[str, Meta(max_length=500, description="Goes into the audit log.")]
-Time = Annotated[str, Meta(description="RFC 3339, UTC")]
 
 
 class Known(Struct, frozen=True):
@@ -147,17 +154,6 @@ class Paging(Struct, frozen=True, forbid_unknown_fields=True):
 
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
     after: Annotated[str, Meta(max_length=300, description="`next` of the page before.")] = ""
-
-
-class ReasonQuery(Struct, frozen=True, forbid_unknown_fields=True):
-    """Why, for the audit log; operators must say."""
-
-    reason: Reason = ""
-
-
-def time_of(at: float) -> str:
-    """Unix time in seconds as RFC 3339."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def given(value: T | UnsetType) -> T | None:

@@ -177,6 +177,11 @@ def test_on_a_terminal_people_have_their_names(line: CommandLine, monkeypatch: p
     assert re.search(r"^\w+day, \d+ \w+ \d{4}$", text, re.MULTILINE)
 
 
+def _hear_interrupts() -> None:
+    """A shell that runs the tests in the background has told all its children to ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_follow_goes_on_with_what_comes(line: CommandLine) -> None:
     import subprocess
     import sys
@@ -184,12 +189,17 @@ def test_follow_goes_on_with_what_comes(line: CommandLine) -> None:
     add_alice(line)
     command = [sys.executable, "-m", "rainbow_xmpp", "--config", line.config.name]
     follow = [*command, "audit", "show", "--follow", "--json", "--last", "1"]
-    with subprocess.Popen(follow, stdout=subprocess.PIPE, text=True, cwd=line.folder) as process:
+    with subprocess.Popen(
+        follow, stdout=subprocess.PIPE, text=True, cwd=line.folder, preexec_fn=_hear_interrupts
+    ) as process:
         assert process.stdout is not None
-        first = json.loads(process.stdout.readline())
-        line.ok("company", "add", "Initech")
-        second = json.loads(process.stdout.readline())
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        try:
+            first = json.loads(process.stdout.readline())
+            line.ok("company", "add", "Initech")
+            second = json.loads(process.stdout.readline())
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 130
+        finally:
+            process.kill()
     assert (first["kind"], second["kind"]) == ("user.added", "company.added")
     assert second["previous"] == first["hash"]

@@ -70,6 +70,16 @@ class Wire(Protocol):
         """Make the peer show that it is there, without a stanza it could see."""
 
 
+class Settling(Protocol):
+    """A commit that stanzas of a session wait for; until then the server must not say that it has them."""
+
+    is_settled: bool
+    """It is over: what was to be kept is on the disk, or its sender was told that it is not."""
+
+    def after(self, call: Callable[[], None]) -> None:
+        """Call this when it is over, behind everything that waits for it already. Only while it is not settled."""
+
+
 Handler = Callable[["Session", bytes], Awaitable[None] | None]
 
 
@@ -101,6 +111,7 @@ class Session:
         "presence",
         "priority",
         "resource",
+        "unsettled",
         "wire",
     )
 
@@ -136,6 +147,8 @@ class Session:
         self.is_interested = False
         """Asked for the roster, so roster pushes go here (RFC 6121 §2.1.6)."""
         self.last_heard = 0
+        self.unsettled: Settling | None = None
+        """The commit that the peer's last kept stanza waits for; None, or one that is settled, when none does."""
         self._refilled_at = 0.0
         self.use_pace(pace)
         self._handle = handle

@@ -24,6 +24,7 @@ from rainbow_xmpp.plugin import (
     marks_of,
     on,
 )
+from rainbow_xmpp.plugins.mfa_pin.common import Common
 from rainbow_xmpp.plugins.mfa_pin.desk import Desk
 from rainbow_xmpp.plugins.mfa_pin.endpoints import PinEndpoints
 from rainbow_xmpp.plugins.mfa_pin.member_endpoints import MemberEndpoints
@@ -57,7 +58,7 @@ class MfaPin(
     def __init__(self, services: Services, options: PinOptions) -> None:
         super().__init__(services, options)
         pins = Pins(services.secret_for("mfa_pin"), options.digits)
-        self.desk = Desk(services, pins, services.hashing, lambda: self.options)
+        self.desk = Desk(Common(services, pins, services.hashing, lambda: self.options))
         self._parts = (PinEndpoints(self.desk), MemberEndpoints(services, self.desk))
         self._failed_before = 0
 
@@ -113,16 +114,18 @@ class MfaPin(
     async def invite(
         self, company: Company, address: str, *, actor: str, language: str = "en", reason: str = ""
     ) -> str:
-        return await self.desk.invite(company, address, actor=actor, language=language, reason=reason)
+        return await self.desk.invitations.invite(
+            company, address, actor=actor, language=language, reason=reason
+        )
 
-    async def welcome(self, account: Account, *, actor: str, language: str = "en") -> None:
-        await self.desk.welcome(account, actor=actor, language=language)
+    async def welcome(self, account: Account, *, actor: str, language: str = "en", reason: str = "") -> None:
+        await self.desk.invitations.welcome(account, actor=actor, language=language, reason=reason)
 
     async def tell_of_new_password(self, account: Account, language: str = "en") -> None:
         await self.desk.tell_of_new_password(account, language)
 
     async def invited(self, token: str) -> Invited | None:
-        return await self.desk.invited(token)
+        return await self.desk.invitations.invited(token)
 
     async def join(self, token: str, password: str, *, name: str = "", asker: Asker) -> Account:
-        return await self.desk.join(token, password, name=name, asker=asker)
+        return await self.desk.invitations.join(token, password, name=name, asker=asker)

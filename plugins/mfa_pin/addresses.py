@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rainbow_xmpp.mail.letter import is_mail_address
 from rainbow_xmpp.plugin import Account, Company
+from rainbow_xmpp.store.errors import InvalidAddress
+from rainbow_xmpp.store.names import normalise_email
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +36,14 @@ def for_reset(account: Account | None, home: Company) -> Verdict:
     if account.disabled or account.company.disabled:
         return Verdict("reset-disabled", False, account.company)
     return Verdict("reset-pin", True, account.company, account.id)
+
+
+def mailbox_of(text: str) -> str:
+    """An e-mail address in the one form in which it is kept. Raises ValueError for what no letter reaches."""
+    try:
+        address = normalise_email(text)
+    except InvalidAddress:
+        raise ValueError("this is no e-mail address") from None
+    if not is_mail_address(address):
+        raise ValueError("this is no e-mail address")
+    return address

@@ -181,7 +181,7 @@ class PinEndpoints:
         problems={404: "There is no such invitation (any more)."},
     )
     async def invited(self, call: Call) -> Reply:
-        found = await self._desk.invited(call.path["token"])
+        found = await self._desk.invitations.invited(call.path["token"])
         if found is None or self._desk.registration is RegistrationMode.CLOSED:
             raise absent()
         facts = MemberInvitationFacts(found.company, found.address, time_of(found.expires_at))
@@ -200,7 +200,7 @@ class PinEndpoints:
     async def join(self, call: Call) -> Reply:
         body: JoinBody = call.body
         with told():
-            account = await self._desk.join(
+            account = await self._desk.invitations.join(
                 call.path["token"], body.new_password, name=body.name, asker=asker_of(call)
             )
         return Reply(NewMember(account.id, account.localpart), headers=_NO_STORE)

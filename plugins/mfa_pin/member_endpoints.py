@@ -76,7 +76,7 @@ class MemberEndpoints:
         answer=OpenInvitations,
     )
     async def list(self, call: Call) -> OpenInvitations:
-        found = await self._desk.invitations_of(call.company)
+        found = await self._desk.invitations.of(call.company)
         return OpenInvitations(
             [
                 OpenInvitation(each.id, address, time_of(each.created_at), time_of(each.expires_at))
@@ -97,7 +97,7 @@ class MemberEndpoints:
     async def invite(self, call: Call) -> InvitationId:
         body: InviteBody = call.body
         with told():
-            invitation_id = await self._desk.invite(
+            invitation_id = await self._desk.invitations.invite(
                 call.company, body.address, actor=call.actor, language=body.language, reason=call.reason
             )
         return InvitationId(invitation_id)
@@ -113,7 +113,9 @@ class MemberEndpoints:
     )
     async def take_back(self, call: Call) -> Reply:
         invitation_id = call.path["invitation_id"]
-        if not await self._desk.take_back(call.company, invitation_id, actor=call.actor, reason=call.reason):
+        if not await self._desk.invitations.take_back(
+            call.company, invitation_id, actor=call.actor, reason=call.reason
+        ):
             raise absent()
         return Reply()
 

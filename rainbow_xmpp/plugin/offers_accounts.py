@@ -105,7 +105,7 @@ class PinDesk(Offer):
         """Invite an address into a company; the invitation's id. Raises ValueError for what is no address."""
         raise NotImplementedError
 
-    async def welcome(self, account: Account, *, actor: str, language: str = "en") -> None:
+    async def welcome(self, account: Account, *, actor: str, language: str = "en", reason: str = "") -> None:
         """Let somebody choose the first password of an account that was made for them, by a link in a letter."""
         raise NotImplementedError
 

@@ -436,7 +436,7 @@ async def test_an_administrator_starts_a_reset_and_sees_nothing_of_it(server: Te
 
 async def made(server: TestServer, ada: Caller, address: str) -> tuple[dict[str, Any], str]:
     """A new account, and the token in the letter to its owner."""
-    answer = await ada.call("POST", path_of(ada, "/users"), {"email": address})
+    answer = await ada.call("POST", path_of(ada, "/users"), {"email": address, "reason": "new"})
     assert answer.status == 201, answer.text
     found = re.search(r"/join/(\S+)", await server.mailbox.next_to(address))
     assert found is not None and found[1] not in answer.text and "password" not in answer.text
@@ -459,6 +459,8 @@ async def test_whoever_was_added_by_an_administrator_chooses_the_first_password(
     assert await login(server, "zoe@new.example", PASSWORD) == 200
     account = await server.store.accounts.by_id(user["id"])
     assert account is not None and account.name == "Zoë"
+    (invited,) = await server.audit("mfa_pin.invited")
+    assert invited.entry.reason == "new"
 
 
 @pytest.mark.parametrize("way", ["reset", "disabled", "removed", "taken back"])

@@ -16,6 +16,7 @@ import pytest
 from rainbow_xmpp.company.desk import CompanyChange
 from rainbow_xmpp.plugin import Asker, Purpose, WrongOrExpired
 from rainbow_xmpp.plugins.mfa_pin import MfaPin
+from rainbow_xmpp.plugins.mfa_pin.common import Common
 from rainbow_xmpp.plugins.mfa_pin.desk import Desk
 from rainbow_xmpp.plugins.mfa_pin.pins import Pins
 from rainbow_xmpp.plugins.mfa_pin.store import Row
@@ -48,7 +49,7 @@ MOST_LETTERS, TRIES_OF_A_PIN = 5, 5
 def quick(server: TestServer) -> Desk:
     """The desk, with hashes of the least cost, for tests that make many; equal work is no less equal for it."""
     desk = server.plugin(MfaPin).desk
-    desk._pins = Pins(server.node.services().secret_for("mfa_pin"), 6, rounds=4)
+    desk._common.pins = Pins(server.node.services().secret_for("mfa_pin"), 6, rounds=4)
     return desk
 
 
@@ -72,7 +73,7 @@ async def test_whatever_a_guesser_asks_for_a_day_has_so_many_guesses_and_no_more
         await with_password(server, "ann@acme")
         desk = quick(server)
         judged, asker = Judged(desk), Asker("192.0.2.1")
-        desk._throttle.limit(per_account=0, per_source=0)
+        desk._common.throttle.limit(per_account=0, per_source=0)
         requests: list[str] = []
         for turn in range(8):
             asked_now = await desk.ask(Purpose.RESET, "ann@acme.example", asker)
@@ -103,7 +104,7 @@ async def test_of_fifty_wrong_pins_at_once_five_are_judged() -> None:
         desk = quick(server)
         request = await asked(server, "register", "zoe@new.example")
         pin = await pin_to(server, "zoe@new.example")
-        desk._throttle.limit(per_account=0, per_source=0)
+        desk._common.throttle.limit(per_account=0, per_source=0)
         judged = Judged(desk)
         answers = await asyncio.gather(
             *(register(server, request["request_id"], wrong(pin)) for _ in range(50))
@@ -124,12 +125,8 @@ async def test_a_pin_that_was_used_is_not_replayed_after_a_restart() -> None:
         pin = await pin_to(server, address)
         assert (await reset(server, request["request_id"], pin)).status == 204
         services = server.node.services()
-        again = Desk(
-            services,
-            Pins(services.secret_for("mfa_pin"), 6),
-            services.hashing,
-            lambda: server.plugin(MfaPin).options,
-        )
+        pins = Pins(services.secret_for("mfa_pin"), 6)
+        again = Desk(Common(services, pins, services.hashing, lambda: server.plugin(MfaPin).options))
         with pytest.raises(WrongOrExpired):
             await again.reset(request["request_id"], pin, "Golden-Bridge-17", asker=Asker("192.0.2.1"))
         assert await login(server, address, NEW) == 200

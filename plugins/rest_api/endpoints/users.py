@@ -133,7 +133,7 @@ class UserEndpoints:
             name=body.name,
         )
         added = await self._services.people.add(new, actor=call.actor, reason=call.reason)
-        await desk.welcome(added.account, actor=call.actor)
+        await desk.welcome(added.account, actor=call.actor, reason=call.reason)
         value = await user_value(self._services, added.account)
         path = f"{PREFIX}/companies/{call.company.id}/users/{value.id}"
         return Reply(Created(value), headers={"Location": path})

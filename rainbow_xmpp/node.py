@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rainbow_xmpp.auth.authenticator import Attempts, Authenticator, Guards
@@ -30,6 +30,7 @@ from rainbow_xmpp.observe.timings import Timings
 from rainbow_xmpp.observe.trail import Trail
 from rainbow_xmpp.plugin.base import Plugin, PluginOptions
 from rainbow_xmpp.plugin.manager import PluginManager
+from rainbow_xmpp.plugin.offers_pages import PageLink, PageLinks
 from rainbow_xmpp.plugin.registries import Registries
 from rainbow_xmpp.plugin.services import Services
 from rainbow_xmpp.presence import PresenceService
@@ -240,6 +241,11 @@ class Node:
             token_logins=self.token_logins,
             audit=self.audit.record,
         )
+
+    def page_links(self) -> Sequence[PageLink]:
+        """Pages for people that a plugin brings, as they are now."""
+        offer = self.plugins.offered(PageLinks, None)
+        return () if offer is None else offer.page_links()
 
     async def tidy(self) -> None:
         """Drop what is kept for a time only; called now and then."""

@@ -278,6 +278,7 @@ class Server:
             direct_tls_host=config.domain,
             direct_tls_port=config.listen.port,
             readiness=self._readiness,
+            links=self.node.page_links,
         )
 
     def _readiness(self) -> Readiness:

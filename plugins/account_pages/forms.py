@@ -22,6 +22,12 @@ class Forged(Exception):
     """A form that none of our pages sent."""
 
 
+class Form(dict[str, str]):
+    """The fields of a form of ours; `too_long` names one that is left out since it is longer than any may be."""
+
+    too_long: str = ""
+
+
 class Forms:
     """`key` signs; `public_url` is the origin that browsers must name."""
 
@@ -42,15 +48,17 @@ class Forms:
         """Let the browser keep it for as long as it is open."""
         response.set_cookie(COOKIE, cookie, path="/", secure=True, httponly=True, samesite="Strict")
 
-    async def read(self, request: web.Request) -> dict[str, str]:
+    async def read(self, request: web.Request) -> Form:
         """The fields of a form of ours. Raises Forged."""
         self._judge_origin(request)
-        fields = await request.post()
-        sent = {
-            name: value
-            for name, value in fields.items()
-            if isinstance(value, str) and len(value) <= MOST_FIELD
-        }
+        sent = Form()
+        for name, value in (await request.post()).items():
+            if not isinstance(value, str):
+                continue  # a file, which no page asks for
+            if len(value) <= MOST_FIELD:
+                sent[name] = value
+            else:
+                sent.too_long = name
         cookie = request.cookies.get(COOKIE, "")
         is_ours = bool(_VALUE.fullmatch(cookie))
         if (

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import gettext
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
 import jinja2
 from aiohttp import web
 
-from rainbow_xmpp.auth.policy import Weakness
 from rainbow_xmpp.http.headers import CONTENT_SECURITY_POLICY
 from rainbow_xmpp.http.pages import assets
-from rainbow_xmpp.languages import LANGUAGES, N_, OWN_NAMES, choose_language
+from rainbow_xmpp.languages import LANGUAGES, OWN_NAMES, choose_language
+from rainbow_xmpp.plugins.account_pages.faults import Fault
 from rainbow_xmpp.plugins.account_pages.forms import FIELD, Forms
 from rainbow_xmpp.words import environment, translation
 
@@ -40,61 +39,6 @@ class Reader:
             known if known in LANGUAGES else choose_language(request.headers.get("Accept-Language", ""))
         )
         return cls(language, request.path, request.cookies, chosen in LANGUAGES)
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What stands in the way: which field, and why."""
-
-    field: str
-    words: str
-    facts: Mapping[str, str | int]
-    status: int = 422
-    problems: Sequence[Weakness] = ()
-
-    @classmethod
-    def address(cls) -> Fault:
-        return cls("address", N_("Please give an e-mail address, such as name@example.com."), {})
-
-    @classmethod
-    def pin(cls) -> Fault:
-        return cls(
-            "pin", N_("The code is wrong or over. Look for the latest letter, or have another one sent."), {}
-        )
-
-    @classmethod
-    def password(cls, problems: Sequence[Weakness]) -> Fault:
-        return cls("password", N_("The password will not do:"), {}, 422, problems)
-
-    @classmethod
-    def name(cls) -> Fault:
-        return cls("name", N_("The name is too long, or has characters that cannot be shown."), {})
-
-    @classmethod
-    def no_room(cls) -> Fault:
-        return cls("", N_("The company has no room for more people. Please ask its administrator."), {})
-
-    @classmethod
-    def closed(cls) -> Fault:
-        return cls("", N_("Nobody can register here at present."), {}, 403)
-
-    @classmethod
-    def too_many(cls, seconds: int) -> Fault:
-        words = N_("Too many attempts. Please try again in %(minutes)s minutes.")
-        return cls("", words, {"minutes": max(1, -(-seconds // 60))}, 429)
-
-    @classmethod
-    def too_soon(cls, seconds: int) -> Fault:
-        words = N_(
-            "Another letter can be sent in %(seconds)s seconds. Look into the folder for unwanted mail, too."
-        )
-        return cls("", words, {"seconds": seconds}, 429)
-
-    def text(self, words: gettext.NullTranslations) -> str:
-        return words.gettext(self.words) % self.facts
-
-    def reasons(self, words: gettext.NullTranslations) -> list[str]:
-        return [words.gettext(each.words) % each.facts for each in self.problems]
 
 
 class Pages:

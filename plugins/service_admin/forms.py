@@ -18,21 +18,14 @@ class AddUser(
     Form,
     form_type=names.ADMIN,
     title="Add a user",
-    instructions="The user can log in by address and by e-mail.",
+    instructions="The user gets a letter, chooses a password, and logs in by address or by e-mail.",
 ):
-    """§4.1. A company's administrator adds people to the own company."""
+    """§4.1, without its fields for a password. A company's administrator adds people to the own company."""
 
     email: str = form_field("E-mail address")
     accountjid: JID | None = form_field(
         "Address (JID)", default=None, desc="Left empty, a random one is made."
     )
-    password: str = form_field(
-        "Password",
-        private=True,
-        default="",
-        desc="Left empty, a random one is made and shown once.",
-    )
-    verify: str = form_field("The same again", private=True, default="", var="password-verify")
     given_name: str = form_field("Given name", default="", max_len=100)
     surname: str = form_field("Family name", default="", max_len=100)
     reason: str = form_field("Reason", default="", var="x-reason", max_len=500, desc=WHY)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ from aiohttp import web
 from rainbow_xmpp.errors import LocalMisuse
 from rainbow_xmpp.http.handler import HANDLER_TIMEOUT_S, MAX_BODY_BYTES, HttpHandler, make_handler
 from rainbow_xmpp.http.headers import origin_allowed
-from rainbow_xmpp.http.pages import Pages, assets, refusal_words
+from rainbow_xmpp.http.pages import LandingLink, Pages, assets, refusal_words
 
 __all__ = ["HttpHandler", "Readiness", "Site", "make_app", "make_handler", "origin_allowed"]
 
@@ -57,6 +57,8 @@ class Site:
     direct_tls_host: str
     direct_tls_port: int
     readiness: Callable[[], Readiness]
+    links: Callable[[], Sequence[LandingLink]] = tuple
+    """What the landing page leads to; asked each time."""
 
     @property
     def host(self) -> str:
@@ -82,7 +84,7 @@ def make_app(site: Site, routes: Iterable[PluginRoute] = ()) -> web.Application:
     pages = Pages(site)
     app = web.Application(middlewares=[_in_plain_words(pages)], client_max_size=MAX_BODY_BYTES)
     get = app.router.add_get
-    get("/", _fixed(pages.landing(), "text/html", {"Cache-Control": _FOR_TEN_MINUTES}))
+    get("/", _landing(pages, site))
     get("/healthz", _fixed("ok\n", "text/plain"))
     get("/readyz", _readyz(site.readiness))
     get("/robots.txt", _fixed("User-agent: *\nDisallow: /\n", "text/plain"))
@@ -114,6 +116,14 @@ def _fixed(body: str | bytes, media_type: str, headers: Mapping[str, str] = {}) 
 
     async def answer(_: web.Request) -> web.Response:
         return web.Response(body=data, content_type=media_type, charset="utf-8", headers=headers)
+
+    return answer
+
+
+def _landing(pages: Pages, site: Site) -> Handler:
+    async def answer(_: web.Request) -> web.Response:
+        headers = {"Cache-Control": _FOR_TEN_MINUTES}
+        return web.Response(text=pages.landing(site.links()), content_type="text/html", headers=headers)
 
     return answer
 

@@ -1,6 +1,7 @@
 """The pages as text: files beside this module, with the server's own names put in."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from html import escape
@@ -20,6 +21,15 @@ class SiteWords(Protocol):
     def direct_tls_host(self) -> str: ...
     @property
     def direct_tls_port(self) -> int: ...
+
+
+class LandingLink(Protocol):
+    """A page that the landing page leads to."""
+
+    @property
+    def words(self) -> str: ...
+    @property
+    def path(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +98,11 @@ class Pages:
             "favicon": assets()["favicon.svg"].url,
         }
 
-    def landing(self) -> str:
-        """What this is and how to connect."""
+    def landing(self, links: Sequence[LandingLink] = ()) -> str:
+        """What this is, how to connect, and where else to go: the first of `links` is a button."""
         nav = '<nav aria-label="Page"><a href="#connect">Connect</a><a href="#clients">Clients</a></nav>'
-        return self._page("landing.html", title=f"Chat on {self._values['domain']}", nav=nav)
+        title = f"Chat on {self._values['domain']}"
+        return self._page("landing.html", title=title, nav=nav, links=_links(links))
 
     def refusal(self, status: int) -> str:
         """An error page in plain words."""
@@ -104,6 +115,16 @@ class Pages:
         known = self._values | values
         main = _template(name).substitute(known)
         return _template("layout.html").substitute(known, main=main)
+
+
+def _links(links: Sequence[LandingLink]) -> str:
+    if not links:
+        return ""
+    first, *others = (
+        f'<a{kind} href="{escape(link.path)}">{escape(link.words)}</a>'
+        for link, kind in zip(links, (' class="button"', *[""] * len(links)), strict=False)
+    )
+    return f'\n<p class="ways">{" ".join((first, *others))}</p>'
 
 
 def refusal_words(status: int) -> tuple[str, str]:

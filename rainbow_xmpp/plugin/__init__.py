@@ -31,6 +31,7 @@ from rainbow_xmpp.plugin.marks import (
     CommandMark,
     DiscoMark,
     Mark,
+    RouteMark,
     access,
     command,
     disco_info,
@@ -56,6 +57,7 @@ from rainbow_xmpp.plugin.offers_accounts import (
     TooMany,
     WrongOrExpired,
 )
+from rainbow_xmpp.plugin.offers_pages import PageLink, PageLinks
 from rainbow_xmpp.plugin.offers_second_factor import (
     AppPassword,
     Enrolment,
@@ -144,6 +146,8 @@ __all__ = [
     "Offer",
     "Outcome",
     "Page",
+    "PageLink",
+    "PageLinks",
     "Part",
     "Passage",
     "Payload",
@@ -160,6 +164,7 @@ __all__ = [
     "Reply",
     "Role",
     "Route",
+    "RouteMark",
     "SecondFactor",
     "ServerInfo",
     "Services",

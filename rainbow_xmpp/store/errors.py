@@ -42,6 +42,13 @@ class InvalidLocalpart(StoreError, ValueError):
         super().__init__(f"{text!r} cannot stand before the @ of an address")
 
 
+class InvalidName(StoreError, ValueError):
+    """A person's or company's name that is too long, or cannot be shown."""
+
+    def __init__(self, text: str, most: int) -> None:
+        super().__init__(f"a name has at most {most} printable characters; {text!r} does not fit")
+
+
 class ImportRefused(StoreError):
     """Nothing was imported; `conflicts` holds every row in the way."""
 

@@ -3,7 +3,7 @@
 import unicodedata
 
 from rainbow_xmpp.jid import JID, InvalidJID
-from rainbow_xmpp.store.errors import InvalidAddress, InvalidLocalpart, StoreError
+from rainbow_xmpp.store.errors import InvalidAddress, InvalidLocalpart, InvalidName
 
 MAX_ADDRESS = 254  # RFC 5321 §4.5.3.1.3, erratum 1690
 MAX_NAME = 200
@@ -35,10 +35,10 @@ def normalise_localpart(text: str) -> str:
 
 
 def tidy_name(name: str) -> str:
-    """A person's or company's name without superfluous spaces; raises StoreError when it does not fit."""
+    """A person's or company's name without superfluous spaces; raises InvalidName when it does not fit."""
     tidy = " ".join(unicodedata.normalize("NFC", name).split())
     if len(tidy) > MAX_NAME or not tidy.isprintable():
-        raise StoreError(f"a name has at most {MAX_NAME} printable characters; {name!r} does not fit")
+        raise InvalidName(name, MAX_NAME)
     return tidy
 
 

@@ -219,6 +219,7 @@ class TestServer:
             direct_tls_host=self.domain,
             direct_tls_port=config.listen.port,
             readiness=Readiness,
+            links=self.node.page_links,
         )
         return make_app(site, self.node.plugins.registries.routes)
 

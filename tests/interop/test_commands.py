@@ -9,6 +9,7 @@ from rainbow_xmpp.store.values import Role
 from tests.interop.client import SLIXMPP, ClientFailed, running
 from tests.process import ChatServer, Person, RainbowServer
 
+PASSWORD = "Sunny&kazoo7"
 ADMIN = "http://jabber.org/protocol/admin#"
 
 
@@ -31,6 +32,7 @@ async def admin(server: ChatServer, server_store: Store) -> Person:
 async def test_an_administrator_runs_the_company_from_slixmpp(
     server: ChatServer, admin: Person, tmp_path: Path
 ) -> None:
+    assert isinstance(server, RainbowServer)
     async with running(SLIXMPP, server.endpoint, tmp_path) as client:
         await client.login(admin, server.endpoint)
         await client.do("commands")
@@ -45,8 +47,9 @@ async def test_an_administrator_runs_the_company_from_slixmpp(
         new = {"accountjid": f"{localpart}@{admin.domain}", "email": f"{localpart}@x.example"}
         await client.do("administer", command="add-user", values=new)
         added = await client.wait("administered", command="add-user")
-        password = added["values"]["password"]
-        person = Person(localpart, new["email"], admin.company, password, admin.domain)
+        assert "password" not in added["values"]
+        server.cli("user", "passwd", new["email"], "--password-stdin", stdin=PASSWORD)
+        person = Person(localpart, new["email"], admin.company, PASSWORD, admin.domain)
 
         async with running(SLIXMPP, server.endpoint, tmp_path) as other:
             await other.login(person, server.endpoint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import AsyncIterator
 from html import unescape
@@ -13,6 +14,7 @@ from rainbow_xmpp.plugins.account_pages import AccountPages
 from rainbow_xmpp.plugins.company_isolation import CompanyIsolation
 from rainbow_xmpp.plugins.mfa_pin import MfaPin
 from rainbow_xmpp.plugins.rest_api import RestApi
+from rainbow_xmpp.store.errors import DatabaseUnreachable
 from rainbow_xmpp.testing import TestServer
 from rainbow_xmpp.testing.web import Answer
 from tests.plugins.letters import login, pin_to
@@ -32,6 +34,8 @@ class Browser:
         self.path = ""
         self.page = ""
         self.answer: Answer | None = None
+        self.hops: list[int] = []
+        """Every status, redirects too."""
 
     async def get(self, path: str) -> int:
         self.path = path.partition("?")[0]
@@ -53,6 +57,7 @@ class Browser:
         if method == "POST":
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         self.answer = await self._server.http(method, path, headers=headers, body=body)
+        self.hops.append(self.answer.status)
         if found := re.match(r"([^=]+)=([^;]*)", self.answer.headers.get("set-cookie", "")):
             self.cookies[found[1]] = found[2]
         if self.answer.status == 303:
@@ -97,8 +102,11 @@ async def test_a_wrong_code_is_told_beside_its_field(server: TestServer) -> None
     assert "wrong or over" in browser.text
     assert 'aria-invalid="true"' in browser.page and 'id="pin-why"' in browser.page
     assert await browser.submit(again="1") == 429
+    assert browser.answer is not None and int(browser.answer.headers["retry-after"]) == 60
     server.clock.advance(60)
+    seen = len(browser.hops)
     assert await browser.submit(again="1") == 200 and "Another letter is on its way" in browser.text
+    assert browser.hops[seen:] == [303, 200]  # loading anew sends no third letter
     assert await browser.submit(pin=await pin_to(server, "zoe@new.example"), password=PASSWORD) == 200
 
 
@@ -151,6 +159,55 @@ async def test_pages_are_alike_for_known_and_unknown_addresses(server: TestServe
 
 def _plain(browser: Browser) -> str:
     return re.sub(r"[0-9a-f]{32,64}", "X", browser.page)
+
+
+async def test_what_is_too_long_is_told_and_not_taken_for_nothing(server: TestServer) -> None:
+    browser = Browser(server)
+    await browser.get("/reset")
+    assert await browser.submit(address="a" * 1100 + "@new.example") == 422
+    assert "This is too long." in browser.text and 'id="address-why"' in browser.page
+    await browser.submit(address="zoe@new.example")
+    assert await browser.submit(pin="123456", password="Aa1!" * 300) == 422
+    assert "This is too long." in browser.text and 'id="password-why"' in browser.page
+
+
+async def test_a_name_that_will_not_do_is_told_beside_its_field(server: TestServer) -> None:
+    browser = Browser(server)
+    await browser.get("/register")
+    await browser.submit(address="zoe@new.example")
+    pin = await pin_to(server, "zoe@new.example")
+    assert await browser.submit(pin=pin, password=PASSWORD, name="Zo\u202eë") == 422
+    assert "cannot be shown" in browser.text and 'id="name-why"' in browser.page
+
+
+async def test_while_the_database_is_away_pages_say_so_and_blame_nobody(
+    server: TestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object, **__: object) -> None:
+        raise DatabaseUnreachable("gone")
+
+    browser = Browser(server, Accept_Language="fr")
+    await browser.get("/register")
+    await browser.submit(address="zoe@new.example")
+    for name in ("register", "reset", "ask", "join", "invited"):
+        monkeypatch.setattr(server.plugin(MfaPin), name, away)
+    assert await browser.submit(pin="123456", password=PASSWORD, name="Zoë") == 503
+    assert browser.answer is not None and browser.answer.headers["retry-after"] == "5"
+    assert "Réessayez dans un instant" in browser.text and "aria-invalid" not in browser.page
+    for path in ("/reset", "/register"):
+        await browser.get(path)
+        assert await browser.submit(address="zoe@new.example") == 503
+    assert await browser.get("/join/x") == 503
+
+
+async def test_the_style_is_kept_for_long_and_its_address_changes_with_it(server: TestServer) -> None:
+    browser = Browser(server)
+    await browser.get("/register")
+    found = re.search(r'href="(/account-pages\.css\?v=[0-9a-f]{10})"', browser.page)
+    assert found is not None
+    answer = await server.http("GET", found[1])
+    assert answer.status == 200 and "immutable" in answer.headers["cache-control"]
+    assert hashlib.sha256(answer.body).hexdigest().startswith(found[1].partition("=")[2])
 
 
 # -- forms of others -------------------------------------------------------------------------------------------
@@ -260,12 +317,21 @@ async def test_where_people_are_invited_the_page_says_so() -> None:
         browser = Browser(server)
         assert await browser.get("/register") == 200
         assert "invite their people" in browser.text and "<form" not in browser.page
+        landing = (await server.http("GET", "/")).text
+        assert 'href="/reset"' in landing and 'href="/register"' not in landing
+        server.reconfigure({MfaPin: MfaPin.Options(registration="closed")})
+        await browser.get("/register")
+        assert "Nobody can register here" in browser.text and "invite" not in browser.text
+        server.reconfigure({MfaPin: MfaPin.Options(registration="open")})
+        landing = (await server.http("GET", "/")).text
+        assert 'href="/reset"' in landing and 'href="/register"' in landing
 
 
 async def test_without_pins_there_are_no_pages() -> None:
     async with TestServer([AccountPages]) as server:
         for path in ("/register", "/reset", "/join/x"):
             assert (await server.http("GET", path)).status == 404
+        assert "/reset" not in (await server.http("GET", "/")).text
 
 
 async def test_an_invitation_that_was_open_before_registration_was_closed_is_told_to_be_over() -> None:

@@ -111,11 +111,14 @@ class StanzaError(RainbowError):
         *,
         type: ErrorType | None = None,
         specific: str = "",
+        language: str = "en",
         detail: str = "",
     ) -> None:
         super().__init__(detail or text or condition)
         self.condition = condition
         self.text = text
+        self.language = language
+        """Of the text."""
         self.type = type or condition.usual_type
         self.specific = specific
         """An application's own condition beside the defined one, as `{namespace}name` (RFC 6120 §8.3.4)."""
@@ -127,10 +130,14 @@ class StanzaError(RainbowError):
 class PeerViolation(RainbowError):
     """Closes the peer's stream with this condition; `detail` goes to the log and never to the peer."""
 
-    def __init__(self, condition: StreamCondition, text: str = "", *, detail: str = "") -> None:
+    def __init__(
+        self, condition: StreamCondition, text: str = "", *, specific: str = "", detail: str = ""
+    ) -> None:
         super().__init__(detail or text or condition)
         self.condition = condition
         self.text = text
+        self.specific = specific
+        """An application's own condition beside the defined one, as `{namespace}name` (RFC 6120 §4.9.4)."""
         self.detail = detail
 
 

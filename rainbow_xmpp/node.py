@@ -176,8 +176,15 @@ class Node:
 
     def stream_settings(self) -> StreamSettings:
         """What new streams announce; to be called again when plugins have new options."""
-        features, inline = STREAM_FEATURES + self.plugins.stream_features(), self.plugins.registries.inline
-        return StreamSettings(self.config.domain, features, inline.announcement, inline.mechanisms)
+        inline, early = self.plugins.registries.inline, self.plugins.registries.early
+        return StreamSettings(
+            self.config.domain,
+            bound_features=STREAM_FEATURES + self.plugins.stream_features(),
+            inline_features=inline.announcement,
+            inline_mechanisms=inline.mechanisms,
+            early_features=self.plugins.early_features(),
+            early_requests=early.names,
+        )
 
     def entrance(self) -> Entrance:
         """What logins share. To be called once the plugins have started, since streams announce what they do."""
@@ -199,6 +206,7 @@ class Node:
             pace=Pace.of(config.limits),
             resources=Resources(self._sealer.secret_for("resources")),
             inline=inline,
+            early=self.plugins.registries.early,
             elsewhere=Elsewhere.of(config),
         )
 

@@ -26,7 +26,13 @@ from rainbow_xmpp.plugin.base import Plugin, PluginOptions, marks_of
 from rainbow_xmpp.plugin.context import Context
 from rainbow_xmpp.plugin.dialog import CommandAnswer, Dialog, Note, Part, Severity
 from rainbow_xmpp.plugin.facts import Facts
-from rainbow_xmpp.plugin.login_marks import with_binding, with_login, with_mechanism
+from rainbow_xmpp.plugin.login_marks import (
+    before_login,
+    before_login_element,
+    with_binding,
+    with_login,
+    with_mechanism,
+)
 from rainbow_xmpp.plugin.marks import (
     CommandMark,
     DiscoMark,
@@ -84,6 +90,7 @@ from rainbow_xmpp.router.iq import Answered, Target
 from rainbow_xmpp.router.passage import Outcome, Passage
 from rainbow_xmpp.router.stages import Stage, Unheard
 from rainbow_xmpp.session import Home, Session
+from rainbow_xmpp.session.early import EarlyReply, Stranger
 from rainbow_xmpp.session.inline import Attempt, Granted, Newcomer, Vouched
 from rainbow_xmpp.stanza.disco import DiscoInfo, DiscoItem, DiscoItems, Identity
 from rainbow_xmpp.stanza.form_fields import FormError
@@ -122,6 +129,7 @@ __all__ = [
     "DiscoItem",
     "DiscoItems",
     "DiscoMark",
+    "EarlyReply",
     "Element",
     "EndpointMark",
     "Enrolment",
@@ -174,6 +182,7 @@ __all__ = [
     "Severity",
     "Stage",
     "StanzaError",
+    "Stranger",
     "Target",
     "Time",
     "TooMany",
@@ -186,6 +195,8 @@ __all__ = [
     "absent",
     "access",
     "attr",
+    "before_login",
+    "before_login_element",
     "child",
     "child_text",
     "children",

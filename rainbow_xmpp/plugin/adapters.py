@@ -14,10 +14,11 @@ from rainbow_xmpp.router.iq import Answer, IqRequest
 from rainbow_xmpp.router.passage import Passage
 from rainbow_xmpp.session import Session
 from rainbow_xmpp.stanza.payload import Payload
-from rainbow_xmpp.xml import View, hint_of
+from rainbow_xmpp.xml import Element, View, hint_of
 
 if TYPE_CHECKING:
     from rainbow_xmpp.plugin.base import Plugin
+    from rainbow_xmpp.session.early import Stranger
     from rainbow_xmpp.session.inline import Attempt, Newcomer, Vouched
     from rainbow_xmpp.store.values import Account
 
@@ -127,6 +128,14 @@ def for_newcomers(
         return await handler(newcomer, asked) if plugin.options.serves(newcomer.account) else otherwise
 
     return step
+
+
+async def answer_stranger(
+    handler: Callable[..., Awaitable[Any]], kind: type[Payload] | None, stranger: Stranger, element: Element
+) -> Element | None:
+    """A request of somebody who has not logged in."""
+    given = await handler(stranger, element if kind is None else kind.from_xml(element))
+    return given.to_xml() if isinstance(given, Payload) else given
 
 
 def for_attempts(

@@ -110,6 +110,10 @@ class Plugin:
         """What is announced in the stream features beside resource binding; asked at start and at each reload."""
         return b""
 
+    def early_features(self) -> bytes:
+        """What is announced in the stream features beside SASL, to those who have TLS; asked as `stream_features`."""
+        return b""
+
     def server_info(self) -> DiscoInfo | None:
         """What is added to what the server says of itself (XEP-0030), such as forms: the same for all it serves.
 

@@ -101,6 +101,12 @@ class Binding:
                 return self._binding(mark, handler)
             case login_marks.MechanismMark():
                 return self._mechanism(mark, handler)
+            case login_marks.EarlyMark():
+                return self._early(mark, handler)
+            case login_marks.EarlyElementMark():
+                self._expect(handler, "stranger", "element", shape="before_login_element", waits=True)
+                bounded = self._timed(handler, mark.deadline_s)
+                return self._to.early.add_element(self._owner, mark.name, bounded, mark.excuse.encode())
         raise LocalMisuse(f"plugin {self._owner}: nobody registers {mark!r}")
 
     def _hook(self, mark: marks.HookMark, handler: Handler) -> Undo:
@@ -189,6 +195,17 @@ class Binding:
         return self._to.inline.add_mechanisms(
             self._owner, InlineMechanisms(mark.mechanisms, mark.request, judge)
         )
+
+    def _early(self, mark: login_marks.EarlyMark, handler: Handler) -> Undo:
+        self._expect(handler, "stranger", "payload", shape="before_login", waits=True)
+        payload = mark.payload
+        if isinstance(payload, str):
+            kind, name = None, payload
+        else:
+            kind, name = payload, payload.TAG
+            payload.check()
+        answer = partial(adapters.answer_stranger, self._timed(handler, mark.deadline_s), kind)
+        return self._to.early.add_iq(self._owner, mark.kind, name, answer)
 
     # -- what they have in common ----------------------------------------------------------------------
 

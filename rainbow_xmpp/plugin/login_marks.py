@@ -1,4 +1,4 @@
-"""The decorators of methods that take part in logins (XEP-0388, XEP-0386)."""
+"""The decorators of methods that take part in logins (XEP-0388, XEP-0386), or are there before them (XEP-0077)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rainbow_xmpp.errors import LocalMisuse
 from rainbow_xmpp.plugin.marking import F, marked
 from rainbow_xmpp.plugin.marks import DEADLINE_S, LoginMark
+from rainbow_xmpp.stanza.payload import Payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,20 @@ class BindMark(LoginMark):
 class MechanismMark(LoginMark):
     mechanisms: frozenset[str]
     request: str
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyMark(LoginMark):
+    kind: str
+    payload: type[Payload] | str
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyElementMark(LoginMark):
+    name: str
+    excuse: str
     deadline_s: float
 
 
@@ -66,6 +81,31 @@ def with_mechanism(*mechanisms: str, request: str, deadline_s: float = DEADLINE_
     if not mechanisms:
         raise LocalMisuse("with_mechanism names the mechanisms that the method judges")
     return marked(MechanismMark(frozenset(mechanisms), request, deadline_s))
+
+
+def before_login(
+    kind: str, payload: type[Payload] | str, *, deadline_s: float = DEADLINE_S
+) -> Callable[[F], F]:
+    """This method answers IQ requests of whoever has TLS and has not logged in: `async (self, stranger, payload)`.
+
+    `kind` is "get" or "set"; the payload is a type, or an element's name `{namespace}name`. What the method returns is
+    the payload of the result, None for an empty one; a StanzaError is the error. Announce it by `early_features`.
+    """
+    if kind not in ("get", "set"):
+        raise LocalMisuse(f"before_login expects 'get' or 'set', not {kind!r}")
+    if isinstance(payload, str):
+        _check_name(payload)
+    return marked(EarlyMark(kind, payload, deadline_s))
+
+
+def before_login_element(name: str, *, excuse: str, deadline_s: float = DEADLINE_S) -> Callable[[F], F]:
+    """This method answers an element at the top of the stream, as XEP-0389 has them:
+    `async (self, stranger, element) -> EarlyReply`.
+
+    `excuse` is the XML that is sent when the method fails, or is late. A PeerViolation ends the stream.
+    """
+    _check_name(name)
+    return marked(EarlyElementMark(name, excuse, deadline_s))
 
 
 def _check_name(name: str) -> None:

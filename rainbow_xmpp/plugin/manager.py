@@ -47,6 +47,9 @@ class PluginManager:
     def stream_features(self) -> bytes:
         return b"".join(p.stream_features() for p in self._running.values())
 
+    def early_features(self) -> bytes:
+        return b"".join(p.early_features() for p in self._running.values())
+
     def declared(
         self, mark: type[M], account: Account | None = None
     ) -> Iterator[tuple[M, Callable[..., Any]]]:

@@ -15,6 +15,7 @@ from rainbow_xmpp.errors import LocalMisuse
 from rainbow_xmpp.observe.audit import AuditLog
 from rainbow_xmpp.observe.timings import PluginFigures
 from rainbow_xmpp.plugin.marks import Mark
+from rainbow_xmpp.router.early import EarlyRegistry
 from rainbow_xmpp.router.events import Events
 from rainbow_xmpp.router.iq import IqRegistry
 from rainbow_xmpp.router.listeners import PresenceListeners, ServerMessages
@@ -156,6 +157,7 @@ class Registries:
     server_messages: ServerMessages
     audit: AuditLog
     inline: InlineRegistry = field(default_factory=InlineRegistry)
+    early: EarlyRegistry = field(default_factory=EarlyRegistry)
     jobs: Jobs = field(default_factory=Jobs)
     routes: Routes = field(default_factory=Routes)
     contributions: Contributions = field(default_factory=Contributions)
@@ -171,6 +173,7 @@ class Registries:
             "presence": self.presence.owners(),
             "messages to the server": self.server_messages.owners(),
             "logins": self.inline.owners(),
+            "requests before login": self.early.owners(),
             "jobs": self.jobs.owners(),
             "routes": self.routes.owners(),
             "contributions": self.contributions.owners(),

@@ -12,6 +12,7 @@ from rainbow_xmpp.config import Config
 from rainbow_xmpp.errors import SeeOther
 from rainbow_xmpp.observe.histogram import Histogram
 from rainbow_xmpp.observe.metrics import Counters
+from rainbow_xmpp.session.early import AnswersStrangers, NobodyAnswers
 from rainbow_xmpp.session.inline import InlineRegistry
 from rainbow_xmpp.session.limits import Pace
 from rainbow_xmpp.session.resources import Resources
@@ -107,6 +108,8 @@ class Entrance:
     """What can be asked for together with SASL2 (XEP-0388, XEP-0386)."""
     token_logins: TokenLogins | None = None
     """Whose token is whose; None without a key for tokens."""
+    early: AnswersStrangers = field(default_factory=NobodyAnswers)
+    """What plugins do for those who have not logged in."""
     tasks: Tasks = field(default_factory=NoTasks)
     """What some accounts have to do beyond SASL."""
     elsewhere: Elsewhere | None = None

@@ -11,6 +11,8 @@ from rainbow_xmpp.auth.authenticator import Refused
 from rainbow_xmpp.auth.tokens import InvalidToken
 from rainbow_xmpp.errors import Condition, PeerViolation, StanzaError, StreamCondition
 from rainbow_xmpp.jid import JID
+from rainbow_xmpp.languages import choose_language
+from rainbow_xmpp.session.early import Stranger
 from rainbow_xmpp.session.entrance import Entered, Entrance, LoginLink, Step
 from rainbow_xmpp.session.inline import Attempt, Newcomer
 from rainbow_xmpp.session.welcome import Welcome
@@ -24,6 +26,7 @@ from rainbow_xmpp.stream import (
     CheckPassword,
     CheckToken,
     Closed,
+    EarlyRequest,
     FindKeys,
     Framing,
     Open,
@@ -40,7 +43,7 @@ from rainbow_xmpp.xml import View
 
 log = logging.getLogger(__name__)
 
-_WHERE_A_LOGIN_CAN_FAIL = (State.NEGOTIATING, State.PROVEN, State.TASKS)
+_WHERE_A_LOGIN_CAN_FAIL = (State.AUTHENTICATING, State.PROVEN, State.TASKS)
 
 
 class Login:
@@ -55,6 +58,7 @@ class Login:
         "_link",
         "_names",
         "_source",
+        "_strangers",
         "_stream",
         "_welcome",
         "began",
@@ -85,6 +89,8 @@ class Login:
         self._generation = 0
         """How far changes of accounts were known when this account was looked up."""
         self._welcome: Welcome | None = None
+        self._strangers: dict[str, Stranger] = {}
+        """What plugins know of the peer before it logs in, by plugin."""
         self._is_complete = False
         """Whoever vouched for the peer asks for no tasks."""
         self.began = monotonic()
@@ -192,6 +198,8 @@ class Login:
                 return await self._check_token(asked)
             case CheckMessage():
                 return await self._check_message(asked)
+            case EarlyRequest():
+                return await self._answer_early(asked)
             case Proven(request):
                 newcomer = Newcomer(self._known(), request.mechanism, request.agent)
                 self._welcome = Welcome(
@@ -205,6 +213,11 @@ class Login:
             case TaskData() if self._welcome is not None:
                 return await self._welcome.told(asked)
         raise AssertionError(f"nobody does {asked!r}")
+
+    async def _answer_early(self, asked: EarlyRequest) -> Sequence[Step]:
+        language = choose_language(self._stream.header.lang)
+        reply = await self._entrance.early.answer(asked, self._strangers, self._source, language)
+        return self._stream.answered(reply.data, is_question=reply.is_question)
 
     # -- accounts ------------------------------------------------------------------------------------
 

@@ -37,7 +37,9 @@ def error_reply(view: View, error: StanzaError, *, from_: str, to: str) -> bytes
     """
     if view.attrs.get("type", "") in _NO_REPLY[view.name]:
         return None
-    text = f"<text xmlns='{names.STANZAS}' xml:lang='en'>{escape(error.text)}</text>" if error.text else ""
+    text = ""
+    if error.text:
+        text = f"<text xmlns='{names.STANZAS}' xml:lang='{error.language}'>{escape(error.text)}</text>"
     head = f"<{view.name} xmlns='{names.CLIENT}' type='error'{_addressed(view, from_, to)}>"
     conditions = f"<{error.condition} xmlns='{names.STANZAS}'/>{text}{_specific(error)}"
     body = f"<error type='{error.type}'>{conditions}</error></{view.name}>"
@@ -67,4 +69,6 @@ def with_to(data: bytes, to: str) -> bytes:
 def _addressed(view: View, from_: str, to: str) -> str:
     stanza_id = view.attrs.get("id")
     number = f" id='{escape_attr(stanza_id)}'" if stanza_id is not None else ""
-    return f"{number} from='{escape_attr(from_)}' to='{escape_attr(to)}'"
+    sender = f" from='{escape_attr(from_)}'" if from_ else ""
+    addressee = f" to='{escape_attr(to)}'" if to else ""
+    return f"{number}{sender}{addressee}"

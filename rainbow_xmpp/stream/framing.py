@@ -89,4 +89,6 @@ def _condition(violation: PeerViolation) -> str:
         condition = f"<{name} xmlns='{names.STREAMS}'>{escape(violation.host)}</{name}>"
     if violation.text:
         text = f"<text xmlns='{names.STREAMS}' xml:lang='{LANGUAGE}'>{escape(violation.text)}</text>"
-    return condition + text
+    namespace, _, specific = violation.specific.removeprefix("{").rpartition("}")
+    own = f"<{specific} xmlns='{escape_attr(namespace)}'/>" if specific else ""  # RFC 6120 §4.9.4
+    return condition + text + own

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from rainbow_xmpp import ids, sasl
 from rainbow_xmpp.sasl import CheckPassword, CheckToken, FindKeys
 from rainbow_xmpp.stream.sasl_elements import Begin
-from rainbow_xmpp.xml import Element, names
+from rainbow_xmpp.xml import Element, View, names
+
+
+class EarlyName(NamedTuple):
+    """What somebody may ask before having logged in."""
+
+    kind: str
+    """The type of an IQ request, "get" or "set"; "" for an element of its own at the top of the stream."""
+    ns: str
+    """Of that element, or of the request's payload."""
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +33,10 @@ class StreamSettings:
     """What can be asked for inside `<authenticate/>` (XEP-0388 §2.1): the children of `<inline/>`."""
     inline_mechanisms: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Mechanisms that count only beside an element of `<authenticate/>`, by its name; they are announced inline."""
+    early_features: bytes = b""
+    """What plugins announce to those who have TLS and have not logged in."""
+    early_requests: frozenset[EarlyName] = frozenset()
+    """What plugins answer to them."""
     new_nonce: Callable[[], str] = ids.new_nonce
 
 
@@ -112,6 +127,14 @@ class Bind:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlyRequest:
+    """Somebody who has not logged in asks what a plugin answers; tell `answered`."""
+
+    name: EarlyName
+    view: View
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """The peer's stream is closed, and ours; end the connection."""
 
@@ -126,6 +149,7 @@ Output = (
     | Restart
     | StartTls
     | Bind
+    | EarlyRequest
     | Closed
     | FindKeys
     | CheckPassword

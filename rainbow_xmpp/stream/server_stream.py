@@ -14,7 +14,7 @@ from rainbow_xmpp.errors import Condition, PeerViolation, StanzaError, StreamCon
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.sasl import FailureCondition
 from rainbow_xmpp.sasl.scram import Keys
-from rainbow_xmpp.stream import bind_elements, features, sasl_elements
+from rainbow_xmpp.stream import bind_elements, early_elements, features, sasl_elements
 from rainbow_xmpp.stream.framing import Framing
 from rainbow_xmpp.stream.header import Header, claimed_sender, judge_header
 from rainbow_xmpp.stream.outputs import (
@@ -23,6 +23,7 @@ from rainbow_xmpp.stream.outputs import (
     Bind,
     CheckMessage,
     Closed,
+    EarlyRequest,
     Open,
     Output,
     Proven,
@@ -43,7 +44,16 @@ MAX_SASL_ATTEMPTS = 3
 MAX_BIND_ATTEMPTS = 5
 """How often one connection may ask for a resource in vain before it is closed (RFC 6120 §7.7.3 asks for 5 to 10)."""
 
-_NOT_YET = (State.SECURING, State.NEGOTIATING)
+MAX_EARLY_REQUESTS = 20
+"""How often one connection may ask something before it logs in; then it is closed."""
+
+_NOT_YET = (
+    State.SECURING,
+    State.NEGOTIATING,
+    State.AUTHENTICATING,
+    State.ANSWERING,
+    State.CONVERSING,
+)
 """Where whoever says something else has not proved who it is."""
 
 
@@ -54,6 +64,7 @@ class ServerStream:
         "_attempts",
         "_begun",
         "_bind_attempts",
+        "_early_requests",
         "_exchange",
         "_framing",
         "_proof",
@@ -84,6 +95,7 @@ class ServerStream:
         self._task = ""
         self._attempts = 0
         self._bind_attempts = 0
+        self._early_requests = 0
 
     def see(self, what: Seen) -> None:
         """Move on; what the table does not list is a violation."""
@@ -119,7 +131,7 @@ class ServerStream:
         if self.state is State.SECURING:
             return features.STARTTLS
         if self.state is State.NEGOTIATING:
-            return features.logins(self.offer, self._settings.inline_features)
+            return features.logins(self.offer, self._settings.inline_features) + self._settings.early_features
         binding = features.BINDING if self.state is State.BINDING else b""
         return binding + self._settings.bound_features
 
@@ -135,9 +147,24 @@ class ServerStream:
             self.see(Seen.START_TLS)
             self._secure = True
             return [Send(f"<proceed xmlns='{names.TLS}'/>".encode()), StartTls()]
+        if self.state in _NOT_YET and (asked := early_elements.read(view, self._settings)) is not None:
+            return self._asked_early(asked)
         if view.ns == names.CLIENT and view.name in ("iq", "message", "presence"):
             return self._early_stanza(view)
         raise PeerViolation(StreamCondition.UNSUPPORTED_STANZA_TYPE, detail="unknown top-level element")
+
+    def _asked_early(self, request: EarlyRequest) -> list[Output]:
+        """Not inside a SASL exchange: the table says when."""
+        self.see(Seen.EARLY_REQUEST)
+        self._early_requests += 1
+        if self._early_requests > MAX_EARLY_REQUESTS:
+            raise PeerViolation(StreamCondition.POLICY_VIOLATION, "too many requests before login")
+        return [request]
+
+    def answered(self, data: bytes, *, is_question: bool = False) -> list[Output]:
+        """The answer to `EarlyRequest`; after a question the peer cannot log in before it has been settled."""
+        self.see(Seen.EARLY_QUESTION if is_question else Seen.EARLY_ANSWER)
+        return [Send(data)]
 
     def blank(self) -> None:
         """White space between elements; raise PeerViolation inside a SASL2 exchange (XEP-0388 §2.4)."""

@@ -14,7 +14,13 @@ class State(Enum):
     SECURING = auto()
     """STARTTLS is the only thing on offer (RFC 6120 §5.3.1)."""
     NEGOTIATING = auto()
-    """SASL is on offer, or under way."""
+    """SASL is on offer, and what plugins do for those who have not logged in."""
+    AUTHENTICATING = auto()
+    """A SASL exchange is under way."""
+    ANSWERING = auto()
+    """A plugin works on a request of somebody who has not logged in."""
+    CONVERSING = auto()
+    """It asked something back: this has to be finished, or given up, before anybody logs in."""
     AUTHENTICATED = auto()
     """Logged in by classic SASL; the client must restart the stream (RFC 6120 §6.4.6)."""
     PROVEN = auto()
@@ -35,6 +41,9 @@ class Seen(Enum):
     OPEN = auto()
     OPEN_WITHOUT_TLS = auto()
     START_TLS = auto()
+    EARLY_REQUEST = auto()
+    EARLY_ANSWER = auto()
+    EARLY_QUESTION = auto()
     SASL = auto()
     SASL_SUCCESS = auto()
     PROOF = auto()
@@ -53,8 +62,11 @@ TRANSITIONS: Mapping[State, Mapping[Seen, State]] = {
     State.WAIT_OPEN: {Seen.OPEN: State.NEGOTIATING, Seen.OPEN_WITHOUT_TLS: State.SECURING} | _CLOSES,
     State.SECURING: {Seen.START_TLS: State.WAIT_OPEN, Seen.SASL: State.SECURING, Seen.REFUSAL: State.SECURING}
     | _CLOSES,
-    State.NEGOTIATING: {
-        Seen.SASL: State.NEGOTIATING,
+    State.NEGOTIATING: {Seen.SASL: State.AUTHENTICATING, Seen.EARLY_REQUEST: State.ANSWERING} | _CLOSES,
+    State.ANSWERING: {Seen.EARLY_ANSWER: State.NEGOTIATING, Seen.EARLY_QUESTION: State.CONVERSING} | _CLOSES,
+    State.CONVERSING: {Seen.EARLY_REQUEST: State.ANSWERING} | _CLOSES,
+    State.AUTHENTICATING: {
+        Seen.SASL: State.AUTHENTICATING,
         Seen.REFUSAL: State.NEGOTIATING,
         Seen.SASL_SUCCESS: State.AUTHENTICATED,
         Seen.PROOF: State.PROVEN,

@@ -32,6 +32,7 @@ from rainbow_xmpp.testing.client import PATIENCE_S, Client
 from rainbow_xmpp.testing.clock import Clock
 from rainbow_xmpp.testing.database import fresh_database
 from rainbow_xmpp.testing.mailbox import Mailbox
+from rainbow_xmpp.testing.visitor import Visitor
 from rainbow_xmpp.testing.web import Answer, exchange
 from rainbow_xmpp.testing.wire import MemoryWire
 from rainbow_xmpp.xml import scan_again
@@ -194,6 +195,10 @@ class TestServer:
             await self.settle()
             wire.unread = [data for data in wire.unread if not _is_presence_of(data, full)]
         return client
+
+    def knock(self, *, source: str = "192.0.2.1", lang: str = "") -> Visitor:
+        """Somebody who has TLS and has not logged in; `lang` is the stream's `xml:lang`."""
+        return Visitor(self.node.entrance(), source, lang, lambda: None)
 
     async def subscribe(self, viewer: str, *, to: Person) -> None:
         """Let the bare JID `viewer` see a person's presence from their next login on ("from" in their roster)."""

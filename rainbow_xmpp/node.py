@@ -44,7 +44,7 @@ from rainbow_xmpp.router.pipeline import Pipeline
 from rainbow_xmpp.router.questions import Questions
 from rainbow_xmpp.router.sampling import StanzaTimer
 from rainbow_xmpp.router.traced import TraceSampler
-from rainbow_xmpp.session import Session, SessionTable
+from rainbow_xmpp.session import Session, SessionTable, Wire
 from rainbow_xmpp.session.background import Background
 from rainbow_xmpp.session.directory import AccountDirectory
 from rainbow_xmpp.session.entrance import Elsewhere, Entrance
@@ -120,6 +120,7 @@ class Node:
             self.counters,
             presence_listeners,
             server_messages,
+            self.plugins.registries.nonzas,
             xml_limits(config.limits.xml, config.limits.stanza_bytes),
             config.limits.presence_bytes,
         )
@@ -265,6 +266,11 @@ class Node:
         pending = self.events.tell(SessionStarted(session))
         if pending is not None:
             session.wait_for(pending)
+
+    def connection_over(self, session: Session, link: Wire, is_lost: bool) -> None:
+        """A connection that carried this session is closed, or lost; the session ends unless another one has it."""
+        if session.link is link:
+            self.session_ended(session)
 
     def session_ended(self, session: Session) -> None:
         """A bound session is over: its place in the table, and its contacts' view of it.

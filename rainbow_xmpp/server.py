@@ -205,8 +205,9 @@ class Server:
         for session in self.node.sessions:
             if pace != Pace.of(before.limits):
                 session.use_pace(pace)
-            if isinstance(session.wire, Link):
-                session.wire.set_limit(limits.stanza_bytes)
+            link = session.link
+            if isinstance(link, Link):
+                link.set_limit(limits.stanza_bytes)
         for link in self._deadlines.waiting:
             link.set_limit(limits.stanza_bytes_before_login)
 
@@ -264,7 +265,7 @@ class Server:
             counters=self.node.counters,
             gatekeeper=Gatekeeper(),
             deadlines=self._deadlines,
-            ended=self.node.session_ended,
+            ended=self.node.connection_over,
             bindings=lambda: self._bindings,
             limits=self._config.limits,
         )

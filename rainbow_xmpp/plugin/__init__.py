@@ -47,6 +47,7 @@ from rainbow_xmpp.plugin.marks import (
     on,
     on_iq,
     on_message,
+    on_nonza,
     on_presence,
     route,
     routes,
@@ -89,9 +90,9 @@ from rainbow_xmpp.router.events import (
 from rainbow_xmpp.router.iq import Answered, Target
 from rainbow_xmpp.router.passage import Outcome, Passage
 from rainbow_xmpp.router.stages import Stage, Unheard
-from rainbow_xmpp.session import Home, Session
+from rainbow_xmpp.session import Home, Layer, Session, Wire
 from rainbow_xmpp.session.early import EarlyReply, Stranger
-from rainbow_xmpp.session.inline import Attempt, Granted, Newcomer, Vouched
+from rainbow_xmpp.session.inline import Attempt, Granted, Newcomer, TakenOver, Vouched
 from rainbow_xmpp.stanza.disco import DiscoInfo, DiscoItem, DiscoItems, Identity
 from rainbow_xmpp.stanza.form_fields import FormError
 from rainbow_xmpp.stanza.forms import Blank, Form, form_field
@@ -145,6 +146,7 @@ __all__ = [
     "Identity",
     "Invited",
     "IsRequired",
+    "Layer",
     "Mark",
     "Newcomer",
     "NotBegun",
@@ -183,6 +185,7 @@ __all__ = [
     "Stage",
     "StanzaError",
     "Stranger",
+    "TakenOver",
     "Target",
     "Time",
     "TooMany",
@@ -190,6 +193,7 @@ __all__ = [
     "View",
     "Visibility",
     "Vouched",
+    "Wire",
     "WrongCode",
     "WrongOrExpired",
     "absent",
@@ -212,6 +216,7 @@ __all__ = [
     "on",
     "on_iq",
     "on_message",
+    "on_nonza",
     "on_presence",
     "option",
     "route",

@@ -11,6 +11,7 @@ from rainbow_xmpp.plugin.context import Context
 from rainbow_xmpp.plugin.services import Services
 from rainbow_xmpp.router.events import Event, Listener
 from rainbow_xmpp.router.iq import Answer, IqRequest
+from rainbow_xmpp.router.nonzas import TakeNonza
 from rainbow_xmpp.router.passage import Passage
 from rainbow_xmpp.session import Session
 from rainbow_xmpp.stanza.payload import Payload
@@ -103,6 +104,18 @@ def see_presence(wanted: Wanted, read: Reader, session: Session, view: View) -> 
     arguments = read.arguments(view, view.attrs.get("type", "available"))
     if arguments is not None:
         wanted.handler(Context.of_session(wanted.services, session, view, to_server=False), *arguments)
+
+
+def take_nonza(plugin: Plugin, handler: Callable[..., Any]) -> TakeNonza:
+    """Takes an element that is no stanza; of those whom the plugin does not serve it does nothing."""
+
+    def take(session: Session, view: View) -> Awaitable[None] | None:
+        if not plugin.options.serves(session.account):
+            return None
+        pending: Awaitable[None] | None = handler(session, view.element())
+        return pending
+
+    return take
 
 
 def hear(wanted: Wanted) -> Listener:

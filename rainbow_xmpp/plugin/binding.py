@@ -73,6 +73,8 @@ class Binding:
                 return self._message(mark, handler)
             case marks.PresenceMark():
                 return self._presence(mark, handler)
+            case marks.NonzaMark():
+                return self._nonza(mark, handler)
             case marks.EventMark():
                 return self._event(mark, handler)
             case marks.JobMark():
@@ -139,6 +141,12 @@ class Binding:
         self._expect(handler, *arguments, shape=_shape("on_presence", mark.payload), waits=False)
         wanted, read = Wanted(self._plugin.services, handler, self._serves), Reader(mark.payload, mark.types)
         return self._to.presence.add(self._owner, partial(adapters.see_presence, wanted, read))
+
+    def _nonza(self, mark: marks.NonzaMark, handler: Handler) -> Undo:
+        self._expect(handler, "session", "element", shape=f"on_nonza({mark.name!r})")
+        ns, _, name = mark.name[1:].partition("}")
+        bounded = self._timed(handler, mark.deadline_s, None)
+        return self._to.nonzas.add(self._owner, ns, name, adapters.take_nonza(self._plugin, bounded))
 
     def _event(self, mark: marks.EventMark, handler: Handler) -> Undo:
         self._expect(handler, "event", shape=f"on({mark.event.__name__})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -57,6 +58,12 @@ class MessageMark:
 class PresenceMark:
     payload: type[Payload] | None
     types: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class NonzaMark:
+    name: str
+    deadline_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +132,7 @@ Mark = (
     | DiscoMark
     | CommandMark
     | LoginMark
+    | NonzaMark
     | AccessMark
     | EndpointMark
     | RoutesMark
@@ -192,6 +200,18 @@ def on_presence(
     `type` is "available", "unavailable", "subscribe" and so on; StanzaError refuses. It may not wait.
     """
     return marked(PresenceMark(payload, _names(type)))
+
+
+def on_nonza(name: str, *, deadline_s: float = DEADLINE_S) -> Callable[[F], F]:
+    """This method takes an element that is no stanza, named `{namespace}name`: `(self, session, element)`.
+
+    Such as those of client state indication (XEP-0352). It comes in its place among the client's stanzas, which wait
+    for it when it is `async def`. An answer that is no stanza either goes to `session.link`. PeerViolation ends the
+    stream.
+    """
+    if not re.fullmatch(r"\{[^{}]+\}[^{}]+", name):
+        raise LocalMisuse(f"an element is named '{{namespace}}name', not {name!r}")
+    return marked(NonzaMark(name, _in_seconds(deadline_s)))
 
 
 def on(event: type[Event], *, deadline_s: float = DEADLINE_S) -> Callable[[F], F]:

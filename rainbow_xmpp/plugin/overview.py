@@ -19,6 +19,7 @@ _FROM_A_FOLDER = "rainbow_xmpp_plugin_paths."
 _WORDS: dict[type[marks.Mark], str] = {
     marks.IqMark: "requests",
     marks.PresenceMark: "presence",
+    marks.NonzaMark: "nonzas",
     marks.EventMark: "events",
     marks.JobMark: "jobs",
     marks.RouteMark: "HTTP paths",

@@ -19,6 +19,7 @@ from rainbow_xmpp.router.early import EarlyRegistry
 from rainbow_xmpp.router.events import Events
 from rainbow_xmpp.router.iq import IqRegistry
 from rainbow_xmpp.router.listeners import PresenceListeners, ServerMessages
+from rainbow_xmpp.router.nonzas import Nonzas
 from rainbow_xmpp.router.pipeline import Pipeline
 from rainbow_xmpp.session.inline import InlineRegistry
 
@@ -158,6 +159,7 @@ class Registries:
     audit: AuditLog
     inline: InlineRegistry = field(default_factory=InlineRegistry)
     early: EarlyRegistry = field(default_factory=EarlyRegistry)
+    nonzas: Nonzas = field(default_factory=Nonzas)
     jobs: Jobs = field(default_factory=Jobs)
     routes: Routes = field(default_factory=Routes)
     contributions: Contributions = field(default_factory=Contributions)
@@ -172,6 +174,7 @@ class Registries:
             "events": self.events.owners(),
             "presence": self.presence.owners(),
             "messages to the server": self.server_messages.owners(),
+            "nonzas": self.nonzas.owners(),
             "logins": self.inline.owners(),
             "requests before login": self.early.owners(),
             "jobs": self.jobs.owners(),

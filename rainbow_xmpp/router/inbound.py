@@ -11,11 +11,12 @@ from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.router.faults import excuse
 from rainbow_xmpp.router.iq import IqService, Target, check_iq
 from rainbow_xmpp.router.listeners import PresenceListeners, ServerMessages
+from rainbow_xmpp.router.nonzas import Nonzas
 from rainbow_xmpp.router.passage import Passage
 from rainbow_xmpp.router.pipeline import Absent, Pipeline, normal_address
 from rainbow_xmpp.router.sampling import Sampler
 from rainbow_xmpp.router.traced import ForPresence, Span, TracedAnswers, TracedPipeline, TracedPresence
-from rainbow_xmpp.session import Session, SessionTable, Wire
+from rainbow_xmpp.session import Session, SessionTable
 from rainbow_xmpp.stanza import error_reply
 from rainbow_xmpp.xml import DEFAULT_LIMITS, View, XmlLimits, names, scan, stamp
 
@@ -35,6 +36,7 @@ class Inbound:
         counters: Counters,
         listeners: PresenceListeners,
         server_messages: ServerMessages,
+        nonzas: Nonzas,
         limits: XmlLimits = DEFAULT_LIMITS,
         presence_bytes: int = 16_384,
     ) -> None:
@@ -47,6 +49,7 @@ class Inbound:
         self._counters = counters
         self._listeners = listeners
         self._server_messages = server_messages
+        self._nonzas = nonzas
         self.limits = limits
         """For stanzas from now on; a reload puts others here."""
         self.presence_bytes = presence_bytes
@@ -82,8 +85,7 @@ class Inbound:
         wire = session.wire
         view = scan(data, wire.stanza_ns, wire.prefixes, self.limits)
         if view.ns != names.CLIENT:
-            _no_stanza(wire, view)
-            return None
+            return self._nonzas.take(session, view)
         sender = view.attrs.get("from")
         if sender is not None and sender not in (session.full, session.bare):
             _check_spelling(session, sender)
@@ -231,13 +233,3 @@ def _check_spelling(session: Session, sender: str) -> None:
         is_own = False
     if not is_own:
         raise PeerViolation(StreamCondition.INVALID_FROM, detail="stanza claims to be from somebody else")
-
-
-def _no_stanza(wire: Wire, view: View) -> None:
-    """What is in another namespace: the end of the stream, or a violation."""
-    if (view.ns, view.name) in ((names.STREAM, "error"), (names.FRAMING, "close")):
-        wire.peer_closed()
-    elif view.name in ("message", "presence", "iq"):
-        raise PeerViolation(StreamCondition.INVALID_NAMESPACE, detail="stanza in a foreign namespace")
-    else:
-        raise PeerViolation(StreamCondition.UNSUPPORTED_STANZA_TYPE, detail="unknown top-level element")

@@ -9,7 +9,7 @@ from typing import Protocol
 from rainbow_xmpp.auth.authenticator import Authenticator
 from rainbow_xmpp.auth.token_logins import TokenLogins
 from rainbow_xmpp.config import Config
-from rainbow_xmpp.errors import SeeOther
+from rainbow_xmpp.errors import LocalMisuse, SeeOther
 from rainbow_xmpp.observe.histogram import Histogram
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.session.early import AnswersStrangers, NobodyAnswers
@@ -78,7 +78,14 @@ class Entered:
     session: Session
 
 
-Step = Output | Entered
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """The client goes on with a session that it had before."""
+
+    session: Session
+
+
+Step = Output | Entered | TakenBack
 """What a login does next: what its stream says, or this."""
 
 
@@ -132,6 +139,14 @@ class Entrance:
         self._enter(session)
         link.become(session)
         return session
+
+    def hand_over(self, session: Session, account: Account, link: LoginLink, lang: str) -> None:
+        """Let this link go on with a session of the account; the link that carried it gives way."""
+        if session.account.id != account.id or self.sessions.by_full.get(session.full) is not session:
+            raise LocalMisuse("a session goes on with its own account only, and while it is there")
+        session.account = session.home.account = account  # its epoch is that of this login
+        session.move_to(link, lang)
+        link.become(session)
 
     def _enter(self, session: Session) -> None:
         """Put a bound session into the table; one with the same full JID, or of the same client, gives way."""

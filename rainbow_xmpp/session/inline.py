@@ -60,15 +60,25 @@ class Vouched:
 
 
 @dataclass(frozen=True, slots=True)
+class TakenOver:
+    """A session that goes on with this stream (XEP-0198 §5): nothing is bound then. It is of the same account."""
+
+    session: Session
+    results: bytes
+    """Elements for `<success/>`, with their namespaces declared."""
+    unread: tuple[bytes, ...] = ()
+    """Stanzas for the client, behind `<success/>`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Granted:
     """What became of a request."""
 
     results: bytes = b""
     """Elements for `<success/>`, with their namespaces declared."""
-    session: Session | None = None
-    """A session that this stream takes over (XEP-0198 §5): nothing is bound then."""
-    unread: tuple[bytes, ...] = ()
-    """Stanzas for the client, behind `<success/>` and the features."""
+    take_over: Callable[[], TakenOver | bytes] | None = None
+    """Called last, if at all, when the newcomer is sure to be let in; it must not wait. Where the session is not to
+    be had any more it says so, in bytes for `<success/>`, and a resource is bound."""
 
 
 Grant = Callable[[Newcomer, Element | None], Awaitable[Granted]]
@@ -183,7 +193,7 @@ class InlineRegistry:
         return binding + b"".join(feature.announcement for _, feature in self._features.values())
 
     async def grant(self, newcomer: Newcomer, inline: Sequence[Element]) -> Granted:
-        """Do what was asked for, but for the binding; the first that brings a session is the last."""
+        """Do what was asked for, but for the binding; the first that has a session to take over is the last."""
         results = b""
         for owner, feature in list(self._features.values()):
             request = next((element for element in inline if element.tag == feature.request), None)
@@ -191,8 +201,8 @@ class InlineRegistry:
                 continue
             granted = await _or_nothing(owner, feature.grant(newcomer, request), Granted())
             results += granted.results
-            if granted.session is not None:
-                return Granted(results, granted.session, granted.unread)
+            if granted.take_over is not None:
+                return Granted(results, granted.take_over)
         return Granted(results)
 
     async def prepare(self, newcomer: Newcomer, request: BindRequest) -> list[Enable]:

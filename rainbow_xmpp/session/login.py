@@ -13,7 +13,7 @@ from rainbow_xmpp.errors import Condition, PeerViolation, StanzaError, StreamCon
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.languages import choose_language
 from rainbow_xmpp.session.early import Stranger
-from rainbow_xmpp.session.entrance import Entered, Entrance, LoginLink, Step
+from rainbow_xmpp.session.entrance import Entered, Entrance, LoginLink, Step, TakenBack
 from rainbow_xmpp.session.inline import Attempt, Newcomer
 from rainbow_xmpp.session.welcome import Welcome
 from rainbow_xmpp.store.outage import is_outage
@@ -154,6 +154,8 @@ class Login:
                 case Entered(session):
                     session.family = self._family
                     self._entrance.started(session)
+                case TakenBack(session):
+                    session.family = self._family
                 case _:
                     self._wait_for(self._step(output))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.jid import JID
+from rainbow_xmpp.session.layer import Layer
 from rainbow_xmpp.session.limits import UNHURRIED, Pace
 from rainbow_xmpp.stream import LANGUAGE, NO_AGENT, UserAgent
 from rainbow_xmpp.xml import View, escape_attr, stamp
@@ -56,6 +57,9 @@ class Wire(Protocol):
 
     def abort(self) -> None:
         """Close the connection at once."""
+
+    def give_way(self) -> None:
+        """Close the stream with `conflict`; the session goes on with another connection (XEP-0198 §5)."""
 
     def pause(self) -> None:
         """Stop reading from the peer."""
@@ -137,7 +141,7 @@ class Session:
         self.wire = wire
         self.agent = agent
         """What the client said of itself; for the account's own user only (XEP-0388 §2.3)."""
-        self.lang = b"" if lang == LANGUAGE else f" xml:lang='{escape_attr(lang)}'".encode()
+        self.lang = _told(lang)
         """What is added to stanzas that name no language: nothing where it is the one that receivers assume."""
         self.presence: bytes | None = None
         """The last available presence, stamped, without `to`; None while unavailable (RFC 6121 §4)."""
@@ -161,6 +165,27 @@ class Session:
     @property
     def jid(self) -> JID:
         return JID.parse(self.full)
+
+    @property
+    def link(self) -> Wire:
+        """The connection itself, under all layers: where to write what is no stanza."""
+        wire = self.wire
+        while isinstance(wire, Layer):
+            wire = wire.below
+        return wire
+
+    def move_to(self, link: Wire, lang: str) -> None:
+        """Another connection, whose stream has this language, carries this session now; the old one gives way."""
+        before = self.link
+        if isinstance(self.wire, Layer):
+            self.wire.move_to(link)
+        else:
+            self.wire = link
+        self.lang = _told(lang)
+        if before is not link:
+            before.give_way()
+        if self._lane is not None and len(self._lane) >= LANE_STANZAS:
+            link.pause()
 
     def signed(self, view: View, to: str | None = None) -> bytes:
         """The peer's stanza as others get it: its `from` stamped (RFC 6120 §8.1.2.1), its language told (§8.1.5)."""
@@ -298,6 +323,10 @@ class Session:
     def replace_with_conflict(self) -> None:
         """Another connection took this resource (RFC 6120 §7.7.2.2)."""
         self.wire.fail(PeerViolation(StreamCondition.CONFLICT, "replaced by a new connection"))
+
+
+def _told(lang: str) -> bytes:
+    return b"" if lang == LANGUAGE else f" xml:lang='{escape_attr(lang)}'".encode()
 
 
 def _earned(left: float, worth: float, most: float) -> float:

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from rainbow_xmpp.sasl import FailureCondition
 from rainbow_xmpp.session import inline
-from rainbow_xmpp.session.entrance import Entered, Entrance, LoginLink, Step
-from rainbow_xmpp.session.inline import BindRequest, Enable, Granted, Newcomer
+from rainbow_xmpp.session.entrance import Entered, Entrance, LoginLink, Step, TakenBack
+from rainbow_xmpp.session.inline import BindRequest, Enable, Newcomer, TakenOver
 from rainbow_xmpp.session.tasks import Ask, Done, Fail, Task
 from rainbow_xmpp.stream import Send, ServerStream, TaskChosen, TaskData
 from rainbow_xmpp.xml import Element
@@ -62,17 +62,21 @@ class Welcome:
         if not await self._is_current():
             return self._later("the account was changed meanwhile")
         granted = await self._entrance.inline.grant(self._newcomer, self._inline)
-        if granted.session is not None:
-            return self._taken_over(granted)
+        if not await self._is_current():
+            return self._later("the account was changed meanwhile")
+        self._results += granted.results
+        if granted.take_over is not None and not self._link.is_closing:
+            taken = granted.take_over()
+            if isinstance(taken, TakenOver):
+                return self._taken_over(taken)
+            self._results += taken
         request = BindRequest.among(self._inline)
         if request is None:
-            return self._stream.welcomed(
-                self._entrance.bare(self._newcomer.account), self._results + granted.results
-            )
+            return self._stream.welcomed(self._entrance.bare(self._newcomer.account), self._results)
         prepared = await self._entrance.inline.prepare(self._newcomer, request)
         if not await self._is_current():
             return self._later("the account was changed meanwhile")
-        return self._bound(request, granted, prepared)
+        return self._bound(request, prepared)
 
     async def chosen(self, task: TaskChosen) -> Sequence[Step]:
         """The newcomer begins a task that was offered."""
@@ -97,17 +101,13 @@ class Welcome:
 
     # Nothing waits from here on: what a session is sent comes behind what its stream says of the login.
 
-    def _taken_over(self, granted: Granted) -> Sequence[Step]:
-        session = granted.session
-        assert session is not None
-        if self._link.is_closing:
-            return []
-        session.wire = self._link
-        self._link.become(session)
-        said = self._stream.welcomed(session.full, self._results + granted.results, is_bound=True)
-        return [*said, *map(Send, granted.unread)]
+    def _taken_over(self, taken: TakenOver) -> Sequence[Step]:
+        session = taken.session
+        self._entrance.hand_over(session, self._newcomer.account, self._link, self._stream.header.lang)
+        said = self._stream.welcomed_back(session.full, self._results + taken.results)
+        return [*said, TakenBack(session), *map(Send, taken.unread)]
 
-    def _bound(self, request: BindRequest, granted: Granted, prepared: Sequence[Enable]) -> Sequence[Step]:
+    def _bound(self, request: BindRequest, prepared: Sequence[Enable]) -> Sequence[Step]:
         account, agent = self._newcomer.account, self._newcomer.agent
         if self._link.is_closing:
             return []
@@ -115,7 +115,7 @@ class Welcome:
             return self._later("no room for another session", "Too many devices are connected.")
         resource = self._entrance.resources.tagged(request.tag, account.id, agent.id)
         session = self._entrance.new_session(account, resource, self._link, self._stream.header.lang, agent)
-        results = self._results + granted.results + inline.bound(session, prepared)
+        results = self._results + inline.bound(session, prepared)
         return [*self._stream.welcomed(session.full, results, is_bound=True), Entered(session)]
 
     def _later(self, detail: str, text: str = "") -> Sequence[Step]:

@@ -303,6 +303,10 @@ class ServerStream:
         told = self._framing.features(self._features())
         return [Authenticated(begun.mechanism), Send(success), Send(told)]
 
+    def welcomed_back(self, jid: str, results: bytes) -> list[Output]:
+        """As `welcomed`; it goes on with a session that it had, so no features follow (XEP-0198 §9.2)."""
+        return self.welcomed(jid, results, is_bound=True)[:-1]
+
     def refuse(self, condition: FailureCondition, detail: str = "", text: str = "") -> list[Output]:
         """End this attempt to log in; the peer may try again a few times (RFC 6120 §6.4.5)."""
         self.see(Seen.REFUSAL)

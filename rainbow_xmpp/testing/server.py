@@ -183,7 +183,10 @@ class TestServer:
         sessions = self.node.sessions
         home = sessions.home_for(person.account, person.bare)
         full = f"{person.bare}/{resource or ids.new_resource_suffix()}"
-        wire = MemoryWire(lambda: self.node.session_ended(session))
+        wire = MemoryWire(
+            lambda: self.node.connection_over(session, wire, False),
+            lambda: self.node.connection_over(session, wire, True),
+        )
         session = Session(person.account, full, home, wire, self.node.inbound.handle)
         replaced = sessions.add(session)
         if replaced is not None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from itertools import count
 
-from rainbow_xmpp.errors import PeerViolation
+from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.xml import names
 
 _NUMBERS = count(1)
@@ -13,7 +13,8 @@ _NUMBERS = count(1)
 class MemoryWire:
     """What a session writes to (see `session.Wire`). Stanzas need no xmlns, as in a TCP stream."""
 
-    def __init__(self, ended: Callable[[], None]) -> None:
+    def __init__(self, ended: Callable[[], None], lost: Callable[[], None] | None = None) -> None:
+        """`lost` is called in place of `ended` when nobody closed the stream."""
         self.stanza_ns = names.CLIENT
         self.number = next(_NUMBERS)
         self.prefixes: dict[str, str] = {}
@@ -25,6 +26,7 @@ class MemoryWire:
         """The server does not read from this connection for the moment."""
         self.pings = 0
         self._ended = ended
+        self._lost = lost or ended
         self._arrival = asyncio.Event()
 
     async def arrival(self) -> None:
@@ -51,10 +53,21 @@ class MemoryWire:
         self.abort()
 
     def abort(self) -> None:
+        self._close(self._ended)
+
+    def lose(self) -> None:
+        """The connection is lost, without a word."""
+        self._close(self._lost)
+
+    def give_way(self) -> None:
+        self.violation = PeerViolation(StreamCondition.CONFLICT)
+        self._close(lambda: None)
+
+    def _close(self, told: Callable[[], None]) -> None:
         if self.is_open:
             self.is_open = False
             self._arrival.set()
-            asyncio.get_running_loop().call_soon(self._ended)  # as a socket would tell: a moment later
+            asyncio.get_running_loop().call_soon(told)  # as a socket would tell: a moment later
 
     def pause(self) -> None:
         self.is_paused = True

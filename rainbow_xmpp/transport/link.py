@@ -106,7 +106,7 @@ class Link(Reading):
 
     def eof_received(self) -> None:
         self.is_closing = True  # the transport closes itself, once what was sent is read
-        self._session_over()
+        self._session_over(lost=True)
         self.abort_later()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -183,6 +183,13 @@ class Link(Reading):
         self.flush()
         self.hang_up()
 
+    def give_way(self) -> None:
+        """The session goes on with another connection (XEP-0198 §5)."""
+        if self._session is not None:
+            self._session = None
+            self._count_session(-1)
+        self.fail(PeerViolation(StreamCondition.CONFLICT, "replaced by a new connection"))
+
     def _collect(self, *parts: bytes) -> None:
         """Remember what to write; the first in a turn, or too much for one."""
         out = self._out
@@ -201,16 +208,17 @@ class Link(Reading):
             if self._is_choked:
                 self._check_output(self._transport.get_write_buffer_size())
 
-    def _session_over(self) -> None:
+    def _session_over(self, *, lost: bool = False) -> None:
         """The session ends with its stream: nothing is sent there while the connection is being closed.
 
-        Done a moment later, for it may be the session itself that is being ended, or one of many.
+        `lost`: nobody closed the stream (XEP-0198 §7). Done a moment later, for it may be the session itself that is
+        being ended, or one of many.
         """
         session, self._session = self._session, None
         if session is not None:
             self._count_session(-1)
             log.debug("session ended", extra={"stream": self.number, "account": session.account.id})
-            asyncio.get_running_loop().call_soon(self._shared.ended, session)
+            asyncio.get_running_loop().call_soon(self._shared.ended, session, self, lost)
 
     def _known(self) -> dict[str, object]:
         """What the log says of this connection."""
@@ -266,7 +274,7 @@ class Link(Reading):
         self._shared.deadlines.discard(self)
         login, self._login = self._login, None
         self._shared.left(self.source, was_half_open=login is not None)
-        self._session_over()
+        self._session_over(lost=True)
 
     def _check_output(self, waiting_bytes: int) -> None:
         """A peer that does not read is cut off at its output budget."""

@@ -11,7 +11,7 @@ from rainbow_xmpp.config import Limits
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.session.entrance import Entrance
 from rainbow_xmpp.session.limits import Pace, xml_limits
-from rainbow_xmpp.session.session import Session
+from rainbow_xmpp.session.session import Session, Wire
 from rainbow_xmpp.xml import XmlLimits
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ class LinkShared:
     gatekeeper: Gatekeeper
     deadlines: Deadlines
     """Connections that have not logged in yet."""
-    ended: Callable[[Session], None]
-    """A bound session's connection is gone."""
+    ended: Callable[[Session, Wire, bool], None]
+    """This connection of a bound session is over; True: it was lost, and its stream not closed."""
     bindings: Callable[[], Mapping[str, bytes]]
     """Channels that can be bound on TLS connections (XEP-0440)."""
     limits: Limits

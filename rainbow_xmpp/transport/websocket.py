@@ -212,7 +212,7 @@ class WebSocketLink(Link):
     def _finish(self, last: bytes) -> None:
         self._frames = None
         self.is_closing = True
-        self._session_over()
+        self._session_over(lost=True)  # without <close/> (RFC 7395 §3.6)
         self.flush()
         if last:
             self._transport.write(last)

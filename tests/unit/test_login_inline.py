@@ -18,6 +18,7 @@ from rainbow_xmpp.plugin import (
     Newcomer,
     Plugin,
     Session,
+    TakenOver,
     Vouched,
     with_binding,
     with_login,
@@ -53,6 +54,18 @@ class AnyPassword:
 
     def succeeded(self, name: str, source: str) -> None:
         self.outcomes.append("succeeded")
+
+
+class Outdated:
+    """An account that was changed since it was looked up."""
+
+    generation = 0
+
+    def change(self) -> None:
+        self.generation += 1
+
+    async def is_current(self, account: Account) -> bool:
+        return False
 
 
 class Link(MemoryWire):
@@ -105,6 +118,7 @@ class Inline(Plugin, name="inline"):
 
     failing = False
     taken_over: Session | None = None
+    waiting: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -114,9 +128,15 @@ class Inline(Plugin, name="inline"):
     async def resume(self, newcomer: Newcomer, request: Element) -> Granted:
         if self.failing:
             raise RuntimeError("broken")
+        self.waiting()
         if self.taken_over is not None:
-            return Granted(b"<resumed xmlns='urn:example:a'/>", self.taken_over, (b"<message id='1'/>",))
+            return Granted(take_over=self.carry_on)
         return Granted(f"<failed xmlns='urn:example:a' of='{newcomer.account.localpart}'/>".encode())
+
+    def carry_on(self) -> TakenOver | bytes:
+        if self.taken_over is None:
+            return b"<failed xmlns='urn:example:a'/>"
+        return TakenOver(self.taken_over, b"<resumed xmlns='urn:example:a'/>", (b"<message id='1'/>",))
 
     @with_mechanism("TOKEN", "TOKEN-NONE", request="{urn:example:t}token")
     async def judge(self, attempt: Attempt) -> Vouched | None:
@@ -234,11 +254,50 @@ async def test_a_session_that_is_taken_over_is_not_bound_again(server: TestServe
     success = await link.reply()
     assert jid_of(success) == client.jid
     assert [part.tag for part in success][1:] == ["{urn:example:a}resumed"]
-    assert (await link.reply()).tag.endswith("features")
-    assert (await link.reply()).get("id") == "1"
+    assert (await link.reply()).get("id") == "1"  # and no features (XEP-0198 §9.2)
     assert link.session is client.session
     assert client.session.wire is link
     assert len(server.node.sessions) == 1
+    assert client.wire.violation is not None
+    assert client.wire.violation.condition == "conflict"
+    await server.settle()
+    assert list(server.node.sessions) == [client.session]  # whatever becomes of the old connection
+
+
+async def test_a_session_of_somebody_else_is_not_taken_over(server: TestServer, connect: Connect) -> None:
+    client = await server.login("bob@acme")
+    server.plugin(Inline).taken_over = client.session
+    link = await opened(connect)
+    link.authenticate("<resume xmlns='urn:example:a'/>" + BIND)
+    await server.settle()
+    assert (link.session, client.session.wire) == (None, client.wire)
+    assert link.violation is not None
+
+
+async def test_a_session_that_was_taken_over_belongs_to_the_login_that_did(
+    server: TestServer, connect: Connect
+) -> None:
+    client = await server.login("ann@acme")
+    client.session.family = "the login of an earlier token"
+    server.plugin(Inline).taken_over = client.session
+    link = await opened(connect)
+    link.authenticate("<resume xmlns='urn:example:a'/>" + BIND)
+    await link.reply()
+    assert link.session is client.session
+    assert link.session.family == ""
+
+
+async def test_nobody_takes_over_a_session_when_the_account_was_changed_meanwhile(
+    server: TestServer, ann: Person, connect: Connect
+) -> None:
+    client = await server.login("ann@acme")
+    changes, plugin = Outdated(), server.plugin(Inline)
+    plugin.taken_over = client.session
+    plugin.waiting = changes.change
+    link = await opened(connect, changes=changes)
+    link.authenticate("<resume xmlns='urn:example:a'/>" + BIND)
+    assert (await link.reply())[0].tag.endswith("}temporary-auth-failure")
+    assert (link.session, client.session.wire) == (None, client.wire)
 
 
 async def test_a_feature_that_fails_keeps_nobody_out(server: TestServer, connect: Connect) -> None:

@@ -1,0 +1,67 @@
+"""What lies between a session and its connection: router → (CSI) → (stream management) → transport."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rainbow_xmpp.errors import PeerViolation
+    from rainbow_xmpp.session.session import Wire
+
+
+class Layer:
+    """A `Wire` on top of another one, which does what that does. Put there by `session.wire = Layer(session.wire)`.
+
+    Sessions without layers pay nothing for it.
+    """
+
+    __slots__ = ("below", "number", "prefixes", "stanza_ns")
+
+    def __init__(self, below: Wire) -> None:
+        self.below = below
+        self._look_below()
+
+    def move_to(self, link: Wire) -> None:
+        """Another connection carries the session from now on, at the bottom of all layers."""
+        if isinstance(self.below, Layer):
+            self.below.move_to(link)
+        else:
+            self.below = link
+        self._look_below()
+
+    def _look_below(self) -> None:
+        self.stanza_ns, self.number, self.prefixes = (
+            self.below.stanza_ns,
+            self.below.number,
+            self.below.prefixes,
+        )
+
+    def send(self, data: bytes) -> None:
+        self.below.send(data)
+
+    def fail(self, violation: PeerViolation) -> None:
+        self.below.fail(violation)
+
+    def end(self, data: bytes = b"") -> None:
+        self.below.end(data)
+
+    def peer_closed(self) -> None:
+        self.below.peer_closed()
+
+    def abort(self) -> None:
+        self.below.abort()
+
+    def give_way(self) -> None:
+        self.below.give_way()
+
+    def pause(self) -> None:
+        self.below.pause()
+
+    def resume(self) -> None:
+        self.below.resume()
+
+    def slowed(self) -> None:
+        self.below.slowed()
+
+    def ping(self) -> None:
+        self.below.ping()

@@ -11,7 +11,9 @@ import time
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from rainbow_xmpp.auth.app_passwords import AppPasswords
 from rainbow_xmpp.auth.authenticator import Attempts, Authenticator, Guards
+from rainbow_xmpp.auth.box import Box
 from rainbow_xmpp.auth.people import People
 from rainbow_xmpp.auth.pool import HashPool
 from rainbow_xmpp.auth.seal import Sealer
@@ -146,6 +148,7 @@ class Node:
             hashing=self.pool.run,
             changed=self.watch.catch_up,
         )
+        self.app_passwords = AppPasswords(store, self._sealer, self.pool.run, self.watch.catch_up)
         self.companies = CompanyDesk(store, self.audit, self.levels, self.watch.catch_up)
 
     async def start(self, chosen: Mapping[type[Plugin], PluginOptions]) -> None:
@@ -208,6 +211,7 @@ class Node:
             resources=Resources(self._sealer.secret_for("resources")),
             inline=inline,
             early=self.plugins.registries.early,
+            tasks=self.plugins.registries.tasks,
             elsewhere=Elsewhere.of(config),
         )
 
@@ -247,6 +251,8 @@ class Node:
             mail=self.mail,
             hashing=self.pool,
             secret_for=self._sealer.secret_for,
+            box_for=lambda purpose: Box(self._sealer.secrets_for(purpose), self._sealer.key_id),
+            app_passwords=self.app_passwords,
             token_logins=self.token_logins,
             audit=self.audit.record,
         )

@@ -12,9 +12,9 @@ from rainbow_xmpp.auth.credentials import (
     ScramKeys,
     Verifier,
     check_imported,
-    check_password,
     derive,
     fake_keys,
+    matching,
 )
 from rainbow_xmpp.auth.pool import HashPool, PoolFull
 from rainbow_xmpp.auth.seal import Sealer, SealError
@@ -22,7 +22,7 @@ from rainbow_xmpp.auth.throttle import Throttle
 from rainbow_xmpp.auth.verified import VerifiedPasswords
 from rainbow_xmpp.config import Limits
 from rainbow_xmpp.observe.metrics import Counters
-from rainbow_xmpp.sasl import FailureCondition
+from rainbow_xmpp.sasl import FailureCondition, OtherKeys
 from rainbow_xmpp.store.values import Account, LoginRecord
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,17 @@ class Found:
 
     account: Account | None
     keys: ScramKeys
+    others: tuple[OtherKeys, ...] = ()
+    """Those of the account's app passwords."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The password was right."""
+
+    account: Account
+    app_password: str = ""
+    """The id of the app password that it was; "" when it was the account's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,21 +158,25 @@ class Authenticator:
             verifier = self._sealer.open(record.key_id, record.sealed, record.account.id)
         except SealError as error:
             return _unreadable(error)
-        return Found(record.account, verifier.keys(hash_name))
+        others = [OtherKeys(app.id, *app.keys(hash_name)) for app in verifier.app_passwords]
+        return Found(record.account, verifier.keys(hash_name), tuple(others))
 
-    async def check_password(self, names: tuple[str, ...], password: str, source: str) -> Account | Refused:
-        """The account with one of these names, when the password is right."""
+    async def check_password(self, names: tuple[str, ...], password: str, source: str) -> Known | Refused:
+        """The account with one of these names, when the password is right: its own, or an app password.
+
+        Whether that suffices is for the caller to say.
+        """
         if not self.may_try(names[0], source):
             return LATER
         record = await self._record(names)
         try:
-            is_right = await self._is_right(record, names[0], password)
+            which = await self._which(record, names[0], password)
         except PoolFull:
             self._counters.limit_password_checks += 1
             return LATER
         except SealError as error:
             return _unreadable(error)
-        return record.account if record is not None and is_right else WRONG
+        return WRONG if record is None or which is None else Known(record.account, which)
 
     def failed(self, name: str, source: str) -> None:
         """A password or proof was wrong."""
@@ -192,21 +207,22 @@ class Authenticator:
         first = next((record for record in found if record is not None), None)
         return first if first is not None and first.account.may_log_in else None
 
-    async def _is_right(self, record: LoginRecord | None, name: str, password: str) -> bool:
+    async def _which(self, record: LoginRecord | None, name: str, password: str) -> str | None:
+        """As `matching`."""
         if record is not None and record.sealed is None and record.imported_hash is not None:
-            return await self._check_imported(record, password)
+            return "" if await self._check_imported(record, password) else None
         if record is None or record.sealed is None or record.key_id is None:
             made_up = Verifier(self._made_up(name, "sha256"), self._made_up(name, "sha1"))
-            await self._pool.run(check_password, made_up, password)
-            return False
+            await self._pool.run(matching, made_up, password)
+            return None
         account = record.account
         if self._verified.knows(account.id, account.epoch, password):
-            return True
+            return ""
         verifier = self._sealer.open(record.key_id, record.sealed, account.id)
-        is_right = await self._pool.run(check_password, verifier, password)
-        if is_right:
+        which = await self._pool.run(matching, verifier, password)
+        if which == "":  # app passwords are few, and for clients that stay
             self._verified.remember(account.id, account.epoch, password)
-        return is_right
+        return which
 
     async def _check_imported(self, record: LoginRecord, password: str) -> bool:
         assert record.imported_hash is not None

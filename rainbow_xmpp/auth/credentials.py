@@ -46,11 +46,31 @@ class ScramKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class AppKeys:
+    """What SCRAM needs of an app password: one that the server made for one client.
+
+    A client names an account and no password, and is told one salt: all passwords of an account have the main one's
+    salts and iterations, and its proof fits one of them.
+    """
+
+    id: str
+    """24 hex digits."""
+    sha256: tuple[bytes, bytes] = field(repr=False)
+    """StoredKey and ServerKey."""
+    sha1: tuple[bytes, bytes] = field(repr=False)
+
+    def keys(self, hash_name: str) -> tuple[bytes, bytes]:
+        """Those for "sha256" or "sha1"."""
+        return {"sha256": self.sha256, "sha1": self.sha1}[hash_name]
+
+
+@dataclass(frozen=True, slots=True)
 class Verifier:
-    """One password's keys for SCRAM-SHA-256 and for SCRAM-SHA-1, each with a salt of its own."""
+    """One password's keys for SCRAM-SHA-256 and for SCRAM-SHA-1, each with a salt of its own; and app passwords'."""
 
     sha256: ScramKeys
     sha1: ScramKeys
+    app_passwords: tuple[AppKeys, ...] = ()
 
     def keys(self, hash_name: str) -> ScramKeys:
         """The keys for "sha256" or "sha1"."""
@@ -88,6 +108,34 @@ def check_password(verifier: Verifier, password: str) -> bool:
         prepared = b""  # matches no keys, and takes as long as any other wrong one
     stored, _ = _hash("sha256", prepared, keys.salt, keys.iterations)
     return hmac.compare_digest(stored, keys.stored_key)
+
+
+def matching(verifier: Verifier, password: str) -> str | None:
+    """Which password this is: "" for the main one, the id of an app password, None for neither. Slow.
+
+    In constant time for an account with as many app passwords.
+    """
+    keys = verifier.sha256
+    try:
+        prepared = prepare(password)
+    except InvalidPassword:
+        prepared = b""  # as in `check_password`
+    stored, _ = _hash("sha256", prepared, keys.salt, keys.iterations)
+    found = None
+    for app in verifier.app_passwords:
+        if hmac.compare_digest(stored, app.sha256[0]):
+            found = app.id
+    return "" if hmac.compare_digest(stored, keys.stored_key) else found
+
+
+def derive_app_keys(verifier: Verifier, id: str, password: str) -> AppKeys:
+    """The keys of a new app password beside the main one's. Slow. Raises InvalidPassword."""
+    prepared = prepare(password)
+    made = {
+        hash_name: _hash(hash_name, prepared, keys.salt, keys.iterations)
+        for hash_name, keys in (("sha256", verifier.sha256), ("sha1", verifier.sha1))
+    }
+    return AppKeys(id, made["sha256"], made["sha1"])
 
 
 def fake_keys(name: str, server_secret: bytes, iterations: int, hash_name: str) -> ScramKeys:

@@ -13,13 +13,16 @@ from collections.abc import Mapping, Sequence
 from typing import Self
 
 from rainbow_xmpp.auth.box import Lock
-from rainbow_xmpp.auth.credentials import SALT_BYTES, ScramKeys, Verifier
+from rainbow_xmpp.auth.credentials import SALT_BYTES, AppKeys, ScramKeys, Verifier
 from rainbow_xmpp.errors import RainbowError
 
 KEY_BYTES = 32
 _FORMAT = b"\x01"
+_WITH_APP_PASSWORDS = b"\x02"
 # For each hash function: iterations, salt, stored key, server key.
 _LAYOUT = struct.Struct(f">I{SALT_BYTES}s32s32sI{SALT_BYTES}s20s20s")
+_APP_LAYOUT = struct.Struct(">24s32s32s20s20s")
+"""Behind it, for each app password: its id, and stored key and server key for each hash function."""
 
 
 class SealError(RainbowError):
@@ -58,7 +61,11 @@ class Sealer:
             struct.pack(f">I{SALT_BYTES}s", keys.iterations, keys.salt) + keys.stored_key + keys.server_key
             for keys in (verifier.sha256, verifier.sha1)
         )
-        return self.key_id, _FORMAT + self._locks[self.key_id].seal(plain, account_id)
+        plain += b"".join(
+            _APP_LAYOUT.pack(app.id.encode(), *app.sha256, *app.sha1) for app in verifier.app_passwords
+        )
+        written = _WITH_APP_PASSWORDS if verifier.app_passwords else _FORMAT
+        return self.key_id, written + self._locks[self.key_id].seal(plain, account_id)
 
     def open(self, key_id: str, blob: bytes, account_id: str) -> Verifier:
         """The keys sealed for this account. Raises SealError: unknown key, or not what was sealed."""
@@ -68,15 +75,16 @@ class Sealer:
                 f"the credentials of account {account_id} are sealed under the key {key_id}, "
                 "which is neither auth.sealing_key nor among auth.old_sealing_keys"
             )
-        if blob[:1] != _FORMAT:
+        if blob[:1] not in (_FORMAT, _WITH_APP_PASSWORDS):
             raise SealError(f"the credentials of account {account_id} are in a format of a newer version")
         plain = lock.open(blob[1:], account_id)
-        if plain is None or len(plain) != _LAYOUT.size:
+        if plain is None or not _is_whole(plain, blob[:1]):
             raise SealError(
                 f"the credentials of account {account_id} were altered, or belong to another account"
             )
-        fields = _LAYOUT.unpack(plain)
-        return Verifier(_keys(fields[:4]), _keys(fields[4:]))
+        fields = _LAYOUT.unpack_from(plain)
+        apps = tuple(map(_app_keys, _APP_LAYOUT.iter_unpack(plain[_LAYOUT.size :])))
+        return Verifier(_keys(fields[:4]), _keys(fields[4:]), apps)
 
     def secret_for(self, purpose: str) -> bytes:
         """32 bytes for another purpose, the same on every node and after every restart with this key."""
@@ -120,6 +128,16 @@ def _named(option: str, text: str) -> bytes:
 def key_id(key: bytes) -> str:
     """What names a key without telling it: the first 8 hex digits of its SHA-256."""
     return hashlib.sha256(key).hexdigest()[:8]
+
+
+def _is_whole(plain: bytes, written: bytes) -> bool:
+    behind = len(plain) - _LAYOUT.size
+    return behind >= 0 and behind % _APP_LAYOUT.size == 0 and (written == _WITH_APP_PASSWORDS) is (behind > 0)
+
+
+def _app_keys(fields: Sequence[bytes]) -> AppKeys:
+    id, *keys = fields
+    return AppKeys(id.decode(), (keys[0], keys[1]), (keys[2], keys[3]))
 
 
 def _keys(fields: Sequence[bytes | int]) -> ScramKeys:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rainbow_xmpp.auth.authenticator import Authenticator, Refused
+from rainbow_xmpp.auth.authenticator import WRONG, Authenticator, Known, Refused
 from rainbow_xmpp.auth.tokens import Claims, InvalidToken, SigningKey, Tokens
 from rainbow_xmpp.sasl import FailureCondition, login_names
 
@@ -52,17 +52,26 @@ class TokenLogins:
     async def log_in(self, name: str, password: str, source: str) -> Pair | Refused:
         """By e-mail address or JID and password; slowed and counted as every other login is."""
         names = login_names(name, self._domain)
+        found = await self._check(names, password, source)
+        if isinstance(found, Refused):
+            return found
+        return self._pair(found, await self._store.refresh_tokens.begin(found, self._refresh_s))
+
+    async def check(self, account: Account, password: str, source: str) -> Account | Refused:
+        """Whether this is the account's password: asked again before something that matters."""
+        return await self._check((account.localpart,), password, source)
+
+    async def _check(self, names: tuple[str, ...], password: str, source: str) -> Account | Refused:
+        """The account's own password. App passwords are for XMPP, and worth nothing here."""
         found = await self._authenticator.check_password(names, password, source)
+        if isinstance(found, Known) and found.app_password:
+            found = WRONG
         if isinstance(found, Refused):
             if found.condition is FailureCondition.NOT_AUTHORIZED:
                 self._authenticator.failed(names[0], source)
             return found
         self._authenticator.succeeded(names[0], source)
-        return self._pair(found, await self._store.refresh_tokens.begin(found, self._refresh_s))
-
-    async def check(self, account: Account, password: str, source: str) -> Account | Refused:
-        """Whether this is the account's password: asked again before something that matters."""
-        return await self._authenticator.check_password((account.localpart,), password, source)
+        return found.account
 
     async def renew(self, refresh: str) -> Pair | None:
         """The next pair; None for a token that is worth nothing, or was used before: that ends the login."""

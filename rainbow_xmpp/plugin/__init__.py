@@ -32,6 +32,7 @@ from rainbow_xmpp.plugin.login_marks import (
     with_binding,
     with_login,
     with_mechanism,
+    with_tasks,
 )
 from rainbow_xmpp.plugin.marks import (
     CommandMark,
@@ -226,4 +227,5 @@ __all__ = [
     "with_binding",
     "with_login",
     "with_mechanism",
+    "with_tasks",
 ]

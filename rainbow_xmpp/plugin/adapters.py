@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rainbow_xmpp.errors import Condition, StanzaError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rainbow_xmpp.plugin.base import Plugin
     from rainbow_xmpp.session.early import Stranger
     from rainbow_xmpp.session.inline import Attempt, Newcomer, Vouched
+    from rainbow_xmpp.session.tasks import Task
     from rainbow_xmpp.store.values import Account
 
 Serves = Callable[["Account"], bool]
@@ -149,6 +150,17 @@ async def answer_stranger(
     """A request of somebody who has not logged in."""
     given = await handler(stranger, element if kind is None else kind.from_xml(element))
     return given.to_xml() if isinstance(given, Payload) else given
+
+
+def for_accounts(
+    plugin: Plugin, handler: Callable[..., Awaitable[Sequence[Task]]]
+) -> Callable[[Account, Sequence[str]], Awaitable[Sequence[Task]]]:
+    """Asks what somebody has to do; people whom the plugin does not serve have nothing to do for it."""
+
+    async def remaining(account: Account, done: Sequence[str]) -> Sequence[Task]:
+        return await handler(account, done) if plugin.options.serves(account) else ()
+
+    return remaining
 
 
 def for_attempts(

@@ -47,6 +47,11 @@ class EarlyElementMark(LoginMark):
     deadline_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class TasksMark(LoginMark):
+    deadline_s: float
+
+
 def with_login(
     request: str, *, announcement: str, always: bool = False, deadline_s: float = DEADLINE_S
 ) -> Callable[[F], F]:
@@ -69,6 +74,15 @@ def with_binding(*requests: str, feature: str = "", deadline_s: float = DEADLINE
     for request in requests:
         _check_name(request)
     return marked(BindMark(frozenset(requests), feature, deadline_s))
+
+
+def with_tasks(*, deadline_s: float = DEADLINE_S) -> Callable[[F], F]:
+    """This method says what somebody must do after the mechanism: `async (self, account, done) -> Sequence[Task]`.
+
+    The client does one of them (`rainbow_xmpp.session.tasks`), then the method is asked again, with its name in `done`;
+    () lets the newcomer in. One that fails, or is late, lets nobody in.
+    """
+    return marked(TasksMark(deadline_s))
 
 
 def with_mechanism(*mechanisms: str, request: str, deadline_s: float = DEADLINE_S) -> Callable[[F], F]:

@@ -22,6 +22,7 @@ from rainbow_xmpp.router.listeners import PresenceListeners, ServerMessages
 from rainbow_xmpp.router.nonzas import Nonzas
 from rainbow_xmpp.router.pipeline import Pipeline
 from rainbow_xmpp.session.inline import InlineRegistry
+from rainbow_xmpp.session.tasks import TaskRegistry
 
 log = logging.getLogger(__name__)
 
@@ -160,6 +161,7 @@ class Registries:
     inline: InlineRegistry = field(default_factory=InlineRegistry)
     early: EarlyRegistry = field(default_factory=EarlyRegistry)
     nonzas: Nonzas = field(default_factory=Nonzas)
+    tasks: TaskRegistry = field(default_factory=TaskRegistry)
     jobs: Jobs = field(default_factory=Jobs)
     routes: Routes = field(default_factory=Routes)
     contributions: Contributions = field(default_factory=Contributions)
@@ -175,7 +177,7 @@ class Registries:
             "presence": self.presence.owners(),
             "messages to the server": self.server_messages.owners(),
             "nonzas": self.nonzas.owners(),
-            "logins": self.inline.owners(),
+            "logins": self.inline.owners() | self.tasks.owners(),
             "requests before login": self.early.owners(),
             "jobs": self.jobs.owners(),
             "routes": self.routes.owners(),

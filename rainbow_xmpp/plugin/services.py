@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
+from rainbow_xmpp.auth.app_passwords import AppPasswords
+from rainbow_xmpp.auth.box import Box
 from rainbow_xmpp.auth.people import People
 from rainbow_xmpp.auth.token_logins import TokenLogins
 from rainbow_xmpp.company.access import Action
@@ -134,6 +136,10 @@ class Services:
     `Changed`, which is a part of that."""
     secret_for: Callable[[str], bytes]
     """32 bytes for a purpose, the same after a restart, known to nobody but this server."""
+    box_for: Callable[[str], Box]
+    """Seals for a purpose; what was sealed opens after a restart, and under every sealing key that is known."""
+    app_passwords: AppPasswords
+    """Passwords that the server makes for clients which know no second factor."""
     token_logins: TokenLogins | None
     """Logins of the API; None when no key for tokens is configured."""
     people: People

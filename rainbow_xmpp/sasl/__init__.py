@@ -18,6 +18,7 @@ from rainbow_xmpp.sasl.exchange import (
     decode,
     login_names,
 )
+from rainbow_xmpp.sasl.scram import OtherKeys
 
 __all__ = [
     "Challenge",
@@ -28,6 +29,7 @@ __all__ = [
     "FailureCondition",
     "FindKeys",
     "Offer",
+    "OtherKeys",
     "Step",
     "Success",
     "decode",

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from rainbow_xmpp.sasl import bearer
 from rainbow_xmpp.sasl.downgrade import offer_hash
-from rainbow_xmpp.sasl.scram import Keys, ScramError, ScramServer
+from rainbow_xmpp.sasl.scram import Keys, OtherKeys, ScramError, ScramServer
 
 SCRAM_HASHES: Mapping[str, str] = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
 """The hash function of each SCRAM mechanism, strongest first."""
@@ -148,15 +148,22 @@ class Exchange:
             wrong = FailureCondition.MALFORMED_REQUEST if error.malformed else FailureCondition.NOT_AUTHORIZED
             return Failure(wrong, str(error))
 
-    def found(self, keys: Keys, *, may_act: bool = True) -> Step:
+    def found(
+        self, keys: Keys, others: Sequence[OtherKeys] = (), *, may_act: bool = True, refusal: str = ""
+    ) -> Step:
         """The keys that `FindKeys` asked for (those of a made-up account where there is none).
 
         Whoever may not act as the authzid hears of it after the proof: before, the answer would tell
-        anybody which accounts there are.
+        anybody which accounts there are. `others` and `refusal` as for `ScramServer.challenge`.
         """
         assert self._scram is not None
         self._may_act = may_act
-        return Challenge(self._scram.challenge(keys))
+        return Challenge(self._scram.challenge(keys, others, refusal=refusal))
+
+    @property
+    def proven(self) -> str:
+        """Which of the `others` the client knows; "" for the account's own password."""
+        return "" if self._scram is None else self._scram.proven
 
     def checked(self, is_right: bool) -> Step:
         """The answer to `CheckPassword` or `CheckToken`."""

@@ -6,8 +6,8 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 MAX_MESSAGE_BYTES = 2048
@@ -32,6 +32,16 @@ class Keys(Protocol):
     def stored_key(self) -> bytes: ...
     @property
     def server_key(self) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OtherKeys:
+    """Keys of another password under the same salt and iterations: one that the server made for one client."""
+
+    name: str
+    """Says which one it is, and is not ""."""
+    stored_key: bytes = field(repr=False)
+    server_key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +107,10 @@ class ScramServer:
         self._bindings = bindings
         self._client: ClientFirst | None = None
         self._keys: Keys | None = None
+        self._others: Sequence[OtherKeys] = ()
+        self._refusal = ""
+        self.proven = ""
+        """Which of the other keys the proof was made with; "" while there is none, and for the account's own."""
         self._server_first = b""
 
     def first(self, message: bytes) -> ClientFirst:
@@ -112,10 +126,13 @@ class ScramServer:
         self._client = client
         return client
 
-    def challenge(self, keys: Keys) -> bytes:
-        """The `server-first-message` for these keys."""
+    def challenge(self, keys: Keys, others: Sequence[OtherKeys] = (), *, refusal: str = "") -> bytes:
+        """The `server-first-message` for these keys; a proof made with the `others` counts as well.
+
+        `refusal` says why the keys themselves do not suffice: who proves them hears what a wrong proof hears.
+        """
         assert self._client is not None, "first() comes before challenge()"
-        self._keys = keys
+        self._keys, self._others, self._refusal = keys, others, refusal
         salt = base64.b64encode(keys.salt).decode()
         nonce = self._client.nonce + self._server_nonce
         self._server_first = f"r={nonce},s={salt},i={keys.iterations},h={self._offered}".encode()
@@ -138,14 +155,28 @@ class ScramServer:
         if not hmac.compare_digest(parts[1][2:].encode(), (client.nonce + self._server_nonce).encode()):
             raise ScramError("nonce does not match")
         auth_message = b",".join((client.bare, self._server_first, without_proof.encode()))
-        signature = hmac.digest(keys.stored_key, auth_message, self._hash)
         proof = _unbase64(proof_text)
-        if len(proof) != len(signature):
+        if len(proof) != hashlib.new(self._hash).digest_size:
             raise ScramError("proof has the wrong length")
+        server_key = self._server_key(keys, proof, auth_message)
+        return b"v=" + base64.b64encode(hmac.digest(server_key, auth_message, self._hash))
+
+    def _server_key(self, keys: Keys, proof: bytes, auth_message: bytes) -> bytes:
+        """Of whichever keys the proof was made with. All are looked at, whichever it is."""
+        own = keys.server_key if self._fits(keys.stored_key, proof, auth_message) else None
+        fitting = [other for other in self._others if self._fits(other.stored_key, proof, auth_message)]
+        if own is not None and not self._refusal:
+            return own
+        if not fitting:
+            raise ScramError(self._refusal if own is not None else "wrong password")
+        self.proven = fitting[0].name
+        return fitting[0].server_key
+
+    def _fits(self, stored_key: bytes, proof: bytes, auth_message: bytes) -> bool:
+        """RFC 5802 §3: H(ClientProof XOR ClientSignature) is the stored key."""
+        signature = hmac.digest(stored_key, auth_message, self._hash)
         client_key = bytes(a ^ b for a, b in zip(proof, signature, strict=True))
-        if not hmac.compare_digest(hashlib.new(self._hash, client_key).digest(), keys.stored_key):
-            raise ScramError("wrong password")
-        return b"v=" + base64.b64encode(hmac.digest(keys.server_key, auth_message, self._hash))
+        return hmac.compare_digest(hashlib.new(self._hash, client_key).digest(), stored_key)
 
 
 def _text(message: bytes) -> str:

@@ -30,6 +30,8 @@ class Newcomer:
     account: Account
     mechanism: str
     agent: UserAgent
+    app_password: str = ""
+    """The id of the app password that proved it, which ends what it let in when it is dropped; "" for any other way."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,9 @@ from rainbow_xmpp.xml import View
 log = logging.getLogger(__name__)
 
 _WHERE_A_LOGIN_CAN_FAIL = (State.AUTHENTICATING, State.PROVEN, State.TASKS)
+_NOT_ENOUGH = (
+    "the password is right, a second factor is wanted, and this way of logging in cannot ask for one"
+)
 
 
 class Login:
@@ -51,6 +54,7 @@ class Login:
 
     __slots__ = (
         "_account",
+        "_app_password",
         "_entrance",
         "_family",
         "_generation",
@@ -84,6 +88,8 @@ class Login:
         self._account: Account | None = None
         self._family = ""
         """Of whoever came by a token: the login that the token is of."""
+        self._app_password = ""
+        """The id of the app password that was proven, which ends the session when it is dropped."""
         self._names: tuple[str, ...] = ()
         """What the peer calls itself, in the order in which accounts are looked for."""
         self._generation = 0
@@ -146,16 +152,17 @@ class Login:
                 case Closed():
                     self._link.end()
                 case Authenticated(mechanism):
+                    self._app_password = self._app_password or self._stream.proven
                     self._authenticated(mechanism)
                 case AuthFailed():
                     self._failed(output)
                 case Bind():
                     self._bind(output)
                 case Entered(session):
-                    session.family = self._family
+                    session.family = self._family or self._app_password
                     self._entrance.started(session)
                 case TakenBack(session):
-                    session.family = self._family
+                    session.family = self._family or self._app_password
                 case _:
                     self._wait_for(self._step(output))
 
@@ -203,11 +210,13 @@ class Login:
             case EarlyRequest():
                 return await self._answer_early(asked)
             case Proven(request):
-                newcomer = Newcomer(self._known(), request.mechanism, request.agent)
+                account = self._known()
+                self._app_password = self._app_password or self._stream.proven
+                newcomer = Newcomer(account, request.mechanism, request.agent, self._app_password)
                 self._welcome = Welcome(
                     self._entrance, self._stream, self._link, newcomer, request.inline, self._is_current
                 )
-                if self._is_complete:
+                if (self._is_complete or self._app_password) and not account.must_enrol:
                     return await self._welcome.let_in()
                 return await self._welcome.go_on()
             case TaskChosen() if self._welcome is not None:
@@ -229,17 +238,26 @@ class Login:
         if isinstance(found, Refused):
             return self._stream.refuse(found.condition, found.detail)
         self._account = found.account
-        return self._stream.found(found.keys, may_act=self._may_act_as(asked.authzid))
+        may_act, refusal = self._may_act_as(asked.authzid), self._refusal(found.account)
+        return self._stream.found(found.keys, found.others, may_act=may_act, refusal=refusal)
 
     async def _check_password(self, asked: CheckPassword) -> Sequence[Step]:
         names = self._called(asked.name)
         found = await self._entrance.authenticator.check_password(names, asked.password, self._source)
         if isinstance(found, Refused):
             return self._stream.refuse(found.condition, found.detail)
-        self._account = found
+        self._account, self._app_password = found.account, found.app_password
+        if not found.app_password and (refusal := self._refusal(found.account)):
+            return self._stream.refuse(sasl.FailureCondition.NOT_AUTHORIZED, refusal)
         if not self._may_act_as(asked.authzid):
             return self._stream.refuse(sasl.FailureCondition.INVALID_AUTHZID)
         return self._stream.checked(True)
+
+    def _refusal(self, account: Account | None) -> str:
+        """Why the account's own password does not suffice, for the log; the peer hears what wrong ones hear."""
+        if account is None or self._stream.can_ask_for_more:
+            return ""
+        return _NOT_ENOUGH if account.second_factor or account.must_enrol else ""
 
     async def _check_token(self, asked: CheckToken) -> Sequence[Step]:
         """A token of the API (RFC 7628). The session ends with the login that the token is of."""
@@ -251,9 +269,11 @@ class Login:
             self._account, claims = await logins.who(asked.token)
         except InvalidToken:
             return self._stream.checked(False)
+        if self._account.must_enrol:  # the token is from before the company wanted that
+            return self._stream.checked(False)
         if not self._may_act_as(asked.authzid):
             return self._stream.refuse(sasl.FailureCondition.INVALID_AUTHZID)
-        self._family = claims.family
+        self._family, self._is_complete = claims.family, True  # tokens are given after all factors
         return self._stream.checked(True)
 
     async def _check_message(self, asked: CheckMessage) -> Sequence[Step]:
@@ -276,7 +296,8 @@ class Login:
         return self._names
 
     def _failed(self, failed: AuthFailed) -> None:
-        self._account, self._welcome, self._is_complete, self._family = None, None, False, ""
+        self._account, self._welcome, self._is_complete = None, None, False
+        self._family = self._app_password = ""
         self._entrance.counters.logins_failed += 1
         if failed.condition is sasl.FailureCondition.NOT_AUTHORIZED and self._names:
             self._entrance.authenticator.failed(self._names[0], self._source)

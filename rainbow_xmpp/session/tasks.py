@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from rainbow_xmpp.sasl import FailureCondition
 from rainbow_xmpp.store.values import Account
 from rainbow_xmpp.xml import Element
+
+TOTP = "TOTP"
+"""The task of XEP-0400."""
+SECOND_FACTORS = frozenset((TOTP,))
+"""Whoever must have a second factor is let in after one of these, and after nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +67,30 @@ class NoTasks:
     """Nobody has anything to do."""
 
     async def remaining(self, account: Account, done: Sequence[str]) -> Sequence[Task]:
+        return ()
+
+
+Remaining = Callable[[Account, Sequence[str]], Awaitable[Sequence[Task]]]
+
+
+class TaskRegistry:
+    """What plugins make people do, by owner. One that fails lets nobody in: the error goes to whoever asks."""
+
+    def __init__(self) -> None:
+        self._asked: list[tuple[str, Remaining]] = []
+
+    def add(self, owner: str, remaining: Remaining) -> Callable[[], None]:
+        """Ask this at every login by SASL2; returns what undoes it."""
+        entry = (owner, remaining)
+        self._asked.append(entry)
+        return lambda: self._asked.remove(entry)
+
+    def owners(self) -> set[str]:
+        return {owner for owner, _ in self._asked}
+
+    async def remaining(self, account: Account, done: Sequence[str]) -> Sequence[Task]:
+        """One plugin after the other: what the next one wants is asked once what this one wants is done."""
+        for _, asked in list(self._asked):
+            if tasks := await asked(account, done):
+                return tasks
         return ()

@@ -26,6 +26,7 @@ _ENDS_SESSIONS = {
     ChangeKind.ACCOUNT_DISABLED: PeerViolation(StreamCondition.NOT_AUTHORIZED, "this account was disabled"),
     ChangeKind.CREDENTIALS_CHANGED: PeerViolation(StreamCondition.RESET, "the password was changed"),
     ChangeKind.SESSIONS_ENDED: ENDED_BY_ADMINISTRATOR,
+    ChangeKind.FACTOR_CHANGED: PeerViolation(StreamCondition.RESET, "the second factor was changed"),
 }
 _REMOVES = frozenset((ChangeKind.ACCOUNT_REMOVED, ChangeKind.ACCOUNT_DISABLED))
 

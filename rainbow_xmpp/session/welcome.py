@@ -8,9 +8,11 @@ from rainbow_xmpp.sasl import FailureCondition
 from rainbow_xmpp.session import inline
 from rainbow_xmpp.session.entrance import Entered, Entrance, LoginLink, Step, TakenBack
 from rainbow_xmpp.session.inline import BindRequest, Enable, Newcomer, TakenOver
-from rainbow_xmpp.session.tasks import Ask, Done, Fail, Task
+from rainbow_xmpp.session.tasks import SECOND_FACTORS, Ask, Done, Fail, Task
 from rainbow_xmpp.stream import Send, ServerStream, TaskChosen, TaskData
 from rainbow_xmpp.xml import Element
+
+ENROL_FIRST = "Your company wants a second factor at login. Set one up on its web page first."
 
 
 class Welcome:
@@ -52,9 +54,16 @@ class Welcome:
 
     async def go_on(self) -> Sequence[Step]:
         """Ask for the next task, or let the newcomer in when there is none."""
-        self._offered = await self._entrance.tasks.remaining(self._newcomer.account, self._done)
+        account = self._newcomer.account
+        self._offered = await self._entrance.tasks.remaining(account, self._done)
         if self._offered:
             return self._stream.must_do([task.name for task in self._offered], self._offered[0].text)
+        if account.must_enrol:  # whoever hears this knows the password
+            return self._stream.refuse(
+                FailureCondition.MECHANISM_TOO_WEAK, "no second factor yet", ENROL_FIRST
+            )
+        if account.second_factor and not SECOND_FACTORS.intersection(self._done):
+            return self._later("nobody here asks for the second factor")
         return await self.let_in()
 
     async def let_in(self) -> Sequence[Step]:

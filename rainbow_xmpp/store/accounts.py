@@ -209,6 +209,16 @@ class Accounts(Directory):
         kind = ChangeKind.ACCOUNT_DISABLED if disabled else ChangeKind.ACCOUNT_ENABLED
         await self._update(company_id, account_id, kind, disabled=disabled, epoch=_u.epoch + 1)
 
+    async def set_second_factor(self, company_id: str, account_id: str, second_factor: bool) -> None:
+        """Say whether the password alone suffices; whatever was logged in ends. Raises NotFound."""
+        await self._update(
+            company_id,
+            account_id,
+            ChangeKind.FACTOR_CHANGED,
+            second_factor=second_factor,
+            epoch=_u.epoch + 1,
+        )
+
     async def bump_epoch(
         self, company_id: str, account_id: str, kind: ChangeKind = ChangeKind.CREDENTIALS_CHANGED
     ) -> None:

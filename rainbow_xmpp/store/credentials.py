@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from rainbow_xmpp.store import changes, tables
 from rainbow_xmpp.store.database import Database
-from rainbow_xmpp.store.errors import NotFound
+from rainbow_xmpp.store.errors import ChangedMeanwhile, NotFound
 from rainbow_xmpp.store.refresh_tokens import end_logins
 from rainbow_xmpp.store.upsert import upsert
 from rainbow_xmpp.store.values import Account, ChangeKind
@@ -55,6 +55,23 @@ class Credentials:
         Older tokens, cached passwords and sessions end with the old epoch. Raises NotFound.
         """
         return await self._put(account, {"sealed": sealed, "key_id": key_id, "imported_hash": None}, end=True)
+
+    async def exchange(self, account: Account, before: bytes, after: bytes, key_id: str) -> None:
+        """Other keys beside those of the password, which stays as it is: nothing ends.
+
+        `before` is what was read. Raises ChangedMeanwhile when it is something else by now.
+        """
+        async with self._database.write() as connection:
+            replacing = (
+                sa.update(tables.credentials)
+                .where(_k.company_id == account.company.id, _k.owner_id == account.id, _k.sealed == before)
+                .values(sealed=after, key_id=key_id)
+            )
+            if (await connection.execute(replacing)).rowcount == 0:
+                raise ChangedMeanwhile("the credentials were changed meanwhile")
+            await changes.record(
+                connection, int(self._now()), ChangeKind.ACCOUNT_CHANGED, account.company.id, [account.id]
+            )
 
     async def replace_imported(self, account: Account, sealed: bytes, key_id: str) -> None:
         """Replace an imported hash by keys made from the same password: nothing ends, the epoch stays."""

@@ -35,6 +35,7 @@ ACCOUNT_COLUMNS = (
     _u.epoch,
     _u.name,
     _u.listed,
+    _u.second_factor,
 )
 """What `AccountReader` reads, in its order."""
 
@@ -58,7 +59,7 @@ class AccountReader:
         company = self._companies.get(row[0])
         if company is None:
             company = self._companies[row[0]] = company_from(row[:COMPANY_WIDTH])
-        id, localpart, role, visibility, region, service_level, disabled, epoch, name, listed = row[
+        id, localpart, role, visibility, region, service_level, disabled, epoch, name, listed, factor = row[
             COMPANY_WIDTH:WIDTH
         ]
         return Account(
@@ -73,6 +74,7 @@ class AccountReader:
             epoch,
             name,
             bool(listed),
+            bool(factor),
         )
 
     def login(self, row: Sequence[Any]) -> LoginRecord:

@@ -152,4 +152,5 @@ def _user_row(account: Account, at: int) -> dict[str, object]:
         "name": account.name,
         "name_key": search_key(account.name),
         "listed": account.listed,
+        "second_factor": account.second_factor,
     }

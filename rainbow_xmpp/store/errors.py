@@ -28,6 +28,10 @@ class NotFound(StoreError):
         self.key = key
 
 
+class ChangedMeanwhile(StoreError):
+    """What was read is something else by now: read it again."""
+
+
 class InvalidAddress(StoreError, ValueError):
     """Not an e-mail address that somebody could log in with."""
 

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from functools import lru_cache
 
-from rainbow_xmpp.store.values import CompanySettings, PasswordNeed, Visibility
+from rainbow_xmpp.store.values import CompanySettings, FactorRule, PasswordNeed, Visibility
 
 _DEFAULTS = CompanySettings()
 
@@ -20,6 +20,8 @@ def settings_from(text: str) -> CompanySettings:
         written["visibilities"] = tuple(map(Visibility, written["visibilities"]))
     if "password_needs" in written:
         written["password_needs"] = tuple(map(PasswordNeed, written["password_needs"]))
+    if "second_factor" in written:
+        written["second_factor"] = FactorRule(written["second_factor"])
     return CompanySettings(**written)
 
 

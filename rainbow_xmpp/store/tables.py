@@ -85,6 +85,7 @@ users = sa.Table(
         "name_key", sa.String(200), nullable=False, index=True
     ),  # for searching, without regard to case
     sa.Column("listed", sa.Boolean(), nullable=False),  # in the roster of the company
+    sa.Column("second_factor", sa.Boolean(), nullable=False),  # the password alone lets nobody in
     sa.Index("ix_users_company_id_name_key", "company_id", "name_key"),
     sa.UniqueConstraint("company_id", "id"),  # what people_table's foreign keys point at
 )

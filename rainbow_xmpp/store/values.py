@@ -41,6 +41,16 @@ OPENNESS = (
 """Visibilities from the most open one to the least."""
 
 
+class FactorRule(StrEnum):
+    """What a company says of second factors at login."""
+
+    OFF = "off"
+    """Nobody can turn one on; whoever has one keeps it until they turn it off."""
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+    """Whoever has none can log in for nothing but to make one."""
+
+
 class PasswordNeed(StrEnum):
     """A kind of character that a password may have to have."""
 
@@ -66,6 +76,8 @@ class CompanySettings:
     """New passwords have at least so many characters, where that is more than what is configured."""
     password_needs: tuple[PasswordNeed, ...] = ()
     """What new passwords must have beside what is configured."""
+    second_factor: FactorRule = FactorRule.OPTIONAL
+    """Whether its people may, or must, have a second factor at login."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +124,13 @@ class Account:
     """As others see it; "" when it is not known."""
     listed: bool = True
     """In the roster of the company."""
+    second_factor: bool = False
+    """The password alone does not let anybody in: a code comes after it, or an app password in its place."""
+
+    @property
+    def must_enrol(self) -> bool:
+        """The company requires a second factor, and there is none yet."""
+        return self.company.settings.second_factor is FactorRule.REQUIRED and not self.second_factor
 
     @property
     def may_log_in(self) -> bool:
@@ -351,6 +370,8 @@ class ChangeKind(StrEnum):
     SESSIONS_ENDED = "sessions-ended"
     LINKS_CHANGED = "links-changed"
     AUTHORISATIONS_CHANGED = "authorisations-changed"
+    FACTOR_CHANGED = "factor-changed"
+    """The second factor was turned on or off, or is another one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from rainbow_xmpp import sasl
 from rainbow_xmpp.errors import Condition, PeerViolation, StanzaError, StreamCondition
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.sasl import FailureCondition
-from rainbow_xmpp.sasl.scram import Keys
+from rainbow_xmpp.sasl.scram import Keys, OtherKeys
 from rainbow_xmpp.stream import bind_elements, early_elements, features, sasl_elements
 from rainbow_xmpp.stream.framing import Framing
 from rainbow_xmpp.stream.header import Header, claimed_sender, judge_header
@@ -74,6 +74,7 @@ class ServerStream:
         "_tasks",
         "header",
         "offer",
+        "proven",
         "state",
     )
 
@@ -85,6 +86,8 @@ class ServerStream:
         """What the peer said of itself when it opened the stream."""
         self.offer = offer
         """What the peer may log in with; changes once, when TLS begins on a plain connection."""
+        self.proven = ""
+        """Which of the other keys that were found the last mechanism proved; "" for the account's own."""
         self._settings = settings
         self._framing = framing
         self._secure = is_secure
@@ -239,10 +242,17 @@ class ServerStream:
         assert self._begun is not None
         return self._proven(self._begun, data)
 
-    def found(self, keys: Keys, *, may_act: bool = True) -> list[Output]:
+    @property
+    def can_ask_for_more(self) -> bool:
+        """A task can follow the mechanism that is under way (XEP-0388 §2.6.3)."""
+        return self._begun is not None and self._begun.ns == names.SASL2
+
+    def found(
+        self, keys: Keys, others: Sequence[OtherKeys] = (), *, may_act: bool = True, refusal: str = ""
+    ) -> list[Output]:
         """The answer to `FindKeys`; see `Exchange.found`."""
         assert self._exchange is not None
-        return self._step(self._exchange.found(keys, may_act=may_act))
+        return self._step(self._exchange.found(keys, others, may_act=may_act, refusal=refusal))
 
     def checked(self, is_right: bool) -> list[Output]:
         """The answer to `CheckPassword`."""
@@ -273,6 +283,7 @@ class ServerStream:
             return False
 
     def _proven(self, begun: Begin, data: bytes) -> list[Output]:
+        self.proven = "" if self._exchange is None else self._exchange.proven
         self._exchange = None
         if begun.ns == names.SASL2:
             self.see(Seen.PROOF)

@@ -33,6 +33,8 @@ OF_ONESELF = {
     "domain",
     "public_url",
     "secret_for",
+    "box_for",
+    "app_passwords",
     "counters",
     "now",
     "spawn",

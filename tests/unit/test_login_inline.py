@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 
 import pytest
 
-from rainbow_xmpp.auth.authenticator import WRONG, Refused
+from rainbow_xmpp.auth.authenticator import WRONG, Known, Refused
 from rainbow_xmpp.errors import PeerViolation
 from rainbow_xmpp.plugin import (
     Account,
@@ -23,6 +23,7 @@ from rainbow_xmpp.plugin import (
     with_binding,
     with_login,
     with_mechanism,
+    with_tasks,
 )
 from rainbow_xmpp.sasl import FailureCondition
 from rainbow_xmpp.session.login import Login
@@ -41,10 +42,11 @@ class AnyPassword:
 
     def __init__(self, account: Account) -> None:
         self.account = account
+        self.app_password = ""
         self.outcomes: list[str] = []
 
-    async def check_password(self, names: tuple[str, ...], password: str, source: str) -> Account | Refused:
-        return self.account if password == "right" else WRONG
+    async def check_password(self, names: tuple[str, ...], password: str, source: str) -> Known | Refused:
+        return Known(self.account, self.app_password) if password == "right" else WRONG
 
     def failed(self, name: str, source: str) -> None:
         self.outcomes.append("failed")
@@ -494,3 +496,34 @@ async def test_nothing_else_may_be_said_while_there_is_something_to_do(
     link = await asked(connect)
     with pytest.raises(PeerViolation, match=r"TASKS|out of turn"):
         link.say(element)
+
+
+class Asking(Plugin, name="asking"):
+    """Makes people do what `Demanding` does."""
+
+    is_broken = False
+
+    @with_tasks()
+    async def remaining(self, account: Account, done: Sequence[str]) -> Sequence[Pin]:
+        if self.is_broken:
+            raise RuntimeError("broken")
+        return await Demanding().remaining(account, done)
+
+
+async def test_a_plugin_makes_people_do_something(server: TestServer, connect: Connect) -> None:
+    async with TestServer([Asking]) as other:
+        account = (await other.person("ann@acme")).account
+        asking = replace(other.node.entrance(), authenticator=AnyPassword(account))  # type: ignore[arg-type]
+        link = await opened(connect, tasks=asking.tasks)
+        link.authenticate()
+        assert (await link.reply()).tag == f"{{{SASL2}}}continue"
+
+        other.plugin(Asking).is_broken = True
+        link = await opened(connect, tasks=asking.tasks)
+        link.authenticate()
+        while link.is_open:
+            await link.arrival()
+        assert link.session is None
+
+        await other.node.plugins.stop()
+        assert await asking.tasks.remaining(account, ()) == ()

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from rainbow_xmpp.auth.app_passwords import AppPasswords
 from rainbow_xmpp.auth.authenticator import Attempts, Authenticator, Guards
-from rainbow_xmpp.auth.box import Box
 from rainbow_xmpp.auth.people import People
 from rainbow_xmpp.auth.pool import HashPool
 from rainbow_xmpp.auth.seal import Sealer
@@ -251,7 +250,7 @@ class Node:
             mail=self.mail,
             hashing=self.pool,
             secret_for=self._sealer.secret_for,
-            box_for=lambda purpose: Box(self._sealer.secrets_for(purpose), self._sealer.key_id),
+            box_for=self._sealer.box_for,
             app_passwords=self.app_passwords,
             token_logins=self.token_logins,
             audit=self.audit.record,

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Self
 
-from rainbow_xmpp.auth.box import Lock
+from rainbow_xmpp.auth.box import Box, Lock
 from rainbow_xmpp.auth.credentials import SALT_BYTES, AppKeys, ScramKeys, Verifier
 from rainbow_xmpp.errors import RainbowError
 
@@ -97,6 +97,10 @@ class Sealer:
         """
         label = f"rainbow-xmpp {purpose}".encode()
         return {id: hmac.digest(key, label, "sha256") for id, key in self._keys.items()}
+
+    def box_for(self, purpose: str) -> Box:
+        """Seals for another purpose, under these secrets."""
+        return Box(self.secrets_for(purpose), self.key_id)
 
 
 def new_key() -> str:

@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rainbow_xmpp import ids
-from rainbow_xmpp.auth.box import Box
 from rainbow_xmpp.auth.seal import Sealer
 from rainbow_xmpp.errors import RainbowError
 from rainbow_xmpp.mail.letter import Letter
@@ -57,7 +56,7 @@ class MailQueue:
 
     def __init__(self, store: Store, sealer: Sealer) -> None:
         self._store = store
-        self._box = Box(sealer.secrets_for("mail"), sealer.key_id)
+        self._box = sealer.box_for("mail")
 
     async def add(
         self, letter: Letter, now: int, *, most: int, connection: AsyncConnection | None = None

@@ -93,7 +93,7 @@ from rainbow_xmpp.router.passage import Outcome, Passage
 from rainbow_xmpp.router.stages import Stage, Unheard
 from rainbow_xmpp.session import Home, Layer, Session, Wire
 from rainbow_xmpp.session.early import EarlyReply, Stranger
-from rainbow_xmpp.session.inline import Attempt, Granted, Newcomer, TakenOver, Vouched
+from rainbow_xmpp.session.inline import Attempt, Distrusted, Granted, Newcomer, TakenOver, Vouched
 from rainbow_xmpp.stanza.disco import DiscoInfo, DiscoItem, DiscoItems, Identity
 from rainbow_xmpp.stanza.form_fields import FormError
 from rainbow_xmpp.stanza.forms import Blank, Form, form_field
@@ -131,6 +131,7 @@ __all__ = [
     "DiscoItem",
     "DiscoItems",
     "DiscoMark",
+    "Distrusted",
     "EarlyReply",
     "Element",
     "EndpointMark",

@@ -20,7 +20,7 @@ from rainbow_xmpp.xml import Element, View, hint_of
 if TYPE_CHECKING:
     from rainbow_xmpp.plugin.base import Plugin
     from rainbow_xmpp.session.early import Stranger
-    from rainbow_xmpp.session.inline import Attempt, Newcomer, Vouched
+    from rainbow_xmpp.session.inline import Attempt, Newcomer, Verdict
     from rainbow_xmpp.session.tasks import Task
     from rainbow_xmpp.store.values import Account
 
@@ -164,12 +164,12 @@ def for_accounts(
 
 
 def for_attempts(
-    plugin: Plugin, handler: Callable[..., Awaitable[Vouched | None]]
-) -> Callable[[Attempt], Awaitable[Vouched | None]]:
+    plugin: Plugin, handler: Callable[..., Awaitable[Verdict]]
+) -> Callable[[Attempt], Awaitable[Verdict]]:
     """Judges attempts to log in; people whom the plugin does not serve are nobody to it."""
 
-    async def judge(attempt: Attempt) -> Vouched | None:
-        vouched = await handler(attempt)
-        return vouched if vouched is not None and plugin.options.serves(vouched.account) else None
+    async def judge(attempt: Attempt) -> Verdict:
+        verdict = await handler(attempt)
+        return verdict if verdict is not None and plugin.options.serves(verdict.account) else None
 
     return judge

@@ -7,6 +7,7 @@ wait is called as it is.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Collection
 from functools import partial
 
 from aiohttp import web
@@ -194,7 +195,12 @@ class Binding:
     def _inline(self, mark: login_marks.InlineMark, handler: Handler) -> Undo:
         self._expect(handler, "newcomer", "request", shape="with_login", waits=True)
         grant = adapters.for_newcomers(self._plugin, self._timed(handler, mark.deadline_s), Granted())
-        feature = InlineFeature(mark.request, mark.announcement.encode(), grant, mark.is_always_asked)
+        told = mark.announcement
+
+        def announcement(bindings: Collection[str]) -> bytes:
+            return (told if isinstance(told, str) else told(bindings)).encode()
+
+        feature = InlineFeature(mark.request, announcement, grant, mark.is_always_asked)
         return self._to.inline.add(self._owner, feature)
 
     def _binding(self, mark: login_marks.BindMark, handler: Handler) -> Undo:
@@ -206,7 +212,7 @@ class Binding:
         self._expect(handler, "attempt", shape="with_mechanism", waits=True)
         judge = adapters.for_attempts(self._plugin, self._timed(handler, mark.deadline_s))
         return self._to.inline.add_mechanisms(
-            self._owner, InlineMechanisms(mark.mechanisms, mark.request, judge)
+            self._owner, InlineMechanisms(mark.mechanisms, mark.request, judge, mark.name_of)
         )
 
     def _early(self, mark: login_marks.EarlyMark, handler: Handler) -> Undo:

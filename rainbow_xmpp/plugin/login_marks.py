@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from rainbow_xmpp.errors import LocalMisuse
@@ -14,7 +14,7 @@ from rainbow_xmpp.stanza.payload import Payload
 @dataclass(frozen=True, slots=True)
 class InlineMark(LoginMark):
     request: str
-    announcement: str
+    announcement: str | Callable[[Collection[str]], str]
     is_always_asked: bool
     deadline_s: float
 
@@ -30,6 +30,7 @@ class BindMark(LoginMark):
 class MechanismMark(LoginMark):
     mechanisms: frozenset[str]
     request: str
+    name_of: Callable[[bytes], str]
     deadline_s: float
 
 
@@ -53,12 +54,17 @@ class TasksMark(LoginMark):
 
 
 def with_login(
-    request: str, *, announcement: str, always: bool = False, deadline_s: float = DEADLINE_S
+    request: str,
+    *,
+    announcement: str | Callable[[Collection[str]], str],
+    always: bool = False,
+    deadline_s: float = DEADLINE_S,
 ) -> Callable[[F], F]:
     """This method does what clients ask for with their login: `async (self, newcomer, request) -> Granted`.
 
-    `request` is the element's name, `{namespace}name`; `announcement` the XML that stands for it in `<inline/>`. With
-    `always` the method is called at every login by SASL2, with None where it was not asked for.
+    `request` is the element's name, `{namespace}name`; `announcement` the XML that stands for it in `<inline/>`, or a
+    function that makes it from the types of channel binding that a connection has. With `always` the method is called
+    at every login by SASL2, with None where it was not asked for.
     """
     _check_name(request)
     return marked(InlineMark(request, announcement, always, deadline_s))
@@ -85,16 +91,23 @@ def with_tasks(*, deadline_s: float = DEADLINE_S) -> Callable[[F], F]:
     return marked(TasksMark(deadline_s))
 
 
-def with_mechanism(*mechanisms: str, request: str, deadline_s: float = DEADLINE_S) -> Callable[[F], F]:
-    """This method judges logins by mechanisms of its own: `async (self, attempt) -> Vouched | None`.
+def with_mechanism(
+    *mechanisms: str,
+    request: str,
+    name_of: Callable[[bytes], str] = lambda message: "",
+    deadline_s: float = DEADLINE_S,
+) -> Callable[[F], F]:
+    """This method judges logins by mechanisms of its own: `async (self, attempt) -> Vouched | Distrusted | None`.
 
     They count only beside the element `request` in `<authenticate/>`, such as FAST's (XEP-0484 §3.4), take one message,
-    and are announced by a `with_login`, not with the others. None refuses.
+    and are announced by a `with_login`, not with the others. `name_of` finds in the message whom it is of, so that
+    failures count for that name; without it, or where it says "", they count for whom the stream header names. None
+    refuses. Whom the header names must be the account that is vouched for; that is seen to.
     """
     _check_name(request)
     if not mechanisms:
         raise LocalMisuse("with_mechanism names the mechanisms that the method judges")
-    return marked(MechanismMark(frozenset(mechanisms), request, deadline_s))
+    return marked(MechanismMark(frozenset(mechanisms), request, name_of, deadline_s))
 
 
 def before_login(

@@ -31,6 +31,7 @@ from rainbow_xmpp.stanza.payload import Payload
 from rainbow_xmpp.xml import Element, serialise
 
 if TYPE_CHECKING:
+    from rainbow_xmpp.auth.box import Box
     from rainbow_xmpp.auth.pool import HashPool
     from rainbow_xmpp.mail import Mail
     from rainbow_xmpp.store import Store

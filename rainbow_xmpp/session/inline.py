@@ -6,7 +6,7 @@ A feature is added before the server listens; what it announces is part of every
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -24,17 +24,6 @@ _TAG = f"{{{names.BIND2}}}tag"
 
 
 @dataclass(frozen=True, slots=True)
-class Newcomer:
-    """Somebody who has just proved who it is."""
-
-    account: Account
-    mechanism: str
-    agent: UserAgent
-    app_password: str = ""
-    """The id of the app password that proved it, which ends what it let in when it is dropped; "" for any other way."""
-
-
-@dataclass(frozen=True, slots=True)
 class Attempt:
     """A login by a mechanism that only one plugin can judge."""
 
@@ -46,6 +35,8 @@ class Attempt:
     agent: UserAgent
     sender: str
     """The bare JID that the stream header names; "" when it names none."""
+    names: tuple[str, ...]
+    """What the peer calls itself, in the order in which accounts are looked for (`store.accounts.for_login`)."""
     bindings: Mapping[str, bytes]
     """Channel-binding data of the connection by type (XEP-0440)."""
 
@@ -59,6 +50,37 @@ class Vouched:
     """For the client: the mechanism's last word."""
     is_complete: bool = False
     """Nothing else has to be done before the newcomer is let in, such as a second factor."""
+    note: object = None
+    """What the judge finds again in `Newcomer.vouched`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Distrusted:
+    """The proof is right, and does not count any more: told by `credentials-expired`, to whoever has the secret."""
+
+    account: Account
+
+
+Verdict = Vouched | Distrusted | None
+"""None refuses, as a wrong password is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """Somebody who has just proved who it is."""
+
+    account: Account
+    mechanism: str
+    agent: UserAgent
+    app_password: str = ""
+    """The id of the app password that proved it, which ends what it let in when it is dropped; "" for any other way."""
+    bindings: Collection[str] = ()
+    """The types of the channel bindings that the connection has."""
+    vouched: Vouched | None = None
+    """What the plugin said whose mechanism it was."""
+    is_lent: bool = False
+    """It came by something that can be taken back for itself, an app password or a token of the API: what is given
+    out now must not outlive that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +107,11 @@ class Granted:
 
 Grant = Callable[[Newcomer, Element | None], Awaitable[Granted]]
 """Does what was asked for with `<authenticate/>`. What cannot be done is said in the results."""
-Judge = Callable[[Attempt], Awaitable[Vouched | None]]
+Judge = Callable[[Attempt], Awaitable[Verdict]]
+NameOf = Callable[[bytes], str]
+"""Who the message says that it is of, before anything is proved; "" when it does not say."""
+Announce = Callable[[Collection[str]], bytes]
+"""The XML that is announced on a connection with these types of channel binding."""
 Enable = Callable[[Session], bytes]
 """Does something for a session at the moment it is bound; returns elements for `<bound/>`. It must not wait."""
 Prepare = Callable[[Newcomer, Sequence[Element]], Awaitable[Enable | None]]
@@ -98,8 +124,8 @@ class InlineFeature:
 
     request: str
     """The request's name, `{namespace}name`."""
-    announcement: bytes
-    """The child of `<inline/>`."""
+    announcement: Announce
+    """The child of `<inline/>`, if there is one on this connection."""
     grant: Grant
     is_always_asked: bool = False
     """Also where the client did not ask; the request is None then."""
@@ -113,6 +139,7 @@ class InlineMechanisms:
     request: str
     """That element's name."""
     judge: Judge
+    name_of: NameOf
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,18 +208,21 @@ class InlineRegistry:
         """Which mechanisms count beside which element."""
         return {request: added.mechanisms for request, (_, added) in self._mechanisms.items()}
 
-    async def judge(self, attempt: Attempt) -> Vouched | None:
+    def name_in(self, request: Element, message: bytes) -> str:
+        """Who a message beside this element says that it is of; "" when it does not say."""
+        return self._mechanisms[request.tag][1].name_of(message)
+
+    async def judge(self, attempt: Attempt) -> Verdict:
         """Ask whoever knows the mechanism; a judge that fails refuses."""
         owner, added = self._mechanisms[attempt.request.tag]
         return await _or_nothing(owner, added.judge(attempt), None)
 
-    @property
-    def announcement(self) -> bytes:
-        """The children of `<inline/>` (XEP-0388 §2.1, XEP-0386 §3.1)."""
+    def announcement(self, bindings: Collection[str] = ()) -> bytes:
+        """The children of `<inline/>` (XEP-0388 §2.1, XEP-0386 §3.1) where these types of channel can be bound."""
         listed = "".join(f"<feature var='{escape_attr(f.var)}'/>" for _, f in self._with_binding if f.var)
         within = f"<inline>{listed}</inline>" if listed else ""
         binding = f"<bind xmlns='{names.BIND2}'>{within}</bind>".encode()
-        return binding + b"".join(feature.announcement for _, feature in self._features.values())
+        return binding + b"".join(feature.announcement(bindings) for _, feature in self._features.values())
 
     async def grant(self, newcomer: Newcomer, inline: Sequence[Element]) -> Granted:
         """Do what was asked for, but for the binding; the first that has a session to take over is the last."""

@@ -14,7 +14,7 @@ from rainbow_xmpp.jid import JID
 from rainbow_xmpp.languages import choose_language
 from rainbow_xmpp.session.early import Stranger
 from rainbow_xmpp.session.entrance import Entered, Entrance, LoginLink, Step, TakenBack
-from rainbow_xmpp.session.inline import Attempt, Newcomer
+from rainbow_xmpp.session.inline import Attempt, Distrusted, Newcomer, Vouched
 from rainbow_xmpp.session.welcome import Welcome
 from rainbow_xmpp.store.outage import is_outage
 from rainbow_xmpp.store.values import Account
@@ -64,6 +64,7 @@ class Login:
         "_source",
         "_strangers",
         "_stream",
+        "_vouched",
         "_welcome",
         "began",
         "busy",
@@ -97,8 +98,10 @@ class Login:
         self._welcome: Welcome | None = None
         self._strangers: dict[str, Stranger] = {}
         """What plugins know of the peer before it logs in, by plugin."""
+        self._vouched: Vouched | None = None
+        """What a plugin said of the peer, when the mechanism was one of its own."""
         self._is_complete = False
-        """Whoever vouched for the peer asks for no tasks."""
+        """No tasks are asked for."""
         self.began = monotonic()
         self.has_greeted = False
         """The peer has our header of the stream that it is in now."""
@@ -212,7 +215,15 @@ class Login:
             case Proven(request):
                 account = self._known()
                 self._app_password = self._app_password or self._stream.proven
-                newcomer = Newcomer(account, request.mechanism, request.agent, self._app_password)
+                newcomer = Newcomer(
+                    account,
+                    request.mechanism,
+                    request.agent,
+                    self._app_password,
+                    self._stream.offer.bindings,
+                    self._vouched,
+                    is_lent=bool(self._family or self._app_password),
+                )
                 self._welcome = Welcome(
                     self._entrance, self._stream, self._link, newcomer, request.inline, self._is_current
                 )
@@ -277,18 +288,28 @@ class Login:
         return self._stream.checked(True)
 
     async def _check_message(self, asked: CheckMessage) -> Sequence[Step]:
-        begin, sender = asked.request, self._stream.header.sender
-        self._called(sender)
-        if not self._entrance.authenticator.may_try(sender, self._source):
+        begin, sender, inline = asked.request, self._stream.header.sender, self._entrance.inline
+        names = self._called(inline.name_in(asked.beside, asked.message) or sender)
+        if not self._entrance.authenticator.may_try(names[0], self._source):
             return self._stream.refuse(sasl.FailureCondition.TEMPORARY_AUTH_FAILURE)
         attempt = Attempt(
-            begin.mechanism, asked.message, asked.beside, begin.agent, sender, self._stream.offer.bindings
+            begin.mechanism,
+            asked.message,
+            asked.beside,
+            begin.agent,
+            sender,
+            names,
+            self._stream.offer.bindings,
         )
-        vouched = await self._entrance.inline.judge(attempt)
-        if vouched is None:
+        verdict = await inline.judge(attempt)
+        if verdict is None:
             return self._stream.refuse(sasl.FailureCondition.NOT_AUTHORIZED)
-        self._account, self._is_complete = vouched.account, vouched.is_complete
-        return self._stream.vouched(vouched.data)
+        if isinstance(verdict, Distrusted):
+            return self._stream.refuse(sasl.FailureCondition.CREDENTIALS_EXPIRED)
+        self._account, self._vouched, self._is_complete = verdict.account, verdict, verdict.is_complete
+        if sender and sender not in (self._identities() or ()):
+            return self._stream.refuse(sasl.FailureCondition.INVALID_AUTHZID, "not whom the header names")
+        return self._stream.vouched(verdict.data)
 
     def _called(self, name: str) -> tuple[str, ...]:
         self._names = sasl.login_names(name, self._entrance.settings.domain)
@@ -298,6 +319,7 @@ class Login:
     def _failed(self, failed: AuthFailed) -> None:
         self._account, self._welcome, self._is_complete = None, None, False
         self._family = self._app_password = ""
+        self._vouched = None
         self._entrance.counters.logins_failed += 1
         if failed.condition is sasl.FailureCondition.NOT_AUTHORIZED and self._names:
             self._entrance.authenticator.failed(self._names[0], self._source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -29,8 +29,9 @@ class StreamSettings:
     domain: str
     bound_features: bytes = b""
     """What plugins and services announce to those who have logged in."""
-    inline_features: bytes = b""
-    """What can be asked for inside `<authenticate/>` (XEP-0388 §2.1): the children of `<inline/>`."""
+    inline_features: Callable[[Collection[str]], bytes] = lambda _: b""
+    """What can be asked for inside `<authenticate/>` (XEP-0388 §2.1): the children of `<inline/>`, on a connection
+    with these types of channel binding."""
     inline_mechanisms: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Mechanisms that count only beside an element of `<authenticate/>`, by its name; they are announced inline."""
     early_features: bytes = b""

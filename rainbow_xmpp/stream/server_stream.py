@@ -134,7 +134,8 @@ class ServerStream:
         if self.state is State.SECURING:
             return features.STARTTLS
         if self.state is State.NEGOTIATING:
-            return features.logins(self.offer, self._settings.inline_features) + self._settings.early_features
+            inline = self._settings.inline_features(self.offer.bindings)
+            return features.logins(self.offer, inline) + self._settings.early_features
         binding = features.BINDING if self.state is State.BINDING else b""
         return binding + self._settings.bound_features
 

@@ -14,6 +14,7 @@ from rainbow_xmpp.errors import PeerViolation
 from rainbow_xmpp.plugin import (
     Account,
     Attempt,
+    Distrusted,
     Granted,
     Newcomer,
     Plugin,
@@ -44,12 +45,14 @@ class AnyPassword:
         self.account = account
         self.app_password = ""
         self.outcomes: list[str] = []
+        self.names: list[str] = []
 
     async def check_password(self, names: tuple[str, ...], password: str, source: str) -> Known | Refused:
         return Known(self.account, self.app_password) if password == "right" else WRONG
 
     def failed(self, name: str, source: str) -> None:
         self.outcomes.append("failed")
+        self.names.append(name)
 
     def may_try(self, name: str, source: str) -> bool:
         return True
@@ -140,20 +143,31 @@ class Inline(Plugin, name="inline"):
             return b"<failed xmlns='urn:example:a'/>"
         return TakenOver(self.taken_over, b"<resumed xmlns='urn:example:a'/>", (b"<message id='1'/>",))
 
-    @with_mechanism("TOKEN", "TOKEN-NONE", request="{urn:example:t}token")
-    async def judge(self, attempt: Attempt) -> Vouched | None:
+    @with_mechanism(
+        "TOKEN",
+        "TOKEN-NONE",
+        request="{urn:example:t}token",
+        name_of=lambda message: message.decode().partition(" of ")[2],
+    )
+    async def judge(self, attempt: Attempt) -> Vouched | Distrusted | None:
         if self.failing:
             raise RuntimeError("broken")
         self.attempts.append(attempt)
-        if attempt.message != b"right":
+        word = attempt.message.partition(b" of ")[0]
+        if word not in (b"right", b"old"):
             return None
         account = (await self.services.store.accounts.by_localpart("ann")) if attempt.sender else None
-        return account and Vouched(account, b"last word", is_complete=attempt.mechanism == "TOKEN")
+        if word == b"old":
+            return account and Distrusted(account)
+        complete = attempt.mechanism == "TOKEN"
+        return account and Vouched(account, b"last word", is_complete=complete, note="noted")
 
     @with_login("{urn:example:t}request", announcement="<t xmlns='urn:example:t'/>", always=True)
     async def rotate(self, newcomer: Newcomer, request: Element | None) -> Granted:
         asked = "no" if request is None else "yes"
-        return Granted(f"<t xmlns='urn:example:t' by='{newcomer.mechanism}' asked='{asked}'/>".encode())
+        note = newcomer.vouched.note if newcomer.vouched is not None else ""
+        told = f"by='{newcomer.mechanism}' asked='{asked}' note='{note}' lent='{newcomer.is_lent}'"
+        return Granted(f"<t xmlns='urn:example:t' {told}/>".encode())
 
     @with_binding("{urn:example:b}enable", "{urn:example:b}other", feature="urn:example:b")
     async def prepare(self, newcomer: Newcomer, requests: Sequence[Element]) -> object:
@@ -176,12 +190,12 @@ async def ann(server: TestServer) -> Person:
 
 @pytest.fixture
 def connect(server: TestServer, ann: Person) -> Connect:
-    def connect(**changes: object) -> Link:
+    def connect(header_from: str = ann.bare, **changes: object) -> Link:
         entrance = replace(server.node.entrance(), **({"authenticator": AnyPassword(ann.account)} | changes))
         link = Link(lambda: None)
         link.login = Login(entrance, link, WebSocketFraming(), "", {})  # type: ignore[arg-type]
         link.login.opened(
-            Open("open", names.FRAMING, {"to": server.domain, "version": "1.0", "from": ann.bare})
+            Open("open", names.FRAMING, {"to": server.domain, "version": "1.0", "from": header_from})
         )
         return link
 
@@ -312,9 +326,9 @@ async def test_a_feature_that_fails_keeps_nobody_out(server: TestServer, connect
 
 
 async def test_a_plugin_that_stopped_announces_nothing(server: TestServer) -> None:
-    assert b"urn:example" in server.node.plugins.registries.inline.announcement
+    assert b"urn:example" in server.node.plugins.registries.inline.announcement()
     await server.node.plugins.stop()
-    assert b"urn:example" not in server.node.plugins.registries.inline.announcement
+    assert b"urn:example" not in server.node.plugins.registries.inline.announcement()
 
 
 async def test_a_login_counts_once_it_is_complete(server: TestServer, ann: Person, connect: Connect) -> None:
@@ -363,6 +377,31 @@ async def test_what_the_plugin_does_not_vouch_for_is_refused(
     assert (await link.reply()).tag == f"{{{SASL2}}}success"
 
 
+async def test_failures_count_for_whom_the_message_is_of(ann: Person, connect: Connect) -> None:
+    password = AnyPassword(ann.account)
+    link = await opened(connect, authenticator=password)
+    link.by_token("wrong of Bob")
+    await link.reply()
+    link.by_token("wrong")
+    await link.reply()
+    assert password.names == ["bob", "ann"]
+
+
+async def test_whoever_is_distrusted_is_told_so_and_it_is_no_guess(ann: Person, connect: Connect) -> None:
+    password = AnyPassword(ann.account)
+    link = await opened(connect, authenticator=password)
+    link.by_token("old")
+    assert (await link.reply())[0].tag.endswith("}credentials-expired")
+    assert password.names == []
+    assert link.session is None
+
+
+async def test_the_header_must_name_whom_the_plugin_vouches_for(connect: Connect) -> None:
+    link = await opened(connect, header_from="bob@rainbow.test")
+    link.by_token("right of ann")
+    assert (await link.reply())[0].tag.endswith("}invalid-authzid")
+
+
 async def test_a_judge_that_fails_lets_nobody_in(server: TestServer, connect: Connect) -> None:
     server.plugin(Inline).failing = True
     link = await opened(connect)
@@ -396,7 +435,15 @@ async def test_what_is_always_asked_answers_at_every_login(connect: Connect, inl
     link.authenticate(inline)
     told = (await link.reply()).find("{urn:example:t}t")
     assert told is not None
-    assert (told.get("by"), told.get("asked")) == ("PLAIN", asked)
+    assert (told.get("by"), told.get("asked"), told.get("note")) == ("PLAIN", asked, "")
+
+
+async def test_what_a_judge_noted_is_told_with_the_newcomer(connect: Connect) -> None:
+    link = await opened(connect)
+    link.by_token("right")
+    told = (await link.reply()).find("{urn:example:t}t")
+    assert told is not None
+    assert (told.get("by"), told.get("note"), told.get("lent")) == ("TOKEN", "noted", "False")
 
 
 # Tasks (XEP-0388 §2.6.3)

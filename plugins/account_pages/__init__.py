@@ -1,4 +1,4 @@
-"""Pages on which people register, accept an invitation, and set a new password. They need no script."""
+"""Pages for people and their accounts: registering, new passwords, logging in, devices, second factor. No scripts."""
 
 from __future__ import annotations
 
@@ -20,11 +20,17 @@ from rainbow_xmpp.plugin import (
     RouteMark,
     Services,
     marks_of,
+    option,
     route,
 )
+from rainbow_xmpp.plugins.account_pages.app_passwords import AppPasswordPages
+from rainbow_xmpp.plugins.account_pages.entering import Entering
+from rainbow_xmpp.plugins.account_pages.factors import Factors
 from rainbow_xmpp.plugins.account_pages.front import Front
+from rainbow_xmpp.plugins.account_pages.mine import Mine
 from rainbow_xmpp.plugins.account_pages.registering import Registering
 from rainbow_xmpp.plugins.account_pages.resetting import Resetting
+from rainbow_xmpp.plugins.account_pages.visits import VisitRules, Visits
 
 CSS_PATH = "/account-pages.css"
 _FOR_A_WEEK = {"Cache-Control": "public, max-age=604800, immutable"}
@@ -34,14 +40,33 @@ class AccountPages(Plugin, PageLinks, name="account_pages"):
     """Each form goes to the same desk as the API; a page tells nobody who has an account."""
 
     class Options(PluginOptions):
-        pass
+        idle_minutes: int = option(
+            30, "A login on the pages that is not used for so long ends.", ge=5, le=1440, reload="live"
+        )
+        longest_hours: int = option(
+            12, "A login on the pages ends after so long, used or not.", ge=1, le=720, reload="live"
+        )
 
-    def __init__(self, services: Services, options: PluginOptions) -> None:
+    options: Options
+
+    def __init__(self, services: Services, options: Options) -> None:
         super().__init__(services, options)
         self._css = (files(__package__) / "account.css").read_bytes()
         address = f"{CSS_PATH}?v={hashlib.sha256(self._css).hexdigest()[:10]}"
         self._front = front = Front(services, address)
-        self._parts = (Registering(front), Resetting(front))
+        visits = Visits(services, self._visit_rules)
+        factors = Factors(services, front, visits)
+        self._parts = (
+            Registering(front),
+            Resetting(front),
+            Entering(front, visits, factors),
+            Mine(services, front, visits),
+            factors,
+            AppPasswordPages(front, visits, factors),
+        )
+
+    def _visit_rules(self) -> VisitRules:
+        return VisitRules(self.options.idle_minutes * 60, self.options.longest_hours * 3600)
 
     def marks(self) -> Iterator[tuple[Mark, Callable[..., Any]]]:
         """Its own, and those of the pages, which answer in plain words whatever happens."""
@@ -57,10 +82,12 @@ class AccountPages(Plugin, PageLinks, name="account_pages"):
 
     def page_links(self) -> Sequence[PageLink]:
         """What the landing page leads to."""
+        links = []
+        if self.services.token_logins is not None:
+            links.append(PageLink("Your account", "/account"))
         desk = self.services.offered(PinDesk)
-        if desk is None:
-            return ()
-        forgotten = PageLink("Forgot your password?", "/reset")
-        if desk.registration is RegistrationMode.OPEN:
-            return PageLink("Make an account", "/register"), forgotten
-        return (forgotten,)
+        if desk is not None and desk.registration is RegistrationMode.OPEN:
+            links.append(PageLink("Make an account", "/register"))
+        if desk is not None:
+            links.append(PageLink("Forgot your password?", "/reset"))
+        return links

@@ -11,7 +11,7 @@ from rainbow_xmpp.auth.policy import Weakness, WeakPassword
 from rainbow_xmpp.company.agreements import NotAllowed
 from rainbow_xmpp.errors import RainbowError
 from rainbow_xmpp.languages import N_
-from rainbow_xmpp.plugin import RegistrationClosed, TooMany, WrongOrExpired
+from rainbow_xmpp.plugin import RegistrationClosed, TooMany, WrongCode, WrongOrExpired
 from rainbow_xmpp.store.errors import InvalidName
 
 
@@ -46,6 +46,15 @@ PIN = Fault("pin", N_("The code is wrong or over. Look for the latest letter, or
 NAME = Fault("name", N_("The name is too long, or has characters that cannot be shown."))
 NO_ROOM = Fault("", N_("The company has no room for more people. Please ask its administrator."))
 CLOSED = Fault("", N_("Nobody can register here at present."), status=403)
+
+WRONG_NAME_OR_PASSWORD = Fault("", N_("The name or the password is wrong."))
+WRONG_PASSWORD = Fault("current", N_("This is not your password."))
+PASSWORD_NEEDED = Fault("current", N_("Please type your password once more: you logged in a while ago."))
+WRONG_CODE = Fault(
+    "code", N_("The code is wrong, or was used already. Wait for the next one, or use a recovery code.")
+)
+APP_NAME = Fault("name", N_("Please give a name, such as that of the device."))
+APP_PASSWORDS_FULL = Fault("", N_("You have as many app passwords as there may be. Remove one first."))
 
 
 def too_long(name: str) -> Fault:
@@ -85,4 +94,6 @@ def fault_of(error: Exception) -> Fault | None:
             return NO_ROOM
         case InvalidName():
             return NAME
+        case WrongCode():
+            return WRONG_CODE
     return None

@@ -14,6 +14,8 @@ from rainbow_xmpp.http.headers import origin_allowed
 COOKIE = "__Host-form"
 """The prefix lets no other host and no plain-text answer set it (RFC 6265bis §4.1.3.2)."""
 FIELD = "form"
+CURRENT = "current"
+"""The field for the password that the account has."""
 MOST_FIELD = 1024
 _VALUE = re.compile(r"[A-Za-z0-9_-]{32}")
 
@@ -40,16 +42,16 @@ class Forms:
         known = cookies.get(COOKIE, "")
         return known if _VALUE.fullmatch(known) else secrets.token_urlsafe(24)
 
-    def signature(self, cookie: str) -> str:
-        """What the form of a page has that was made for this browser."""
-        return hmac.digest(self._key, cookie.encode(), "sha256").hex()
+    def signature(self, cookie: str, login: str = "") -> str:
+        """What the form of a page has that was made for this browser and, behind a login, for that login."""
+        return hmac.digest(self._key, f"{cookie} {login}".encode(), "sha256").hex()
 
     def keep(self, response: web.Response, cookie: str) -> None:
         """Let the browser keep it for as long as it is open."""
         response.set_cookie(COOKIE, cookie, path="/", secure=True, httponly=True, samesite="Strict")
 
-    async def read(self, request: web.Request) -> Form:
-        """The fields of a form of ours. Raises Forged."""
+    async def read(self, request: web.Request, login: str = "") -> Form:
+        """The fields of a form of ours, made for this login if there is one. Raises Forged."""
         self._judge_origin(request)
         sent = Form()
         for name, value in (await request.post()).items():
@@ -62,7 +64,7 @@ class Forms:
         cookie = request.cookies.get(COOKIE, "")
         is_ours = bool(_VALUE.fullmatch(cookie))
         if (
-            not hmac.compare_digest(self.signature(cookie).encode(), sent.get(FIELD, "").encode())
+            not hmac.compare_digest(self.signature(cookie, login).encode(), sent.get(FIELD, "").encode())
             or not is_ours
         ):
             raise Forged

@@ -9,11 +9,13 @@ from typing import Any
 
 from aiohttp import web
 
+from rainbow_xmpp.errors import RainbowError
 from rainbow_xmpp.http.source import source_of
 from rainbow_xmpp.plugin import Asker, PinDesk, Services
 from rainbow_xmpp.plugins.account_pages.faults import Fault, fault_of, too_long
 from rainbow_xmpp.plugins.account_pages.forms import Forged, Form, Forms
 from rainbow_xmpp.plugins.account_pages.pages import Pages, Reader
+from rainbow_xmpp.plugins.account_pages.visits import Elsewhere, Visit
 from rainbow_xmpp.store.outage import is_outage
 
 log = logging.getLogger(__name__)
@@ -22,8 +24,12 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 Act = Callable[[Form], Awaitable[web.Response]]
 RETRY_AFTER_S = 5
 """When a database that is away is worth another try, as the API says too."""
-_SHOWN_AGAIN = ("address", "name")
+_SHOWN_AGAIN = ("address", "name", "login")
 """What somebody typed that stands in the form again. Never a password, never a code."""
+
+
+class NotNow(RainbowError):
+    """What the page needs is not there; the text is for the log."""
 
 
 class Front:
@@ -51,27 +57,39 @@ class Front:
         request: web.Request,
         template: str,
         *,
+        visit: Visit | None = None,
         fault: Fault | None = None,
         status: int = 0,
         **values: object,
     ) -> web.Response:
-        """A page in the reader's language."""
-        values["rules"] = self.services.people.settings.password
+        """A page in the reader's language; of somebody who is logged in, when there is a `visit`."""
+        values |= {"rules": self.services.people.settings.password, "visit": visit}
         response = self._pages.response(
-            Reader.of(request), template, status or (fault.status if fault else 200), fault, values
+            Reader.of(request),
+            template,
+            status or (fault.status if fault else 200),
+            fault,
+            values,
+            login="" if visit is None else visit.family,
         )
         if fault is not None and fault.retry_after_s:
             response.headers["Retry-After"] = str(fault.retry_after_s)
         return response
 
     async def take(
-        self, request: web.Request, template: str, act: Act, values: Mapping[str, Any] | None = None
+        self,
+        request: web.Request,
+        template: str,
+        act: Act,
+        values: Mapping[str, Any] | None = None,
+        *,
+        visit: Visit | None = None,
     ) -> web.Response:
         """Do what a form of ours is for; the page again, and why, when something stands in the way.
 
-        Raises Forged.
+        `values` are read when the page is shown again. Raises Forged.
         """
-        form = await self.forms.read(request)
+        form = await self.forms.read(request, "" if visit is None else visit.family)
         fault: Fault | None
         if form.too_long:
             fault = too_long(form.too_long)
@@ -83,7 +101,7 @@ class Front:
                 if fault is None:
                     raise
         shown: dict[str, Any] = {name: form.get(name, "").strip() for name in _SHOWN_AGAIN}
-        return self.page(request, template, fault=fault, **shown, **dict(values or {}))
+        return self.page(request, template, visit=visit, fault=fault, **shown | dict(values or {}))
 
     def guarded(self, handler: Handler) -> Handler:
         """The same, and what nobody can help is said on a page too: a form of others, a database that is away."""
@@ -94,8 +112,12 @@ class Front:
                 return await handler(request)
             except Forged:
                 return self.page(request, "stale.html", status=403)
+            except Elsewhere as elsewhere:
+                return see(elsewhere.path)
             except web.HTTPException:
                 raise
+            except NotNow as missing:
+                log.error("a page could not be answered: %s", missing)
             except Exception as error:
                 if not is_outage(error):
                     raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 
 import jinja2
@@ -11,13 +12,15 @@ from aiohttp import web
 
 from rainbow_xmpp.http.headers import CONTENT_SECURITY_POLICY
 from rainbow_xmpp.http.pages import assets
-from rainbow_xmpp.languages import LANGUAGES, OWN_NAMES, choose_language
+from rainbow_xmpp.languages import LANGUAGES, N_, OWN_NAMES, choose_language
+from rainbow_xmpp.plugin.places import Place
 from rainbow_xmpp.plugins.account_pages.faults import Fault
 from rainbow_xmpp.plugins.account_pages.forms import FIELD, Forms
 from rainbow_xmpp.words import environment, translation
 
 LANGUAGE_COOKIE = "__Host-language"
 _A_YEAR_S = 31_536_000
+_KINDS = {"xmpp": N_("Chat client"), "api": N_("Program (API)"), "page": N_("Browser")}
 # As on every page of this server, and forms may be sent to it.
 _POLICY = CONTENT_SECURITY_POLICY.replace("form-action 'none'", "form-action 'self'")
 
@@ -57,11 +60,17 @@ class Pages:
         }
 
     def response(
-        self, reader: Reader, template: str, status: int, fault: Fault | None, values: Mapping[str, object]
+        self,
+        reader: Reader,
+        template: str,
+        status: int,
+        fault: Fault | None,
+        values: Mapping[str, object],
+        login: str = "",
     ) -> web.Response:
-        """A page with a form that is good for this browser."""
+        """A page with forms that are good for this browser, in this login."""
         cookie, words = self._forms.cookie_of(reader.cookies), translation(reader.language)
-        given = {"name": "", "address": "", "is_sent_again": False, **values}
+        given = {"name": "", "address": "", "login": "", "is_sent_again": False, **values}
         text = (
             _templates(reader.language)
             .get_template(template)
@@ -70,7 +79,7 @@ class Pages:
                 **given,
                 language=reader.language,
                 path=reader.path,
-                signature=self._forms.signature(cookie),
+                signature=self._forms.signature(cookie, login),
                 fault=fault,
                 fault_text=fault.text(words) if fault else "",
                 fault_reasons=fault.reasons(words) if fault else (),
@@ -97,4 +106,16 @@ class Pages:
 
 @cache
 def _templates(language: str) -> jinja2.Environment:
-    return environment(language, package="rainbow_xmpp.plugins.account_pages/templates")
+    made = environment(language, package="rainbow_xmpp.plugins.account_pages/templates")
+    gettext = translation(language).gettext
+
+    def place_name(place: Place) -> str:
+        return place.software or gettext(_KINDS[place.kind])
+
+    made.globals |= {"utc": _utc, "place_name": place_name}
+    return made
+
+
+def _utc(seconds: int) -> str:
+    """A time as everybody reads it, whatever their language: 2026-03-01 14:05 UTC."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"

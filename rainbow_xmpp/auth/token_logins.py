@@ -51,11 +51,14 @@ class TokenLogins:
 
     async def log_in(self, name: str, password: str, source: str) -> Pair | Refused:
         """By e-mail address or JID and password; slowed and counted as every other login is."""
-        names = login_names(name, self._domain)
-        found = await self._check(names, password, source)
+        found = await self.prove(name, password, source)
         if isinstance(found, Refused):
             return found
         return self._pair(found, await self._store.refresh_tokens.begin(found, self._refresh_s))
+
+    async def prove(self, name: str, password: str, source: str) -> Account | Refused:
+        """Whose name and password these are. Whether they suffice is for the caller to say (`second_factor`)."""
+        return await self._check(login_names(name, self._domain), password, source)
 
     async def check(self, account: Account, password: str, source: str) -> Account | Refused:
         """Whether this is the account's password: asked again before something that matters."""

@@ -1,6 +1,7 @@
 """Refresh tokens: opaque, kept as hashes, each good for one use; a second use ends the whole family.
 
-A family is what one login gave out; its id stands in the access tokens too, so that ending it ends those.
+A family is what one login gave out; its id stands in the access tokens too, so that ending it ends those. The login of
+a browser is a family too: of one token, which stays the same and is good for nothing else.
 """
 
 import hashlib
@@ -17,7 +18,17 @@ from rainbow_xmpp.store.ownership import owned_by
 from rainbow_xmpp.store.values import Account
 
 _t = tables.refresh_tokens.c
+BROWSERS = "page"
+"""How the ids of browsers' families begin."""
+LATER_S = 60
+"""That a token was used is written when it makes so much of a difference."""
 _ALIVE = sa.select(_t.owner_id).where(_t.family == sa.bindparam("family")).limit(1)
+
+_BROWSER = sa.select(_t.owner_id, _t.family, _t.created_at, _t.expires_at).where(
+    _t.hash == sa.bindparam("hash"),
+    _t.expires_at > sa.bindparam("now"),
+    _t.created_at > sa.bindparam("oldest"),
+)
 
 
 async def end_logins(connection: AsyncConnection, company_id: str, account_id: str) -> None:
@@ -36,6 +47,15 @@ class Issued:
     account_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class BrowserLogin:
+    """What a browser's token is good for; `began` is Unix time in seconds."""
+
+    account_id: str
+    family: str
+    began: int
+
+
 class RefreshTokens:
     """`now` gives Unix time in seconds."""
 
@@ -43,6 +63,7 @@ class RefreshTokens:
         self._database = database
         self._now = now
         self._alive = database.prepare(_ALIVE)
+        self._browser = database.prepare(_BROWSER)
 
     async def begin(self, account: Account, lifetime_s: int) -> Issued:
         """The first token of a new family: somebody has just proved who they are."""
@@ -69,16 +90,44 @@ class RefreshTokens:
                 return None
             return await self._issue(connection, row[0], row[1], row[2], lifetime_s)
 
+    async def begin_in_browser(self, account: Account, idle_s: int) -> Issued:
+        """The token of a browser whose user has just proved who they are; good while `stay` is asked that often."""
+        family = BROWSERS + secrets.token_hex(14)
+        async with self._database.write() as connection:
+            return await self._issue(
+                connection, account.company.id, account.id, family, idle_s, hashed=_hash_of_browsers
+            )
+
+    async def stay(self, text: str, idle_s: int, longest_s: int) -> BrowserLogin | None:
+        """Whose browser this is, which may be idle for so long from now on; None for a token that is worth nothing.
+
+        No login lasts longer than `longest_s`.
+        """
+        now, hashed = int(self._now()), _hash_of_browsers(text)
+        row = await self._database.fetch(
+            self._browser, {"hash": hashed, "now": now, "oldest": now - longest_s}
+        )
+        if not row:
+            return None
+        account_id, family, began, expires_at = row[0]
+        if expires_at < now + idle_s - LATER_S:
+            async with self._database.write() as connection:
+                await connection.execute(
+                    sa.update(tables.refresh_tokens).where(_t.hash == hashed).values(expires_at=now + idle_s)
+                )
+        return BrowserLogin(account_id, family, began)
+
     async def is_alive(self, family: str) -> bool:
         """The family was not ended."""
         return bool(await self._database.fetch(self._alive, {"family": family}))
 
     async def families(self, company_id: str, account_id: str) -> list[tuple[str, int]]:
-        """The logins of an account, and when each began (Unix time in seconds)."""
+        """The logins of an account that go on, and when each began (Unix time in seconds)."""
         statement = (
             sa.select(_t.family, sa.func.min(_t.created_at))
             .where(_t.company_id == company_id, _t.owner_id == account_id)
             .group_by(_t.family)
+            .having(sa.func.max(_t.expires_at) > int(self._now()))
             .order_by(sa.func.min(_t.created_at))
         )
         async with self._database.read() as connection:
@@ -98,11 +147,22 @@ class RefreshTokens:
             return done.rowcount
 
     async def _issue(
-        self, connection: AsyncConnection, company_id: str, account_id: str, family: str, lifetime_s: int
+        self,
+        connection: AsyncConnection,
+        company_id: str,
+        account_id: str,
+        family: str,
+        lifetime_s: int,
+        *,
+        hashed: Callable[[str], str] | None = None,
     ) -> Issued:
         text = secrets.token_urlsafe(32)
         row = await owned_by(connection, company_id, account_id, self._now())
-        row |= {"hash": _hash(text), "family": family, "expires_at": int(self._now()) + lifetime_s}
+        row |= {
+            "hash": (hashed or _hash)(text),
+            "family": family,
+            "expires_at": int(self._now()) + lifetime_s,
+        }
         await connection.execute(sa.insert(tables.refresh_tokens), row)
         return Issued(text, family, account_id)
 
@@ -110,3 +170,8 @@ class RefreshTokens:
 def _hash(text: str) -> str:
     """What is kept: 256 random bits need no slow hash."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _hash_of_browsers(text: str) -> str:
+    """Another function, so that no token of a browser is ever taken for one of the API, or the reverse."""
+    return hashlib.sha3_256(text.encode()).hexdigest()

@@ -22,6 +22,8 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    set_cookies: tuple[str, ...] = ()
+    """Every `Set-Cookie` header; `headers` has only the last of those that come more than once."""
 
     @property
     def text(self) -> str:
@@ -59,7 +61,8 @@ def _answer(method: str, data: bytes) -> Answer:
     response = HTTPResponse(_Wire(data), method=method)  # type: ignore[arg-type]  # it wants a socket's makefile
     response.begin()
     headers = {name.lower(): value for name, value in response.getheaders()}
-    return Answer(response.status, headers, response.read())
+    cookies = tuple(value for name, value in response.getheaders() if name.lower() == "set-cookie")
+    return Answer(response.status, headers, response.read(), cookies)
 
 
 class _Wire:

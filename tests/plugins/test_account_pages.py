@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import AsyncIterator
-from html import unescape
-from urllib.parse import urlencode
 
 import pytest
 
@@ -16,59 +14,12 @@ from rainbow_xmpp.plugins.mfa_pin import MfaPin
 from rainbow_xmpp.plugins.rest_api import RestApi
 from rainbow_xmpp.store.errors import DatabaseUnreachable
 from rainbow_xmpp.testing import TestServer
-from rainbow_xmpp.testing.web import Answer
+from tests.plugins.browser import Browser
 from tests.plugins.letters import login, pin_to
 from tests.plugins.rest import logged_in
 
 PASSWORD = "Purple-Kettle-93"
 PLUGINS = (RestApi, CompanyIsolation, AccountPages)
-
-
-class Browser:
-    """Keeps cookies, follows redirects, fills in forms."""
-
-    def __init__(self, server: TestServer, **headers: str) -> None:
-        self._server = server
-        self._headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.cookies: dict[str, str] = {}
-        self.path = ""
-        self.page = ""
-        self.answer: Answer | None = None
-        self.hops: list[int] = []
-        """Every status, redirects too."""
-
-    async def get(self, path: str) -> int:
-        self.path = path.partition("?")[0]
-        return await self._go("GET", path, b"")
-
-    async def submit(self, **fields: str) -> int:
-        """Send the page's form with these fields; what is hidden goes along."""
-        hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', self.page))
-        return await self.post(self.path, hidden | fields)
-
-    async def post(self, path: str, fields: dict[str, str]) -> int:
-        self.path = path
-        return await self._go("POST", path, urlencode(fields).encode())
-
-    async def _go(self, method: str, path: str, body: bytes) -> int:
-        headers = dict(self._headers)
-        if self.cookies:
-            headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        if method == "POST":
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
-        self.answer = await self._server.http(method, path, headers=headers, body=body)
-        self.hops.append(self.answer.status)
-        if found := re.match(r"([^=]+)=([^;]*)", self.answer.headers.get("set-cookie", "")):
-            self.cookies[found[1]] = found[2]
-        if self.answer.status == 303:
-            return await self.get(self.answer.headers["location"])
-        self.page = self.answer.text
-        return self.answer.status
-
-    @property
-    def text(self) -> str:
-        """What a person reads."""
-        return unescape(" ".join(re.sub(r"<[^>]*>", " ", self.page).split()))
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
-"""Where somebody is logged in: XMPP sessions and logins of the API; and ending one of them, or all."""
+"""Where somebody is logged in: XMPP sessions, logins of the API, browsers; and ending one of them, or all."""
 
 from __future__ import annotations
 
-import hashlib
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from rainbow_xmpp.plugin import Access, Account, Call, Reply, Services, absent, endpoint
+from rainbow_xmpp.plugin.places import Place, PlaceKind, end_place, places_of
 from rainbow_xmpp.plugins.rest_api.endpoints.values import ReasonQuery, Time, time_of
 
 SessionId = Annotated[str, Meta(pattern="^[0-9a-f]{24}$")]
@@ -17,11 +17,16 @@ class SessionValue(Struct, frozen=True):
     """One place where somebody is logged in."""
 
     id: SessionId
-    kind: Literal["xmpp", "api"]
+    kind: Annotated[PlaceKind, Meta(description="An XMPP session, a login of the API, or a browser.")]
     name: Annotated[str, Meta(description="The resource of an XMPP session.")]
     is_available: bool
     is_this_one: bool
     since: Time | None
+
+    @classmethod
+    def of(cls, place: Place) -> SessionValue:
+        since = None if place.since is None else time_of(place.since)
+        return cls(place.id, place.kind, place.name, place.is_available, place.is_this_one, since)
 
 
 class Sessions(Struct, frozen=True):
@@ -92,30 +97,11 @@ class SessionEndpoints:
         return ended
 
     async def _sessions(self, account: Account, own_family: str) -> Sessions:
-        services = self._services
-        online = [
-            SessionValue(_id(s.full), "xmpp", s.resource, s.presence is not None, False, None)
-            for s in services.sessions_of(account)
-        ]
-        logins = [
-            SessionValue(_id(family), "api", "", False, family == own_family, time_of(began))
-            for family, began in await services.store.refresh_tokens.families(account.company.id, account.id)
-        ]
-        return Sessions([*online, *logins])
+        return Sessions(
+            [SessionValue.of(place) for place in await places_of(self._services, account, own_family)]
+        )
 
     async def _end(self, account: Account, session_id: str) -> Reply:
-        services = self._services
-        for session in services.sessions_of(account):
-            if _id(session.full) == session_id:
-                session.end_by_administrator()
-                return Reply()
-        for family, _ in await services.store.refresh_tokens.families(account.company.id, account.id):
-            if _id(family) == session_id:
-                await services.store.refresh_tokens.end_family(family)
-                return Reply()
-        raise absent()
-
-
-def _id(text: str) -> str:
-    """An id that says nothing: neither a resource nor the id of a login is anybody's to use."""
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
+        if not await end_place(self._services, account, session_id):
+            raise absent()
+        return Reply()

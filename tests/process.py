@@ -29,15 +29,15 @@ READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 CLI_TIMEOUT_S = 120.0
 COMPANIES = ("Acme", "Globex")
-_PEOPLE_PER_IMPORT = 60
+_PEOPLE_PER_IMPORT = 200
+_PEOPLE_AT_FIRST = {"Acme": 12, "Globex": 6}
+"""Who is in a new server's database already: as many as most tests need that start a server of their own."""
 _SIGNS_OF_A_FAULT = re.compile(
     r"Traceback \(most recent call last\)|was never (retrieved|awaited)|Unclosed |stack traceback:"
 )
 _numbers = itertools.count(1)
-_databases_made: dict[str, bytes] = {}
 _SEALING_KEY = secrets.token_hex(32)
 """The same for all servers of a process: one audit log begins in the database that they copy."""
-"""SQLite files as the command line made them, by storage URL (each relative to its server's folder)."""
 
 
 class ServerFault(AssertionError):
@@ -112,13 +112,16 @@ class ChatServer(ABC):
         return self._process
 
     def new_person(self, company: str = COMPANIES[0]) -> Person:
-        """An account that no other test has. They are made in batches: each run of the CLI takes a while."""
+        """An account that no other test has. They are made in batches: a run of the CLI costs more than they do."""
         pool = self._people.setdefault(company, deque())
         if not pool:
-            people = [_invent_person(company, self.endpoint.domain) for _ in range(_PEOPLE_PER_IMPORT)]
+            people = self._invented(company, _PEOPLE_PER_IMPORT)
             self.add_people(people)
             pool.extend(people)
         return pool.popleft()
+
+    def _invented(self, company: str, number: int) -> list[Person]:
+        return [_invent_person(company, self.endpoint.domain) for _ in range(number)]
 
     def log_text(self, since: int = 0) -> str:
         """What the process has written to stderr and stdout, from this byte on."""
@@ -227,21 +230,34 @@ class RainbowServer(ChatServer):
         self._launch([*self._command(), "run"], self._environ(), r"\bready\b")
 
     def _set_up(self) -> None:
-        """A database with the companies; the command line makes the first, which further servers copy."""
+        """A database with companies and people; the command line makes the first, which further servers copy."""
         made = _databases_made.get(self._storage_url)
-        if made is not None:
-            self.database_file.write_bytes(made)
-            return
+        if made is None:
+            made = self._make_database()
+            if self.database_file.exists():
+                _databases_made[self._storage_url] = made
+        else:
+            self.database_file.write_bytes(made.file)
+        self._people = {company: deque(people) for company, people in made.people.items()}
+
+    def _make_database(self) -> "_Database":
         self.cli("db", "upgrade")
         for company in COMPANIES:
             self.cli("company", "add", company)
-        if self.database_file.exists():
-            _databases_made[self._storage_url] = self.database_file.read_bytes()
+        people = {company: self._invented(company, number) for company, number in _PEOPLE_AT_FIRST.items()}
+        self.add_people(list(itertools.chain(*people.values())))
+        file = self.database_file.read_bytes() if self.database_file.exists() else b""
+        return _Database(file, people)
+
+    @property
+    def run_folder(self) -> Path:
+        """Where the running server answers its command line."""
+        return self.folder / "data"
 
     @property
     def database_file(self) -> Path:
         """The SQLite database of a server that was not told to use another."""
-        return self.folder / "data" / "rainbow.db"
+        return self.run_folder / "rainbow.db"
 
     def cli(self, *arguments: str, stdin: str = "") -> str:
         """Runs `rainbow-xmpp --config FILE ARGUMENTS` and returns its stdout; raises `ServerFault`."""
@@ -274,6 +290,18 @@ class RainbowServer(ChatServer):
     def _environ(self) -> dict[str, str]:
         environ = {name: value for name, value in os.environ.items() if not name.startswith("RAINBOW_")}
         return environ | {"PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Database:
+    """A SQLite file as the command line made it, and who is in it."""
+
+    file: bytes
+    people: Mapping[str, Sequence[Person]]
+
+
+_databases_made: dict[str, _Database] = {}
+"""By storage URL, which is relative to its server's folder."""
 
 
 def _invent_person(company: str, domain: str) -> Person:

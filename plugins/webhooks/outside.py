@@ -48,7 +48,7 @@ class Outside:
     ) -> None:
         self._resolver = _Resolver(resolve, permits)
         self._permits = permits
-        self._tls = tls or ssl.create_default_context()
+        self._tls = tls
         self._session: aiohttp.ClientSession | None = None
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float) -> int:
@@ -82,7 +82,7 @@ class Outside:
         if self._session is None:
             connector = aiohttp.TCPConnector(
                 resolver=self._resolver,
-                ssl=self._tls,
+                ssl=self._tls or ssl.create_default_context(),
                 use_dns_cache=False,
                 force_close=True,
                 socket_factory=self._socket,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from rainbow_xmpp.observe.control import ask
 from tests.certificates import make_certificates
 from tests.conformance.rosters import set_item
 from tests.conformance.websocket_frames import UpgradeRefused
@@ -27,10 +28,20 @@ def write(server: RainbowServer, text: str) -> None:
     (folder / "50-changes.toml").write_text(text)
 
 
-async def reload(server: RainbowServer) -> dict[str, list[str]]:
-    """Call the command and return what it says."""
-    told: dict[str, list[str]] = json.loads(await asyncio.to_thread(server.cli, "reload", "--json"))
-    return told
+async def reload(server: RainbowServer) -> object:
+    """Ask the server as the command does; what is in effect, what needs a restart, and what is wrong."""
+    return await asyncio.to_thread(ask, server.run_folder, "reload", timeout_s=60)
+
+
+async def reload_by_command(server: RainbowServer) -> object:
+    """Call the command and return what it says. Raises ServerFault when it fails."""
+    return json.loads(await asyncio.to_thread(server.cli, "reload", "--json"))
+
+
+async def applied(server: RainbowServer) -> list[str]:
+    told = await reload(server)
+    assert isinstance(told, dict)
+    return list(told["applied"])
 
 
 async def hang_up(server: RainbowServer, expected: str) -> None:
@@ -106,7 +117,7 @@ async def test_limits_that_are_raised_hold_too(
         door = Door(server, over, stack)
         ann = await door.log_in()
         write(server, "[limits]\nstanza_bytes = 100000\n")
-        assert (await reload(server))["applied"] == ["limits.stanza_bytes"]
+        assert await applied(server) == ["limits.stanza_bytes"]
         await is_taken(await door.log_in(), note_of(50_000))
         if over == "tls":
             await is_taken(ann, note_of(50_000))
@@ -150,7 +161,7 @@ async def test_what_newcomers_may_do_changes_and_nobody_who_has_logged_in_is_put
             "login_timeout_s = 2\nroster_items = 1\nlogin_failures_per_account_per_minute = 1\n"
             '[auth]\nmechanisms = ["SCRAM-SHA-1"]\n',
         )
-        assert len((await reload(server))["applied"]) == 7
+        assert len(await applied(server)) == 7
         fourth = await door.opened()
         await fourth.authenticate(person.localpart, person.password, "SCRAM-SHA-1")
         await fourth.open()
@@ -185,7 +196,7 @@ async def test_a_broken_file_changes_nothing_at_all(
         (files / "key.pem").write_bytes(new.key.read_bytes())
         write(server, "[limits]\nstanza_bytes = 20000\nstanza_bites = 1\n[plugins.ofline]\n")
         with pytest.raises(ServerFault) as caught:
-            await reload(server)
+            await reload_by_command(server)
         assert '50-changes.toml:3: limits.stanza_bites is not a known key; did you mean "stanza_bytes"?' in (
             str(caught.value)
         )
@@ -205,7 +216,7 @@ async def test_what_only_the_server_can_see_refuses_everything_as_well(
     (server.endpoint.ca_file.parent / "cert.pem").write_text("not a certificate")
     write(server, "[limits]\nstanza_bytes = 20000\n")
     with pytest.raises(ServerFault) as caught:
-        await reload(server)
+        await reload_by_command(server)
     problems = json.loads(str(caught.value).partition(":\n")[2])["problems"]
     assert [problem.rpartition("/")[2] for problem in problems] == [
         "cert.pem: holds no certificate in PEM form, or a broken one",
@@ -231,7 +242,7 @@ async def test_certificate_limits_log_and_plugins_options_change_in_one_go(
             '[log]\nformat = "json"\n[auth]\nmechanisms = ["PLAIN"]\n[websocket]\norigins = ["https://a.example"]\n'
             "[plugins.vcard_temp]\nmax_bytes = 1024\n",
         )
-        assert (await reload(server))["applied"] == [
+        assert await applied(server) == [
             "tls.certificate",
             "tls.key",
             "websocket.origins",
@@ -256,7 +267,7 @@ async def test_what_needs_a_restart_is_told_each_time_and_its_value_never(
         "[plugins.ping]\nenabled = false\n",
     )
     with pytest.raises(ServerFault, match="a sealing key is 32 random bytes"):
-        await reload(server)
+        await reload_by_command(server)
     secret = "0123456789abcdef" * 4
     file = server.config_file.parent / "conf.d" / "50-changes.toml"
     file.write_text(file.read_text().replace('"ab"', f'"{secret}"'))
@@ -286,7 +297,7 @@ async def test_hangups_while_a_reload_goes_on_are_not_lost(
 
 async def test_the_command_tells_when_no_server_runs(start_server: Callable[..., RainbowServer]) -> None:
     server = start_server()
-    assert await reload(server) == {"applied": [], "restart": [], "problems": []}
+    assert await reload_by_command(server) == {"applied": [], "restart": [], "problems": []}
     server.stop()
     with pytest.raises(ServerFault, match="no server is running here"):
-        await reload(server)
+        await reload_by_command(server)

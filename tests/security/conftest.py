@@ -6,10 +6,13 @@ from contextlib import AsyncExitStack
 
 import pytest_asyncio
 
+from tests.plugins.conftest import quick_pins
 from tests.process import RainbowServer
 from tests.security.bystanders import Bystanders, Holdings
 from tests.security.raw import Streams
 from tests.strict_server import new_address
+
+__all__ = ["quick_pins"]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -216,6 +216,14 @@ def test_a_hash_is_worth_something_for_one_request_purpose_address_and_key_only(
     assert not Pins(b"k" * 32, 6, rounds=4).is_right("123456", "r", "reset", "s", stored)
 
 
+def test_what_stands_for_no_request_costs_as_much_and_is_right_for_nothing() -> None:
+    pins = Pins(bytes(32), 6)
+    stored = pins.hashed("000000", "r", "reset", "s")
+    assert pins.nobodys[:7] == stored[:7] == "$2b$10$"
+    assert len(pins.nobodys) == len(stored)
+    assert not pins.is_right("000000", "r", "reset", "s", pins.nobodys)
+
+
 def test_a_network_is_one_source() -> None:
     pins = Pins(bytes(32), 6, rounds=4)
     same = {pins.source(each, 24, 48) for each in ("192.0.2.1", "192.0.2.254", "::ffff:192.0.2.7")}

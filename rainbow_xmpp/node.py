@@ -248,6 +248,7 @@ class Node:
             companies=self.companies,
             levels=self.levels,
             mail=self.mail,
+            confirm_password=self.authenticator.confirm,
             hashing=self.pool,
             secret_for=self._sealer.secret_for,
             box_for=self._sealer.box_for,

@@ -97,6 +97,9 @@ class MfaPin(
     async def ask(self, purpose: Purpose, address: str, asker: Asker) -> Asked:
         return await self.desk.ask(purpose, address, asker)
 
+    async def latest(self, purpose: Purpose, address: str, asker: Asker) -> str:
+        return await self.desk.latest(purpose, address, asker)
+
     async def resend(self, request_id: str, asker: Asker) -> Asked:
         return await self.desk.resend(request_id, asker)
 
@@ -127,5 +130,9 @@ class MfaPin(
     async def invited(self, token: str) -> Invited | None:
         return await self.desk.invitations.invited(token)
 
-    async def join(self, token: str, password: str, *, name: str = "", asker: Asker) -> Account:
-        return await self.desk.invitations.join(token, password, name=name, asker=asker)
+    async def join(
+        self, token: str, password: str, *, name: str = "", asker: Asker, accepted_at: int = 0
+    ) -> Account:
+        return await self.desk.invitations.join(
+            token, password, name=name, asker=asker, accepted_at=accepted_at
+        )

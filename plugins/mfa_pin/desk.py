@@ -93,9 +93,9 @@ class Desk:
         by_administrator: bool = False,
     ) -> Asked:
         """What an administrator asks for is sent, however often strangers asked for the same address."""
-        settings, now, rules = self._common.settings(), self._common.now(), self._common.rules()
+        now, rules = self._common.now(), self._common.rules()
         subject = self._common.pins.subject(address)
-        source = self._common.pins.source(asker.source, settings.ipv4_prefix, settings.ipv6_prefix)
+        source = self._source(asker)
         # Before any work, so that a flood is cheap to refuse; what counts is counted again below.
         self._refuse_floods(await self.requests.load(subject, source, verdict.company.id, now))
         request_id, pin = secrets.token_hex(16), self._common.pins.new()
@@ -127,6 +127,11 @@ class Desk:
         await self._common.record("mfa_pin.requested", row)
         return Asked(request_id, rules.wait_s(1))
 
+    def _source(self, asker: Asker) -> str:
+        """What stands for the asker's network."""
+        settings = self._common.settings()
+        return self._common.pins.source(asker.source, settings.ipv4_prefix, settings.ipv6_prefix)
+
     def _refuse_floods(self, load: Load) -> None:
         """Limits that have nothing to do with the address: whoever is refused learns nothing."""
         settings = self._common.settings()
@@ -152,6 +157,12 @@ class Desk:
             region=row.region,
         )
         await self._services.mail.post(letter, connection)
+
+    async def latest(self, purpose: Purpose, address: str, asker: Asker) -> str:
+        """As `PinDesk.latest`. It is no way around the request's id: whoever asks anew has as many tries."""
+        subject = self._common.pins.subject(mailbox_of(address))
+        found = await self.requests.latest(purpose, subject, self._source(asker))
+        return found or secrets.token_hex(16)
 
     async def resend(self, request_id: str, asker: Asker) -> Asked:
         """As `PinDesk.resend`."""

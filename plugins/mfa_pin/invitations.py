@@ -136,13 +136,15 @@ class Invitations:
         address = self._common.addresses.open(invitation.address, invitation.id)
         return Invited(company.name, address, invitation.expires_at)
 
-    async def join(self, token: str, password: str, *, name: str = "", asker: Asker) -> Account:
+    async def join(
+        self, token: str, password: str, *, name: str = "", asker: Asker, accepted_at: int = 0
+    ) -> Account:
         """As `PinDesk.join`."""
         if self._common.registration is RegistrationMode.CLOSED:
             raise RegistrationClosed("nobody joins by themselves here")
         name = tidy_name(name)
         now = self._common.may_try(asker)
-        found = await self._invitation(token)
+        found = await self._invitation(token, accepted_at)
         if found is None:
             self._common.throttle.failed("", asker.source, now)
             raise WrongOrExpired("no such invitation")
@@ -177,8 +179,9 @@ class Invitations:
         except NotFound:
             raise WrongOrExpired("the account is gone") from None
 
-    async def _invitation(self, token: str) -> tuple[Invitation, Company] | None:
-        invitation = await self._requests.invited(_hash_of(token), self._common.now())
+    async def _invitation(self, token: str, good_at: int = 0) -> tuple[Invitation, Company] | None:
+        """The invitation that is good, or was at this time."""
+        invitation = await self._requests.invited(_hash_of(token), good_at or self._common.now())
         if invitation is None:
             return None
         company = await self._services.store.companies.by_id(invitation.company_id)

@@ -132,6 +132,20 @@ class Requests:
             row = found.mappings().one_or_none()
         return None if row is None else _row(row)
 
+    async def latest(self, purpose: str, subject: str, source: str) -> str:
+        """The id of the newest request for an address from a network, whatever became of it; "" for none.
+
+        Those whose PIN was never sent come last: the one before them is still good.
+        """
+        newest = (
+            sa.select(_r.id)
+            .where(_r.subject == subject, _r.source == source, _r.purpose == purpose)
+            .order_by(_r.is_real.desc(), _r.created_at.desc(), _r.id)
+            .limit(1)
+        )
+        async with self._store.read() as connection:
+            return (await connection.execute(newest)).scalar_one_or_none() or ""
+
     async def spend(self, request_id: str, purpose: str, now: int) -> Row | None:
         """Take one try of a request that is open, before the PIN is looked at; the request with what is left.
 
@@ -275,9 +289,9 @@ class Requests:
             )
 
     async def forget_invitations(self, now: int) -> None:
-        """Drop those that are over."""
+        """Drop those that are over; not at once, for somebody may just be accepting one (XEP-0445 §4)."""
         async with self._store.write() as connection:
-            await connection.execute(sa.delete(invitations).where(_i.expires_at <= now))
+            await connection.execute(sa.delete(invitations).where(_i.expires_at <= now - HOUR_S))
 
 
 def _values(row: Row) -> dict[str, object]:

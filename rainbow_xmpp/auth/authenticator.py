@@ -178,6 +178,25 @@ class Authenticator:
             return _unreadable(error)
         return WRONG if record is None or which is None else Known(record.account, which)
 
+    async def prove(self, names: tuple[str, ...], password: str, source: str) -> Account | Refused:
+        """Whose own password this is; app passwords are for XMPP, and worth nothing here. Counted as a login is.
+
+        Whether it suffices is for the caller to say.
+        """
+        found = await self.check_password(names, password, source)
+        if isinstance(found, Known) and found.app_password:
+            found = WRONG
+        if isinstance(found, Refused):
+            if found.condition is FailureCondition.NOT_AUTHORIZED:
+                self.failed(names[0], source)
+            return found
+        self.succeeded(names[0], source)
+        return found.account
+
+    async def confirm(self, account: Account, password: str, source: str) -> Account | Refused:
+        """Whether this is the account's own password: asked again before something that matters."""
+        return await self.prove((account.localpart,), password, source)
+
     def failed(self, name: str, source: str) -> None:
         """A password or proof was wrong."""
         self._throttle.failed(name, source, self._clock())

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rainbow_xmpp.auth.authenticator import WRONG, Authenticator, Known, Refused
+from rainbow_xmpp.auth.authenticator import Authenticator, Refused
 from rainbow_xmpp.auth.tokens import Claims, InvalidToken, SigningKey, Tokens
-from rainbow_xmpp.sasl import FailureCondition, login_names
+from rainbow_xmpp.sasl import login_names
 
 if TYPE_CHECKING:
     from rainbow_xmpp.config import Config
@@ -58,23 +58,11 @@ class TokenLogins:
 
     async def prove(self, name: str, password: str, source: str) -> Account | Refused:
         """Whose name and password these are. Whether they suffice is for the caller to say (`second_factor`)."""
-        return await self._check(login_names(name, self._domain), password, source)
+        return await self._authenticator.prove(login_names(name, self._domain), password, source)
 
     async def check(self, account: Account, password: str, source: str) -> Account | Refused:
         """Whether this is the account's password: asked again before something that matters."""
-        return await self._check((account.localpart,), password, source)
-
-    async def _check(self, names: tuple[str, ...], password: str, source: str) -> Account | Refused:
-        """The account's own password. App passwords are for XMPP, and worth nothing here."""
-        found = await self._authenticator.check_password(names, password, source)
-        if isinstance(found, Known) and found.app_password:
-            found = WRONG
-        if isinstance(found, Refused):
-            if found.condition is FailureCondition.NOT_AUTHORIZED:
-                self._authenticator.failed(names[0], source)
-            return found
-        self._authenticator.succeeded(names[0], source)
-        return found.account
+        return await self._authenticator.confirm(account, password, source)
 
     async def renew(self, refresh: str) -> Pair | None:
         """The next pair; None for a token that is worth nothing, or was used before: that ends the login."""

@@ -77,6 +77,7 @@ from rainbow_xmpp.plugin.offers_second_factor import (
     SecondFactor,
     WrongCode,
 )
+from rainbow_xmpp.plugin.own_password import WrongPassword, change_own_password
 from rainbow_xmpp.plugin.registries import Route
 from rainbow_xmpp.plugin.services import Services
 from rainbow_xmpp.router.events import (
@@ -198,11 +199,13 @@ __all__ = [
     "Wire",
     "WrongCode",
     "WrongOrExpired",
+    "WrongPassword",
     "absent",
     "access",
     "attr",
     "before_login",
     "before_login_element",
+    "change_own_password",
     "child",
     "child_text",
     "children",

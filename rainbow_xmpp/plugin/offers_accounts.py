@@ -81,6 +81,13 @@ class PinDesk(Offer):
         """
         raise NotImplementedError
 
+    async def latest(self, purpose: Purpose, address: str, asker: Asker) -> str:
+        """The newest request for this address that was made from the asker's network, for those who lost its id.
+
+        Where there is none: an id that no request has. Raises ValueError for what is no e-mail address.
+        """
+        raise NotImplementedError
+
     async def resend(self, request_id: str, asker: Asker) -> Asked:
         """Send another PIN in the place of the one before. Raises TooMany when it is too soon, or too often."""
         raise NotImplementedError
@@ -117,6 +124,11 @@ class PinDesk(Offer):
         """What an invitation says; None when it is over, used, or none."""
         raise NotImplementedError
 
-    async def join(self, token: str, password: str, *, name: str = "", asker: Asker) -> Account:
-        """Make the account that an invitation is for. Raises WrongOrExpired, WeakPassword and TooMany."""
+    async def join(
+        self, token: str, password: str, *, name: str = "", asker: Asker, accepted_at: int = 0
+    ) -> Account:
+        """Make the account that an invitation is for. Raises WrongOrExpired, WeakPassword and TooMany.
+
+        `accepted_at` is when the token was found good, if it may have expired since (XEP-0445 §4): Unix time.
+        """
         raise NotImplementedError

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from rainbow_xmpp.auth.app_passwords import AppPasswords
+from rainbow_xmpp.auth.authenticator import Refused
 from rainbow_xmpp.auth.box import Box
 from rainbow_xmpp.auth.people import People
 from rainbow_xmpp.auth.token_logins import TokenLogins
@@ -151,6 +152,8 @@ class Services:
     """The configured service levels."""
     mail: Mail
     """Letters to people."""
+    confirm_password: Callable[[Account, str, str], Awaitable[Account | Refused]]
+    """Whether this is the account's own password, asked from this network address (`Authenticator.confirm`)."""
     hashing: HashPool
     """Where slow hashes run."""
     audit: Audit

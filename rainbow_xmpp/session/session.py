@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
@@ -40,6 +41,8 @@ class Wire(Protocol):
     """The default namespace that stanzas inherit on this transport ("" on a WebSocket)."""
     number: int
     """What the log calls this connection."""
+    source: str
+    """The peer's network address, for limits and never for logs."""
     prefixes: dict[str, str]
     """Prefixes that the peer declared on its stream header (TCP only)."""
 
@@ -319,6 +322,19 @@ class Session:
     def end_by_administrator(self) -> None:
         """An administrator ended this session; its owner may log in again (XEP-0133 §4.5)."""
         self.wire.fail(ENDED_BY_ADMINISTRATOR)
+
+    def outlive_password(self) -> Callable[[], None]:
+        """Its client sets another password, which ends what the old one began: this session goes on.
+
+        To be called in the transaction that sets it; returns what undoes it.
+        """
+        before = self.account
+        self.account = replace(before, epoch=before.epoch + 1)
+
+        def undo() -> None:
+            self.account = before
+
+        return undo
 
     def replace_with_conflict(self) -> None:
         """Another connection took this resource (RFC 6120 §7.7.2.2)."""

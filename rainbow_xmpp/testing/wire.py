@@ -17,6 +17,7 @@ class MemoryWire:
         """`lost` is called in place of `ended` when nobody closed the stream."""
         self.stanza_ns = names.CLIENT
         self.number = next(_NUMBERS)
+        self.source = "192.0.2.1"
         self.prefixes: dict[str, str] = {}
         self.unread: list[bytes] = []
         self.violation: PeerViolation | None = None

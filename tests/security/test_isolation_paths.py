@@ -52,6 +52,7 @@ OF_ONESELF = {
     "ask",
     "notify",
     "mail",  # letters of the server itself, to a mailbox's owner: no template has words of another person
+    "confirm_password",
     "hashing",
     "features",
     "account_features",

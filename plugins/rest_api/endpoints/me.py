@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from rainbow_xmpp.auth.authenticator import Refused
 from rainbow_xmpp.auth.people import AccountChange
 from rainbow_xmpp.auth.policy import WeakPassword
 from rainbow_xmpp.languages import choose_language
-from rainbow_xmpp.plugin import Access, Account, Call, PinDesk, Problem, Reply, Services, Visibility, endpoint
+from rainbow_xmpp.plugin import (
+    Access,
+    Account,
+    Asker,
+    Call,
+    Problem,
+    Reply,
+    Services,
+    TooMany,
+    Visibility,
+    WrongPassword,
+    change_own_password,
+    endpoint,
+)
 from rainbow_xmpp.plugins.rest_api.dispatch import check_tag, tag_of
 from rainbow_xmpp.plugins.rest_api.endpoints.values import UNSET, Me, Name, Password, UnsetType, User, given
 from rainbow_xmpp.store.values import Member
@@ -66,20 +78,17 @@ class MeEndpoints:
         problems={403: "The old password is wrong."},
     )
     async def change_password(self, call: Call) -> Reply:
-        services, account = self._services, call.caller
-        assert services.token_logins is not None, "without it there is no API"
-        if isinstance(
-            await services.token_logins.check(account, call.body.old_password, call.source), Refused
-        ):
-            raise Problem(403, "wrong-password")
+        asker = Asker(call.source, choose_language(call.headers.get("Accept-Language", "")))
+        old, new = call.body.old_password, call.body.new_password
         try:
-            await services.people.set_password(account, call.body.new_password, actor=call.actor)
+            await change_own_password(self._services, call.caller, old, new, asker=asker)
+        except WrongPassword:
+            raise Problem(403, "wrong-password") from None
+        except TooMany as refusal:
+            headers = {"Retry-After": str(refusal.retry_after_s)}
+            raise Problem(429, "too-many-requests", headers=headers) from None
         except WeakPassword as weak:
             raise Problem(422, "weak-password", str(weak)) from None
-        desk = services.offered(PinDesk)
-        if desk is not None:
-            language = choose_language(call.headers.get("Accept-Language", ""))
-            await desk.tell_of_new_password(account, language)
         return Reply()
 
 

@@ -112,6 +112,7 @@ class StanzaError(RainbowError):
         type: ErrorType | None = None,
         specific: str = "",
         language: str = "en",
+        feature: str = "",
         detail: str = "",
     ) -> None:
         super().__init__(detail or text or condition)
@@ -122,6 +123,8 @@ class StanzaError(RainbowError):
         self.type = type or condition.usual_type
         self.specific = specific
         """An application's own condition beside the defined one, as `{namespace}name` (RFC 6120 §8.3.4)."""
+        self.feature = feature
+        """What of the application is not supported, as an attribute of its condition (XEP-0060 §3)."""
         self.about = b""
         """An element before the error, by which the sender knows what it is about (RFC 6120 §8.3.1)."""
         self.detail = detail

@@ -44,6 +44,7 @@ from rainbow_xmpp.router.listeners import PresenceListeners, ServerMessages
 from rainbow_xmpp.router.pipeline import Pipeline
 from rainbow_xmpp.router.questions import Questions
 from rainbow_xmpp.router.sampling import StanzaTimer
+from rainbow_xmpp.router.spreading import Spreader
 from rainbow_xmpp.router.traced import TraceSampler
 from rainbow_xmpp.session import Session, SessionTable, Wire
 from rainbow_xmpp.session.background import Background
@@ -84,6 +85,7 @@ class Node:
         self.authenticator = _authenticator(config, store, self._sealer, self.pool, self.counters)
         self.directory = AccountDirectory(store.accounts)
         self.pipeline = Pipeline(config.domain, self.sessions, self.directory)
+        self.spreader = Spreader(self.pipeline, self.sessions)
         self.token_logins = token_logins(config, store, self.authenticator)
         """None without a key for tokens: then there is no API."""
         self.iqs = IqRegistry()
@@ -234,6 +236,8 @@ class Node:
             sessions=self.sessions,
             route=self.pipeline.route,
             may_pass=self.pipeline.may_pass,
+            spread=self.spreader.spread,
+            find_account=self.pipeline.account_at,
             presence=self.presence,
             counters=self.counters,
             now=self.store.now,

@@ -154,6 +154,7 @@ TITLES: Mapping[str, str] = {
     "XEP-0203": "Delayed Delivery",
     "XEP-0215": "External Service Discovery",
     "XEP-0220": "Server Dialback",
+    "XEP-0222": "Persistent Storage of Public Data via PubSub",
     "XEP-0223": "Persistent Storage of Private Data via PubSub",
     "XEP-0227": "Portable Import/Export Format for XMPP-IM Servers",
     "XEP-0249": "Direct MUC Invitations",

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from rainbow_xmpp.plugin import Action, Passage
 
-PROFILES = frozenset((("vCard", "vcard-temp"), ("vcard", "urn:ietf:params:xml:ns:vcard-4.0")))
-"""Requests that ask who somebody is."""
+PROFILES = frozenset(
+    (
+        ("vCard", "vcard-temp"),
+        ("vcard", "urn:ietf:params:xml:ns:vcard-4.0"),
+        ("pubsub", "http://jabber.org/protocol/pubsub"),
+    )
+)
+"""Requests that ask who somebody is; what an account publishes is its picture, its name and the like."""
 _CALLS = "urn:xmpp:jingle"
 _ROOMS = frozenset(("jabber:x:conference", "http://jabber.org/protocol/muc#user"))
 

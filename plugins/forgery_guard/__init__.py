@@ -11,6 +11,10 @@ OWNED: dict[tuple[str, str], str] = {
     ("sent", names.CARBONS): "",  # XEP-0280 §11
     ("received", names.CARBONS): "",
     ("result", names.MAM): "",  # XEP-0313 §8
+    (
+        "event",
+        names.PUBSUB_EVENT,
+    ): "",  # XEP-0060: what was published by whom, and who may see it, is the server's word
 }
 """Elements that clients trust as the server's, and the attribute that says whose they are ("": always ours)."""
 
@@ -20,7 +24,7 @@ _BEHIND_OWN = len("<message xmlns")
 
 
 class ForgeryGuard(Plugin, name="forgery_guard", for_all=True):
-    """Receivers may believe every stanza-id, delay, carbon and archive result that claims to be of this server.
+    """Receivers may believe every stanza-id, delay, carbon, archive result and event that claims to be of this server.
 
     Plugins that add such elements themselves do so `after="forgery_guard"`.
     """

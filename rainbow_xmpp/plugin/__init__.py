@@ -86,6 +86,7 @@ from rainbow_xmpp.router.events import (
     BecameUnavailable,
     Changed,
     Event,
+    InitialPresence,
     SessionEnded,
     SessionStarted,
 )
@@ -147,6 +148,7 @@ __all__ = [
     "Granted",
     "Home",
     "Identity",
+    "InitialPresence",
     "Invited",
     "IsRequired",
     "Layer",

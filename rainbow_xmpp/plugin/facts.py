@@ -68,6 +68,14 @@ class Facts(Generic[S, V]):
             if forgotten == self._forgotten:  # or else what was read may be out of date already
                 return self._keep(subject.id, found)
 
+    async def fetch_many(self, subjects: Iterable[S]) -> None:
+        """Have the facts of all these at hand, by one question for those that are not; a few may be forgotten anew."""
+        forgotten = self._forgotten
+        found = await self._reading.get_many(each for each in subjects if each.id not in self.at_hand)
+        if forgotten == self._forgotten:
+            for subject, fact in found.items():
+                self._keep(subject.id, fact)
+
     def learn(self, subject: S, fact: V) -> None:
         """It was written, and is so from now on."""
         self.at_hand[subject.id] = fact

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
@@ -119,6 +119,11 @@ class Services:
     """Send a stanza on its way, through every stage, as its sender."""
     may_pass: Callable[[Passage], Awaitable[None]]
     """Ask the gate, which may have to look something up: raises StanzaError when these two may not speak."""
+    spread: Callable[[Account, str, Sequence[bytes], Iterable[Session]], Awaitable[None] | None]
+    """Send the same headlines from an account's address to many sessions, each asked about at the gate; see
+    `rainbow_xmpp.router.spreading`. Await what is returned, if anything."""
+    find_account: Callable[[str], Awaitable[Account | None]]
+    """Who has this bare JID of ours, from memory where possible; nobody has one of a disabled account."""
     presence: ShowsPresence
     """Shows an account's presence to somebody, or hides it, beside what its sessions send."""
     counters: Counters

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 from rainbow_xmpp.errors import Condition, StanzaError
 from rainbow_xmpp.presence import directed
 from rainbow_xmpp.presence.probes import Probes
-from rainbow_xmpp.router.events import BecameAvailable, BecameUnavailable, Event, SessionEnded
+from rainbow_xmpp.router.events import (
+    BecameAvailable,
+    BecameUnavailable,
+    Event,
+    InitialPresence,
+    SessionEnded,
+)
 from rainbow_xmpp.router.passage import Outcome, Passage
 from rainbow_xmpp.router.pipeline import Pipeline
 from rainbow_xmpp.session import Home, Session, SessionTable
@@ -82,11 +88,14 @@ class PresenceService:
         took_messages = not is_initial and session.priority >= 0
         session.presence, session.priority = data, priority
         self._to_subscribers(session, view, data, "")
+        waiting: list[Awaitable[None] | None] = []
         if is_initial:
             self._introduce(session)
+            waiting.append(self._tell(InitialPresence(session)))
         if priority >= 0 and not took_messages:
-            return self._tell(BecameAvailable(session, is_initial))
-        return None
+            waiting.append(self._tell(BecameAvailable(session, is_initial)))
+        pending = [each for each in waiting if each is not None]
+        return _one_after_the_other(pending) if pending else None
 
     def _introduce(self, session: Session) -> None:
         """At its first presence a session hears who is there and who asks to subscribe (§4.2.2, §3.1.3)."""
@@ -264,6 +273,11 @@ class PresenceService:
         """Copies of presence do not wait for each other, nor does a session's end wait for anybody."""
         if pending is not None:
             self._spawn(pending)
+
+
+async def _one_after_the_other(pending: list[Awaitable[None]]) -> None:
+    for each in pending:
+        await each
 
 
 def _priority(view: View) -> int:

@@ -36,6 +36,16 @@ class SessionStarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class InitialPresence(Event):
+    """A session is available, whatever its priority, and was not before (RFC 6121 §4.2).
+
+    Its contacts have been told, and it of them. The session's lane waits for the handlers.
+    """
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
 class BecameAvailable(Event):
     """A session can take messages for the bare JID from now on: first presence, or priority back from below zero.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Protocol
 
 from rainbow_xmpp.errors import Condition, LocalMisuse, PeerViolation, StanzaError
@@ -154,11 +154,26 @@ class Pipeline(Hooked):
 
         Any other exception means no as well.
         """
+        await self._until_known(p, self._ask_gates)
+
+    async def _until_known(self, p: Passage, ask: Callable[[Passage], Lacking]) -> None:
         for left in range(MOST_FETCHES, 0, -1):
-            lacking = self._ask_gates(p)
+            lacking = ask(p)
             if lacking is None:
                 return
             p = await self._fetch(p, lacking, left - 1)
+
+    def lets(self, p: Passage) -> Lacking:
+        """`admit` and the gate, for what the server itself sends somebody on an account's behalf."""
+        for may_enter in self._admit:
+            lacking = may_enter(p)
+            if lacking is not None:
+                return lacking
+        return self._ask_gates(p)
+
+    async def may_send(self, p: Passage) -> None:
+        """The same, with what it lacks fetched. Raises whatever means no."""
+        await self._until_known(p, self.lets)
 
     def _ask_gates(self, p: Passage) -> Lacking:
         if p.recipient is None:
@@ -270,6 +285,10 @@ class Pipeline(Hooked):
         raise Absent()
 
     # -- the end of the way --------------------------------------------------------------------------
+
+    def observe(self, p: Passage, outcome: Outcome) -> None:
+        """What became of something that took another way."""
+        self._observe(p, outcome)
 
     def _observe(self, p: Passage, outcome: Outcome) -> None:
         for observe in self._observers:

@@ -4,8 +4,9 @@ from rainbow_xmpp.stanza.build import (
     error_reply,
     iq_request,
     iq_result,
+    message_to,
     presence,
     with_to,
 )
 
-__all__ = ["error_reply", "iq_request", "iq_result", "presence", "with_to"]
+__all__ = ["error_reply", "iq_request", "iq_result", "message_to", "presence", "with_to"]

@@ -49,7 +49,8 @@ def error_reply(view: View, error: StanzaError, *, from_: str, to: str) -> bytes
 def _specific(error: StanzaError) -> str:
     """An application's own condition (RFC 6120 §8.3.4)."""
     namespace, _, name = error.specific.removeprefix("{").rpartition("}")
-    return f"<{name} xmlns='{escape_attr(namespace)}'/>" if name else ""
+    feature = f" feature='{escape_attr(error.feature)}'" if error.feature else ""
+    return f"<{name} xmlns='{escape_attr(namespace)}'{feature}/>" if name else ""
 
 
 def presence(*, from_: str, to: str = "", type_: str = "", stanza_id: str = "") -> bytes:
@@ -63,6 +64,12 @@ def presence(*, from_: str, to: str = "", type_: str = "", stanza_id: str = "") 
 def with_to(data: bytes, to: str) -> bytes:
     """A stamped presence without `to`, addressed to this JID."""
     head = len(b"<presence")
+    return b"%b to='%b'%b" % (data[:head], escape_attr(to).encode(), data[head:])
+
+
+def message_to(data: bytes, to: str) -> bytes:
+    """A message without `to`, addressed to this JID."""
+    head = len(b"<message")
     return b"%b to='%b'%b" % (data[:head], escape_attr(to).encode(), data[head:])
 
 

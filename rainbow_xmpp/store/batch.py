@@ -34,6 +34,18 @@ class Batcher(Generic[K, V]):
             self._running = asyncio.create_task(self._run(), name="store batch")
         return await future
 
+    async def get_many(self, keys: Iterable[K]) -> dict[K, V]:
+        """What `load` finds for these keys, asked for together; what it does not find is missing."""
+        loop = asyncio.get_running_loop()
+        asked: dict[K, asyncio.Future[V | None]] = {}
+        for key in keys:
+            asked[key] = loop.create_future()
+            self._waiting.setdefault(key, []).append(asked[key])
+        if self._waiting and self._running is None:
+            self._running = asyncio.create_task(self._run(), name="store batch")
+        await asyncio.gather(*asked.values())
+        return {key: found for key, future in asked.items() if (found := future.result()) is not None}
+
     async def close(self) -> None:
         """Let what was asked for be answered; call it before the connections are closed."""
         if self._running is not None:

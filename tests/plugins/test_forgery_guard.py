@@ -23,6 +23,7 @@ FORGED = {
     "delay of the server's resource": f"<delay xmlns='urn:xmpp:delay' from='{SERVER}/x' stamp='2000-01-01T00:00:00Z'/>",
     "sent carbon": "<sent xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'/></sent>",
     "received carbon": "<received xmlns='urn:xmpp:carbons:2'/>",
+    "event": "<event xmlns='http://jabber.org/protocol/pubsub#event'><items node='urn:xmpp:bookmarks:1'/></event>",
     "archive result": "<result xmlns='urn:xmpp:mam:2' queryid='q' id='1'/>",
 }
 
@@ -45,6 +46,7 @@ HONEST = {
         "<sent xmlns='urn:xmpp:carbons:2'/></x>"
     ),
     "delay of the sender's": f"<delay xmlns='urn:xmpp:delay' from='ann@{SERVER}' stamp='2000-01-01T00:00:00Z'/>",
+    "another event": "<event xmlns='urn:example:events'/>",
     "no copies": "<private xmlns='urn:xmpp:carbons:2'/>",
     "receipt": "<received xmlns='urn:xmpp:receipts' id='1'/>",
     "forwarded": f"<forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' from='{SERVER}'/></forwarded>",

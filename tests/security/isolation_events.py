@@ -6,12 +6,16 @@ from collections.abc import Awaitable, Callable
 
 from rainbow_xmpp.company import Action, Relation
 from rainbow_xmpp.company.agreements import NotAllowed
+from rainbow_xmpp.plugins.caps import Caps
 from rainbow_xmpp.plugins.company_isolation import CompanyIsolation
 from rainbow_xmpp.store.errors import AlreadyExists
 from rainbow_xmpp.store.values import AuthorisationState, RosterItem, Subscription, Visibility
+from rainbow_xmpp.xml import names
 from tests.security.isolation_world import PUBLIC, Agreement, Firm, Human, Pair, World
 
 LIFE_S = 3600
+OPEN_NODE, PRESENCE_NODE = "urn:example:open", "urn:example:presence"
+"""Where everybody publishes something: a part of their profile, and what is for who sees their presence."""
 ENDING = ("unsubscribe", "unsubscribed", "a contact removed")
 AGREEING = ("subscribe", "subscribed", *ENDING)
 """Stanzas by which people of two companies agree on something, or end it."""
@@ -19,6 +23,19 @@ AGREEING = ("subscribe", "subscribed", *ENDING)
 
 class Leak(AssertionError):
     """Somebody heard, or was told, what the table does not allow; or was not, what it does."""
+
+
+def publication(node: str, content: str, access: str) -> str:
+    """A request that publishes something to a node of this access model."""
+    options = (
+        "<x xmlns='jabber:x:data' type='submit'>"
+        f"<field var='pubsub#access_model'><value>{access}</value></field></x>"
+    )
+    return (
+        f"<iq type='set' id='publish'><pubsub xmlns='{names.PUBSUB}'>"
+        f"<publish node='{node}'><item id='current'><own xmlns='urn:example:own'>{content}</own></item></publish>"
+        f"<publish-options>{options}</publish-options></pubsub></iq>"
+    )
 
 
 class Events:
@@ -253,11 +270,15 @@ class Events:
             name = f"{human.localpart}@{human.firm.name}"
             human.client = await self.world.server.login(name, resource="phone", available=False)
             human.has_card = True
+            wanted = frozenset((f"{OPEN_NODE}+notify", f"{PRESENCE_NODE}+notify"))
+            self.world.server.plugin(Caps)._clients._features[human.client.session] = wanted
             human.client.send("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>")
             human.client.send(f"<presence><status>mood-{human.tag}-x</status></presence>")
             human.client.send(
                 f"<iq type='set' id='card'><vCard xmlns='vcard-temp'><FN>card-{human.tag}-x</FN></vCard></iq>"
             )
+            human.client.send(publication(OPEN_NODE, f"card-{human.tag}-x", "open"))
+            human.client.send(publication(PRESENCE_NODE, f"mood-{human.tag}-x", "presence"))
             human.client.send(
                 "<iq type='set' id='note'><query xmlns='jabber:iq:private'>"
                 f"<own xmlns='urn:example:own'>private-{human.tag}-x</own></query></iq>"

@@ -226,6 +226,7 @@ MUTANTS: dict[str, Mutant] = {
     "refusals look like absence": _refusals_are_told,
     "the gate of offline messages": _always(Gate, "lets"),
     "the gate of requests that wait": _requests_that_wait_are_shown,
+    "the gate of what is published": _without(Pipeline, "lets"),
     "the gate of who is blocked": _without(Blocking, "inbound"),
     "the gate of whom one blocks": _without(Blocking, "outbound"),
     "the question about who is blocked": _always(Blocking, "permits"),

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from rainbow_xmpp.company import Action
 from rainbow_xmpp.router.iq import IqRegistry
+from rainbow_xmpp.xml.names import PUBSUB
+from tests.security.isolation_events import OPEN_NODE, PRESENCE_NODE
 
 PHONE = "{to}/phone"
 """Where everybody is who is online."""
@@ -99,18 +101,37 @@ def _requests(registry: IqRegistry) -> Iterator[Probe]:
     known = {(type_, ns, name) for _, type_, ns, name in registry._handlers}
     known |= {("get", "urn:example:unknown", "what"), ("set", "urn:example:unknown", "what")}
     known |= {("set", "urn:xmpp:jingle:1", "jingle"), ("get", "urn:xmpp:mam:2", "query")}
-    known |= {("get", "http://jabber.org/protocol/pubsub", "pubsub"), ("get", "jabber:iq:version", "query")}
+    known |= {("get", "jabber:iq:version", "query")}
     for type_, ns, name in sorted(known):
         action = Action.CALL if ns.startswith("urn:xmpp:jingle") else Action.MESSAGE
         is_card = (type_, ns) == ("get", "vcard-temp")
+        is_profile = is_card or (type_, ns) == ("get", PUBSUB)
         for place in ("{to}", PHONE, "{to}/other"):
             stanza = f"<iq type='{type_}' to='{place}' id='{{id}}'><{name} xmlns='{ns}'/></iq>"
             at_account = place == "{to}"
-            wanted = Action.PROFILE if is_card and at_account else action
+            wanted = Action.PROFILE if is_profile and at_account else action
             yield Probe(f"{type_} {ns} {name} of {place}", stanza, wanted, answers=is_card and at_account)
     yield Probe("a result", f"<iq type='result' to='{PHONE}' id='{{id}}'/>", Action.MESSAGE)
 
 
+def _published() -> Iterator[Probe]:
+    """What the account has published, and what can be learned of it."""
+    for node in (OPEN_NODE, PRESENCE_NODE):
+        inside = f"<pubsub xmlns='{PUBSUB}'><items node='{node}'/></pubsub>"
+        stanza = f"<iq type='get' to='{{to}}' id='{{id}}'>{inside}</iq>"
+        yield Probe(f"items of {node}", stanza, Action.PROFILE, answers=node == OPEN_NODE)
+        inside = (
+            f"<pubsub xmlns='{PUBSUB}'><publish node='{node}'><item><a xmlns='b'/></item></publish></pubsub>"
+        )
+        yield Probe(
+            f"publishing to {node}", f"<iq type='set' to='{{to}}' id='{{id}}'>{inside}</iq>", Action.MESSAGE
+        )
+        for what in ("info", "items"):
+            inside = f"<query xmlns='http://jabber.org/protocol/disco#{what}' node='{node}'/>"
+            stanza = f"<iq type='get' to='{{to}}' id='{{id}}'>{inside}</iq>"
+            yield Probe(f"disco {what} of {node}", stanza, Action.MESSAGE)
+
+
 def all_probes(registry: IqRegistry) -> list[Probe]:
     """Each has a name of its own."""
-    return [*_messages(), *_presences(), *_rosters(), *_searches(), *_requests(registry)]
+    return [*_messages(), *_presences(), *_rosters(), *_searches(), *_requests(registry), *_published()]

@@ -20,6 +20,7 @@ SHIPPED = find_plugins()
 GATED = {
     "route": "every stage of the pipeline, the gate first",
     "may_pass": "the gate itself",
+    "spread": "asks `admit` and the gate about each receiver",
     "may": "the question that all other paths ask",
     "send_message": "goes through `route`",
     "presence": "goes through `route`, but for `part`, which only takes away",
@@ -47,6 +48,7 @@ OF_ONESELF = {
     "audit",
     "bare_jid",
     "account_of",
+    "find_account",
     "sessions_of",
     "sees_presence",
     "ask",

@@ -26,6 +26,10 @@ STANZAS = {
     "iq to an account": "<iq type='get' to='{to}' id='x'><ping xmlns='urn:xmpp:ping'/></iq>",
     "iq to a client": "<iq type='get' to='{to}/phone' id='x'><ping xmlns='urn:xmpp:ping'/></iq>",
     "vCard": "<iq type='get' to='{to}' id='x'><vCard xmlns='vcard-temp'/></iq>",
+    "what is published": (
+        "<iq type='get' to='{to}' id='x'>"
+        "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='n'/></pubsub></iq>"
+    ),
     "subscribe": "<presence to='{to}' type='subscribe'/>",
 }
 

@@ -71,6 +71,9 @@ async def converse(door: Door, ann: Person, bob: Person, canary: Canaries) -> No
         f"<message to='{bob.jid}' type='chat' id='{canary('id')}'>{body}</message>",
         f"<iq type='set' id='1'><query xmlns='jabber:iq:roster'>{contact}</query></iq>",
         f"<iq type='set' id='2'><vCard xmlns='vcard-temp'><FN>{canary('vcard')}</FN></vCard></iq>",
+        "<iq type='set' id='3'><pubsub xmlns='http://jabber.org/protocol/pubsub'>"
+        f"<publish node='urn:{canary('node')}'><item id='{canary('item')}'><a xmlns='b'>{canary('payload')}</a></item>"
+        "</publish></pubsub></iq>",
         f"<presence type='subscribe' to='{bob.jid}'><status>{canary('asking')}</status></presence>",
     ):
         await here.send(stanza)

@@ -20,7 +20,12 @@ from rainbow_xmpp.words import environment, translation
 
 LANGUAGE_COOKIE = "__Host-language"
 _A_YEAR_S = 31_536_000
-_KINDS = {"xmpp": N_("Chat client"), "api": N_("Program (API)"), "page": N_("Browser")}
+_KINDS = {
+    "xmpp": N_("Chat client"),
+    "remembered": N_("Chat client"),
+    "api": N_("Program (API)"),
+    "page": N_("Browser"),
+}
 # As on every page of this server, and forms may be sent to it.
 _POLICY = CONTENT_SECURITY_POLICY.replace("form-action 'none'", "form-action 'self'")
 

@@ -65,6 +65,7 @@ from rainbow_xmpp.plugin.offers_accounts import (
     TooMany,
     WrongOrExpired,
 )
+from rainbow_xmpp.plugin.offers_clients import RememberedClient, RememberedClients
 from rainbow_xmpp.plugin.offers_pages import PageLink, PageLinks
 from rainbow_xmpp.plugin.offers_second_factor import (
     AppPassword,
@@ -176,6 +177,8 @@ __all__ = [
     "RegistrationClosed",
     "RegistrationMode",
     "Relation",
+    "RememberedClient",
+    "RememberedClients",
     "Reply",
     "Role",
     "Route",

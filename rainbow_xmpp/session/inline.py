@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from rainbow_xmpp.errors import LocalMisuse
+from rainbow_xmpp.errors import LocalMisuse, RainbowError
 from rainbow_xmpp.session.session import Session
 from rainbow_xmpp.store.values import Account
 from rainbow_xmpp.stream import UserAgent
@@ -63,6 +63,10 @@ class Distrusted:
 
 Verdict = Vouched | Distrusted | None
 """None refuses, as a wrong password is refused."""
+
+
+class Undecided(RainbowError):
+    """The judge failed, which is not the fault of what was to be judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +217,13 @@ class InlineRegistry:
         return self._mechanisms[request.tag][1].name_of(message)
 
     async def judge(self, attempt: Attempt) -> Verdict:
-        """Ask whoever knows the mechanism; a judge that fails refuses."""
+        """Ask whoever knows the mechanism. Raises Undecided when that fails, and nobody is let in."""
         owner, added = self._mechanisms[attempt.request.tag]
-        return await _or_nothing(owner, added.judge(attempt), None)
+        try:
+            return await added.judge(attempt)
+        except Exception as error:
+            log.exception("a login could not be judged by plugin %s", owner)
+            raise Undecided from error
 
     def announcement(self, bindings: Collection[str] = ()) -> bytes:
         """The children of `<inline/>` (XEP-0388 §2.1, XEP-0386 §3.1) where these types of channel can be bound."""
@@ -225,17 +233,16 @@ class InlineRegistry:
         return binding + b"".join(feature.announcement(bindings) for _, feature in self._features.values())
 
     async def grant(self, newcomer: Newcomer, inline: Sequence[Element]) -> Granted:
-        """Do what was asked for, but for the binding; the first that has a session to take over is the last."""
-        results = b""
+        """Do what was asked for, but for the binding; of several sessions to take over it is the first."""
+        results, take_over = b"", None
         for owner, feature in list(self._features.values()):
             request = next((element for element in inline if element.tag == feature.request), None)
             if request is None and not feature.is_always_asked:
                 continue
             granted = await _or_nothing(owner, feature.grant(newcomer, request), Granted())
             results += granted.results
-            if granted.take_over is not None:
-                return Granted(results, granted.take_over)
-        return Granted(results)
+            take_over = take_over or granted.take_over
+        return Granted(results, take_over)
 
     async def prepare(self, newcomer: Newcomer, request: BindRequest) -> list[Enable]:
         """What is to be done at the moment of binding."""

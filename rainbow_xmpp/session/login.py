@@ -14,7 +14,7 @@ from rainbow_xmpp.jid import JID
 from rainbow_xmpp.languages import choose_language
 from rainbow_xmpp.session.early import Stranger
 from rainbow_xmpp.session.entrance import Entered, Entrance, LoginLink, Step, TakenBack
-from rainbow_xmpp.session.inline import Attempt, Distrusted, Newcomer, Vouched
+from rainbow_xmpp.session.inline import Attempt, Distrusted, Newcomer, Undecided, Vouched
 from rainbow_xmpp.session.welcome import Welcome
 from rainbow_xmpp.store.outage import is_outage
 from rainbow_xmpp.store.values import Account
@@ -301,7 +301,10 @@ class Login:
             names,
             self._stream.offer.bindings,
         )
-        verdict = await inline.judge(attempt)
+        try:
+            verdict = await inline.judge(attempt)
+        except Undecided:  # a client that heard more than that would throw its secret away
+            return self._stream.refuse(sasl.FailureCondition.TEMPORARY_AUTH_FAILURE)
         if verdict is None:
             return self._stream.refuse(sasl.FailureCondition.NOT_AUTHORIZED)
         if isinstance(verdict, Distrusted):

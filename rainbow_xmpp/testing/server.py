@@ -199,9 +199,21 @@ class TestServer:
             wire.unread = [data for data in wire.unread if not _is_presence_of(data, full)]
         return client
 
-    def knock(self, *, source: str = "192.0.2.1", lang: str = "") -> Visitor:
-        """Somebody who has TLS and has not logged in; `lang` is the stream's `xml:lang`."""
-        return Visitor(self.node.entrance(), source, lang, lambda: None)
+    def knock(
+        self,
+        *,
+        source: str = "192.0.2.1",
+        lang: str = "",
+        sender: str = "",
+        bindings: Mapping[str, bytes] | None = None,
+    ) -> Visitor:
+        """Somebody who has TLS and has not logged in; `lang` and `sender` are the stream's `xml:lang` and `from`.
+
+        `bindings` are the channels that can be bound, by type; none on a WebSocket.
+        """
+        return Visitor(
+            self.node.entrance(), source, lang, lambda: None, sender=sender, bindings=bindings or {}
+        )
 
     async def subscribe(self, viewer: str, *, to: Person) -> None:
         """Let the bare JID `viewer` see a person's presence from their next login on ("from" in their roster)."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from rainbow_xmpp.errors import PeerViolation
 from rainbow_xmpp.session import Session
@@ -18,21 +19,35 @@ from rainbow_xmpp.xml import NO_LIMITS, Element, names, parse, scan
 class Visitor(MemoryWire):
     """Made by `TestServer.knock`: one connection. What it says is handled as though it came from a WebSocket."""
 
-    def __init__(self, entrance: Entrance, source: str, lang: str, ended: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        entrance: Entrance,
+        source: str,
+        lang: str,
+        ended: Callable[[], None],
+        *,
+        sender: str = "",
+        bindings: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> None:
         super().__init__(ended)
         self.source = source
         self.is_closing = False
         self.session: Session | None = None
         """Once a resource is bound."""
-        self._login = Login(entrance, self, WebSocketFraming(), source, {})
+        self._login = Login(entrance, self, WebSocketFraming(), source, bindings)
         self._said: list[bytes] = []
         self._ids = 0
+        self._sender = sender
         self.open(entrance.settings.domain, lang)
 
     def open(self, domain: str, lang: str = "") -> None:
         """Send a stream header: the first, or the one after a classic login."""
-        language = {"xml:lang": lang} if lang else {}
-        self._login.opened(Open("open", names.FRAMING, {"to": domain, "version": "1.0", **language}))
+        said = {"to": domain, "version": "1.0"}
+        if lang:
+            said["xml:lang"] = lang
+        if self._sender:
+            said["from"] = self._sender
+        self._login.opened(Open("open", names.FRAMING, said))
         self.unread.pop(0)
         self.features = parse(self.unread.pop(0), limits=NO_LIMITS)
         """What the server announced last."""

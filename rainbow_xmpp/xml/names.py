@@ -23,6 +23,7 @@ PREAPPROVAL = "urn:xmpp:features:pre-approval"
 ADDRESS = "http://jabber.org/protocol/address"  # XEP-0033
 ADMIN = "http://jabber.org/protocol/admin"  # XEP-0133
 BIND2 = "urn:xmpp:bind:0"  # XEP-0386
+FAST = "urn:xmpp:fast:0"  # XEP-0484
 BLOCKING = "urn:xmpp:blocking"  # XEP-0191
 CAPS = "http://jabber.org/protocol/caps"  # XEP-0115
 CARBONS = "urn:xmpp:carbons:2"  # XEP-0280

@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from rainbow_xmpp.plugins.company_isolation import CompanyIsolation
+from rainbow_xmpp.plugins.fast import Fast
 from rainbow_xmpp.plugins.mfa_pin import MfaPin
 from rainbow_xmpp.plugins.rest_api import RestApi
 from rainbow_xmpp.store.values import Role, Visibility
 from rainbow_xmpp.testing import TestServer
-from tests.plugins.rest import Caller, basic, call, logged_in
+from tests.plugins.fast_client import BIND, LAPTOP, by_password, by_token, outcome, request, token_in
+from tests.plugins.rest import PASSWORD, Caller, basic, call, logged_in
 
 
 @pytest.fixture
@@ -221,6 +223,25 @@ async def test_an_administrator_logs_somebody_out(server: TestServer) -> None:
     await server.settle()
     assert not online.wire.is_open
     assert (await ann.call("GET", "/users/me")).status == 401
+
+
+async def test_clients_that_may_come_back_are_listed_and_ended() -> None:
+    async with TestServer([RestApi, Fast]) as server:
+        ada, ann = await as_role(server, "ada@acme", Role.COMPANY_ADMIN), await logged_in(server, "ann@acme")
+        token = token_in(await by_password(server.knock(), password=PASSWORD))
+        here = server.knock()
+        await by_password(here, password=PASSWORD, id=LAPTOP, inline=request() + BIND)
+        found = {item["kind"]: item for item in (await ann.get("/users/me/sessions"))["items"]}
+        assert sorted(found) == ["api", "remembered", "xmpp"]
+        assert found["remembered"]["client"] == found["xmpp"]["client"] == "Testing, a test"
+        seen = {item["kind"]: item for item in (await ada.get(user_of(ann) + "/sessions"))["items"]}
+        assert seen["remembered"]["id"] == found["remembered"]["id"]
+        assert {item["client"] for item in seen.values()} == {""}  # for its owner only (XEP-0388 §2.3)
+        assert (await ann.call("DELETE", f"/users/me/sessions/{found['remembered']['id']}")).status == 204
+        assert outcome(await by_token(server.knock(), token)) == "not-authorized"
+        assert (await ada.call("DELETE", f"{user_of(ann)}/sessions/{found['xmpp']['id']}")).status == 204
+        assert await server.plugin(Fast).clients_of(ann.person.account) == []
+        assert (await ann.call("DELETE", f"/users/me/sessions/{found['remembered']['id']}")).status == 404
 
 
 # -- the audit log -----------------------------------------------------------------------------------------

@@ -17,16 +17,24 @@ class SessionValue(Struct, frozen=True):
     """One place where somebody is logged in."""
 
     id: SessionId
-    kind: Annotated[PlaceKind, Meta(description="An XMPP session, a login of the API, or a browser.")]
+    kind: Annotated[
+        PlaceKind,
+        Meta(
+            description="An XMPP session, a login of the API, a browser, or an XMPP client that is away and may come "
+            "back without a password."
+        ),
+    ]
     name: Annotated[str, Meta(description="The resource of an XMPP session.")]
+    client: Annotated[str, Meta(description="What an XMPP client says of itself; told to its owner only.")]
     is_available: bool
     is_this_one: bool
     since: Time | None
 
     @classmethod
-    def of(cls, place: Place) -> SessionValue:
+    def of(cls, place: Place, *, is_own: bool) -> SessionValue:
+        client = ", ".join(filter(None, (place.software, place.device))) if is_own else ""
         since = None if place.since is None else time_of(place.since)
-        return cls(place.id, place.kind, place.name, place.is_available, place.is_this_one, since)
+        return cls(place.id, place.kind, place.name, client, place.is_available, place.is_this_one, since)
 
 
 class Sessions(Struct, frozen=True):
@@ -43,7 +51,7 @@ class SessionEndpoints:
         "GET", "/users/me/sessions", access=Access.PERSON, summary="Where I am logged in.", answer=Sessions
     )
     async def mine(self, call: Call) -> Sessions:
-        return await self._sessions(call.caller, call.family)
+        return await self._sessions(call.caller, call.family, is_own=True)
 
     @endpoint(
         "DELETE",
@@ -63,7 +71,7 @@ class SessionEndpoints:
         answer=Sessions,
     )
     async def theirs(self, call: Call) -> Sessions:
-        return await self._sessions(call.user, "")
+        return await self._sessions(call.user, "", is_own=False)
 
     @endpoint(
         "DELETE",
@@ -96,10 +104,9 @@ class SessionEndpoints:
         )
         return ended
 
-    async def _sessions(self, account: Account, own_family: str) -> Sessions:
-        return Sessions(
-            [SessionValue.of(place) for place in await places_of(self._services, account, own_family)]
-        )
+    async def _sessions(self, account: Account, own_family: str, *, is_own: bool) -> Sessions:
+        places = await places_of(self._services, account, own_family)
+        return Sessions([SessionValue.of(place, is_own=is_own) for place in places])
 
     async def _end(self, account: Account, session_id: str) -> Reply:
         if not await end_place(self._services, account, session_id):

@@ -6,7 +6,6 @@ another sealing key comes to both, and a new password ends them.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Protocol
@@ -19,10 +18,6 @@ from rainbow_xmpp.store.errors import ChangedMeanwhile, NotFound
 from rainbow_xmpp.store.joined import Work, joining
 from rainbow_xmpp.store.values import Account
 
-GROUPS = 6
-GROUP_CHARS = 4
-_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
-"""32 characters that nobody takes for each other: five bits each, 120 in all."""
 MOST = 20
 _TRIES = 5
 
@@ -33,12 +28,6 @@ class Hashing(Protocol):
     def __call__(
         self, function: Callable[[Verifier, str, str], AppKeys], verifier: Verifier, id: str, password: str, /
     ) -> Awaitable[AppKeys]: ...
-
-
-def new_app_password() -> str:
-    """120 random bits in groups: `k7f2-…`. Nobody chooses one."""
-    drawn = [secrets.choice(_ALPHABET) for _ in range(GROUPS * GROUP_CHARS)]
-    return "-".join("".join(drawn[at : at + GROUP_CHARS]) for at in range(0, len(drawn), GROUP_CHARS))
 
 
 class AppPasswords:

@@ -43,6 +43,10 @@ class Box:
         sealed = self._locks[self._current].seal(plain, belongs_to)
         return self._current.encode().ljust(_ID_BYTES) + sealed
 
+    def is_current(self, sealed: bytes) -> bool:
+        """It was sealed under the key that is used now."""
+        return sealed[:_ID_BYTES] == self._current.encode().ljust(_ID_BYTES)
+
     def open(self, sealed: bytes, belongs_to: str) -> bytes | None:
         """None as for `Lock.open`, or the key is not here."""
         lock = self._locks.get(sealed[:_ID_BYTES].decode("ascii", "replace").strip())

@@ -70,6 +70,10 @@ class Counters:
     pins_failed: int = 0
     pins_used: int = 0
     pins_void: int = 0
+    factors_right: int = 0
+    factors_recovered: int = 0
+    factors_wrong: int = 0
+    factors_held_back: int = 0
     mail_queued: int = 0
     mail_sent: int = 0
     mail_failed: int = 0
@@ -124,6 +128,18 @@ FAMILIES: Sequence[Family] = (
         "there and nowhere else.",
         {"sent": "pins_sent", "failed": "pins_failed", "used": "pins_used", "void": "pins_void"},
         "event",
+    ),
+    Family(
+        "rainbow_second_factor",
+        "Codes of second factors by what became of them: right ones of an app, recovery codes, wrong ones, and tries "
+        "that were not looked at since there were too many wrong ones.",
+        {
+            "right": "factors_right",
+            "recovered": "factors_recovered",
+            "wrong": "factors_wrong",
+            "held_back": "factors_held_back",
+        },
+        "outcome",
     ),
     Family(
         "rainbow_letters",

@@ -101,7 +101,7 @@ from rainbow_xmpp.stanza.disco import DiscoInfo, DiscoItem, DiscoItems, Identity
 from rainbow_xmpp.stanza.form_fields import FormError
 from rainbow_xmpp.stanza.forms import Blank, Form, form_field
 from rainbow_xmpp.stanza.payload import Payload, attr, child, child_text, children, flag, text
-from rainbow_xmpp.store.values import Account, Change, ChangeKind, Company, Role, Visibility
+from rainbow_xmpp.store.values import Account, Change, ChangeKind, Company, FactorRule, Role, Visibility
 from rainbow_xmpp.xml import Element, View
 
 __all__ = [
@@ -141,6 +141,7 @@ __all__ = [
     "Enrolment",
     "ErrorType",
     "Event",
+    "FactorRule",
     "FactorStatus",
     "Facts",
     "FeaturesLearned",

@@ -152,13 +152,13 @@ async def answer_stranger(
     return given.to_xml() if isinstance(given, Payload) else given
 
 
-def for_accounts(
+def for_tasks(
     plugin: Plugin, handler: Callable[..., Awaitable[Sequence[Task]]]
-) -> Callable[[Account, Sequence[str]], Awaitable[Sequence[Task]]]:
+) -> Callable[[Newcomer, Sequence[str]], Awaitable[Sequence[Task]]]:
     """Asks what somebody has to do; people whom the plugin does not serve have nothing to do for it."""
 
-    async def remaining(account: Account, done: Sequence[str]) -> Sequence[Task]:
-        return await handler(account, done) if plugin.options.serves(account) else ()
+    async def remaining(newcomer: Newcomer, done: Sequence[str]) -> Sequence[Task]:
+        return await handler(newcomer, done) if plugin.options.serves(newcomer.account) else ()
 
     return remaining
 

@@ -111,9 +111,9 @@ class Binding:
                 bounded = self._timed(handler, mark.deadline_s)
                 return self._to.early.add_element(self._owner, mark.name, bounded, mark.excuse.encode())
             case login_marks.TasksMark():
-                self._expect(handler, "account", "done", shape="with_tasks", waits=True)
+                self._expect(handler, "newcomer", "done", shape="with_tasks", waits=True)
                 return self._to.tasks.add(
-                    self._owner, adapters.for_accounts(self._plugin, self._timed(handler, mark.deadline_s))
+                    self._owner, adapters.for_tasks(self._plugin, self._timed(handler, mark.deadline_s))
                 )
         raise LocalMisuse(f"plugin {self._owner}: nobody registers {mark!r}")
 

@@ -83,7 +83,7 @@ def with_binding(*requests: str, feature: str = "", deadline_s: float = DEADLINE
 
 
 def with_tasks(*, deadline_s: float = DEADLINE_S) -> Callable[[F], F]:
-    """This method says what somebody must do after the mechanism: `async (self, account, done) -> Sequence[Task]`.
+    """This method says what somebody must do after the mechanism: `async (self, newcomer, done) -> Sequence[Task]`.
 
     The client does one of them (`rainbow_xmpp.session.tasks`), then the method is asked again, with its name in `done`;
     () lets the newcomer in. One that fails, or is late, lets nobody in.

@@ -85,6 +85,8 @@ class Newcomer:
     is_lent: bool = False
     """It came by something that can be taken back for itself, an app password or a token of the API: what is given
     out now must not outlive that."""
+    source: str = ""
+    """The network address it comes from; for limits, never for logs."""
 
 
 @dataclass(frozen=True, slots=True)

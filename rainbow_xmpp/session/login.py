@@ -223,6 +223,7 @@ class Login:
                     self._stream.offer.bindings,
                     self._vouched,
                     is_lent=bool(self._family or self._app_password),
+                    source=self._source,
                 )
                 self._welcome = Welcome(
                     self._entrance, self._stream, self._link, newcomer, request.inline, self._is_current

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rainbow_xmpp.sasl import FailureCondition
-from rainbow_xmpp.store.values import Account
 from rainbow_xmpp.xml import Element
+
+if TYPE_CHECKING:
+    from rainbow_xmpp.session.inline import Newcomer
 
 TOTP = "TOTP"
 """The task of XEP-0400."""
@@ -59,18 +61,18 @@ class Task(Protocol):
 class Tasks(Protocol):
     """Knows who has to do what."""
 
-    async def remaining(self, account: Account, done: Sequence[str]) -> Sequence[Task]:
+    async def remaining(self, newcomer: Newcomer, done: Sequence[str]) -> Sequence[Task]:
         """The client must do one of these next; () lets it in. `done` names what this login has fulfilled."""
 
 
 class NoTasks:
     """Nobody has anything to do."""
 
-    async def remaining(self, account: Account, done: Sequence[str]) -> Sequence[Task]:
+    async def remaining(self, newcomer: Newcomer, done: Sequence[str]) -> Sequence[Task]:
         return ()
 
 
-Remaining = Callable[[Account, Sequence[str]], Awaitable[Sequence[Task]]]
+Remaining = Callable[["Newcomer", Sequence[str]], Awaitable[Sequence[Task]]]
 
 
 class TaskRegistry:
@@ -88,9 +90,9 @@ class TaskRegistry:
     def owners(self) -> set[str]:
         return {owner for owner, _ in self._asked}
 
-    async def remaining(self, account: Account, done: Sequence[str]) -> Sequence[Task]:
+    async def remaining(self, newcomer: Newcomer, done: Sequence[str]) -> Sequence[Task]:
         """One plugin after the other: what the next one wants is asked once what this one wants is done."""
         for _, asked in list(self._asked):
-            if tasks := await asked(account, done):
+            if tasks := await asked(newcomer, done):
                 return tasks
         return ()

@@ -55,7 +55,7 @@ class Welcome:
     async def go_on(self) -> Sequence[Step]:
         """Ask for the next task, or let the newcomer in when there is none."""
         account = self._newcomer.account
-        self._offered = await self._entrance.tasks.remaining(account, self._done)
+        self._offered = await self._entrance.tasks.remaining(self._newcomer, self._done)
         if self._offered:
             return self._stream.must_do([task.name for task in self._offered], self._offered[0].text)
         if account.must_enrol:  # whoever hears this knows the password

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rainbow_xmpp.auth import app_passwords
-from rainbow_xmpp.auth.app_passwords import new_app_password
 from rainbow_xmpp.auth.credentials import Verifier, derive, derive_app_keys, matching
+from rainbow_xmpp.auth.readable import as_typed, is_readable_secret, new_readable_secret
 from rainbow_xmpp.auth.seal import Sealer, SealError
 from rainbow_xmpp.company.agreements import NotAllowed
 from rainbow_xmpp.company.desk import CompanyChange
@@ -66,12 +66,15 @@ def test_what_is_sealed_without_app_passwords_says_so(verifier: Verifier) -> Non
     assert sealer.seal(dataclasses.replace(verifier, app_passwords=()), "somebody")[1][:1] == b"\x01"
 
 
-def test_app_passwords_are_drawn_and_readable() -> None:
-    made = {new_app_password() for _ in range(100)}
+def test_secrets_that_people_copy_are_drawn_and_readable() -> None:
+    made = {new_readable_secret() for _ in range(100)}
     assert len(made) == 100
-    assert {len(password) for password in made} == {29}
+    assert {len(secret) for secret in made} == {29}
     assert not set("".join(made)) & set("lo01")
-    assert len(app_passwords._ALPHABET) == 32
+    assert len({character for secret in made for character in secret} - {"-"}) == 32  # five bits each
+    assert all(is_readable_secret(as_typed(f" {secret.upper()} ")) for secret in made)
+    assert not is_readable_secret("123456")
+    assert not is_readable_secret("l" * 24)
 
 
 # -- SCRAM -----------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from rainbow_xmpp.plugin import (
 from rainbow_xmpp.sasl import FailureCondition
 from rainbow_xmpp.session.login import Login
 from rainbow_xmpp.session.tasks import Ask, Done, Fail, TaskStep
-from rainbow_xmpp.stream import Open, WebSocketFraming
+from rainbow_xmpp.stream import NO_AGENT, Open, WebSocketFraming
 from rainbow_xmpp.testing import Person, TestServer
 from rainbow_xmpp.testing.wire import MemoryWire
 from rainbow_xmpp.xml import names, scan
@@ -467,7 +467,7 @@ class Pin:
 class Demanding:
     """Wants one of two things, and then a third."""
 
-    async def remaining(self, account: Account, done: Sequence[str]) -> Sequence[Pin]:
+    async def remaining(self, newcomer: Newcomer, done: Sequence[str]) -> Sequence[Pin]:
         if not done:
             return (Pin("PIN-A"), Pin("PIN-B"))
         return (Pin("PIN-C"),) if "PIN-C" not in done else ()
@@ -551,10 +551,10 @@ class Asking(Plugin, name="asking"):
     is_broken = False
 
     @with_tasks()
-    async def remaining(self, account: Account, done: Sequence[str]) -> Sequence[Pin]:
+    async def remaining(self, newcomer: Newcomer, done: Sequence[str]) -> Sequence[Pin]:
         if self.is_broken:
             raise RuntimeError("broken")
-        return await Demanding().remaining(account, done)
+        return await Demanding().remaining(newcomer, done)
 
 
 async def test_a_plugin_makes_people_do_something(server: TestServer, connect: Connect) -> None:
@@ -573,4 +573,4 @@ async def test_a_plugin_makes_people_do_something(server: TestServer, connect: C
         assert link.session is None
 
         await other.node.plugins.stop()
-        assert await asking.tasks.remaining(account, ()) == ()
+        assert await asking.tasks.remaining(Newcomer(account, "PLAIN", NO_AGENT), ()) == ()

@@ -16,10 +16,17 @@ from tests.postgres import Postgres, PostgresMissing, shared_postgres
 # used again. What the migrations put into it lies in the schema "fresh".
 _KEEP_FRESH = "CREATE SCHEMA fresh; CREATE TABLE fresh.companies AS TABLE public.companies"
 _MAKE_FRESH = """
-    DO $$ BEGIN EXECUTE (
-        SELECT 'TRUNCATE ' || string_agg(format('%I', tablename), ', ') || ' RESTART IDENTITY CASCADE'
-        FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE 'alembic_version%'
-    ); END $$;
+    SET session_replication_role = replica;
+    DO $$ DECLARE name text; BEGIN
+        FOR name IN
+            SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE 'alembic_version%'
+        LOOP
+            EXECUTE format('DELETE FROM %I', name);
+        END LOOP;
+        FOR name IN SELECT sequencename FROM pg_sequences WHERE schemaname = 'public' AND last_value IS NOT NULL LOOP
+            EXECUTE format('ALTER SEQUENCE %I RESTART', name);
+        END LOOP;
+    END $$;
     INSERT INTO public.companies TABLE fresh.companies;
 """
 
@@ -126,7 +133,7 @@ def empty_database_url(databases: Databases, kind: str) -> Iterator[str]:
 @pytest.fixture
 async def store(database_url: str) -> AsyncIterator[Store]:
     """An open store on a fresh database."""
-    opened = await Store.open(database_url)
+    opened = await Store.open(database_url, require_schema=False)  # it was just made
     yield opened
     await opened.close()
 

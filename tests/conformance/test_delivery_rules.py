@@ -197,8 +197,15 @@ def stanza_of(kind: str, type_: str, to: str, stanza_id: str) -> str:
     return f"<{kind} id='{stanza_id}'{attributes}>{content}</{kind}>"
 
 
-@pytest.mark.parametrize("case", cases(), ids=str)
-async def test_a_stanza_goes_where_the_rfc_says(crowd: Crowd, case: Case) -> None:
+@pytest.mark.parametrize("situation", SITUATIONS)
+@pytest.mark.parametrize("kind", TYPES)
+async def test_a_stanza_goes_where_the_rfc_says(crowd: Crowd, kind: str, situation: str) -> None:
+    for case in cases():
+        if (case.kind, case.situation) == (kind, situation):
+            await assert_it_goes_there(crowd, case)
+
+
+async def assert_it_goes_there(crowd: Crowd, case: Case) -> None:
     bare, seats = crowd.people[case.situation]
     to, stanza_id = crowd.address(case), f"case-{next(_numbers)}"
     await crowd.sender.send(stanza_of(case.kind, case.type, to, stanza_id))
@@ -236,11 +243,15 @@ async def take_back(crowd: Crowd, case: Case, bare: str) -> None:
 
 
 @pytest.mark.parametrize("to", ["{domain}", "{domain}/resource"])
-@pytest.mark.parametrize(("kind", "type_"), [(kind, type_) for kind in TYPES for type_ in TYPES[kind]])
-async def test_what_the_server_itself_is_sent(crowd: Crowd, kind: str, type_: str, to: str) -> None:
+@pytest.mark.parametrize("kind", TYPES)
+async def test_what_the_server_itself_is_sent(crowd: Crowd, kind: str, to: str) -> None:
     """RFC 6120 §10.5.1, §10.5.2: it has no use for messages, and none for presence, which it ignores."""
+    for type_ in TYPES[kind]:
+        await assert_it_is_refused_or_ignored(crowd, kind, type_, to.format(domain=crowd.domain))
+
+
+async def assert_it_is_refused_or_ignored(crowd: Crowd, kind: str, type_: str, to: str) -> None:
     stanza_id = f"case-{next(_numbers)}"
-    to = to.format(domain=crowd.domain)
     await crowd.sender.send(stanza_of(kind, type_, to, stanza_id))
     await crowd.sender.settle()
     heard = [e for e in await crowd.sender.rest() if e.get("id") == stanza_id]

@@ -1,5 +1,6 @@
 """Every play, in memory, over WebSockets, over direct TLS, and on Debian's Prosody, which tests the plays."""
 
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.interop.prosody import ProsodyServer
 from tests.process import ChatServer
 
 SCENES = read_plays(Path(__file__).parent / "plays")
+BY_TURNS = list(zip(SCENES, itertools.cycle(("wss", "tls")), strict=False))
 PATIENCE_S = 10
 PATIENCE_IN_VAIN_S = 2
 """That something does not come which a play says does not come shall not take long to find out."""
@@ -33,9 +35,9 @@ async def test_in_memory(scene: Scene) -> None:
         await perform(scene, venue)
 
 
-@pytest.mark.parametrize("over", ["wss", "tls"])
-@pytest.mark.parametrize("scene", SCENES, ids=str)
+@pytest.mark.parametrize(("scene", "over"), BY_TURNS, ids=str)
 async def test_over_sockets(scene: Scene, over: VenueName, server: ChatServer) -> None:
+    """By turns: what is beneath differs up to where a stanza begins, and has tests of its own."""
     async with outside(server, over) as venue:
         await perform(scene, venue)
 

@@ -9,11 +9,14 @@ from contextlib import AsyncExitStack
 import pytest
 
 from rainbow_xmpp.config import Listen
+from rainbow_xmpp.observe.control import ask
 from tests.conformance.wire import Over, Wire, WssWire, child, connect
 from tests.doors import Door
 from tests.process import RainbowServer
 
 TARGET = "node2.example.com:443"
+LEAVING = pytest.mark.xdist_group("leaving server")
+"""So that it is started once and not by each worker."""
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,8 @@ async def test_a_running_server_is_emptied(start_server: Callable[..., RainbowSe
         folder = server.config_file.parent / "conf.d"
         folder.mkdir()
         (folder / "50-drain.toml").write_text(f'[listen]\ndrain_to = "{TARGET}"\n')
-        assert "listen.drain_to" in await asyncio.to_thread(server.cli, "reload")
+        told = await asyncio.to_thread(ask, server.run_folder, "reload")
+        assert told == {"applied": ["listen.drain_to"], "restart": [], "problems": []}
         late = await door.connect()
         await late.send_header("to='localhost' version='1.0'")
         await expect_target(late)
@@ -56,6 +60,7 @@ async def expect_target(wire: Wire) -> None:
     assert wire.stream_closed
 
 
+@LEAVING
 @pytest.mark.parametrize("over", ["wss", "tls"])
 async def test_a_new_stream_is_answered_and_sent_there(leaving: RainbowServer, over: Over) -> None:
     async with await connect(leaving.endpoint, over) as wire:
@@ -65,6 +70,7 @@ async def test_a_new_stream_is_answered_and_sent_there(leaving: RainbowServer, o
         assert wire.header["id"]
 
 
+@LEAVING
 async def test_on_a_connection_in_plain_text_nobody_is_sent_anywhere(leaving: RainbowServer) -> None:
     async with await connect(leaving.endpoint, "starttls") as wire:  # which opens a stream before TLS
         wire._restart()
@@ -72,12 +78,14 @@ async def test_on_a_connection_in_plain_text_nobody_is_sent_anywhere(leaving: Ra
         await expect_target(wire)
 
 
+@LEAVING
 async def test_what_is_wrong_with_a_header_comes_first(leaving: RainbowServer) -> None:
     async with await connect(leaving.endpoint, "tls") as wire:
         await wire.send_header("to='elsewhere.example' version='1.0'")
         await wire.expect_stream_error("host-unknown")
 
 
+@LEAVING
 async def test_a_load_balancer_is_told_to_leave_it_out(leaving: RainbowServer) -> None:
     endpoint = leaving.endpoint
 

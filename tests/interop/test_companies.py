@@ -1,7 +1,7 @@
 """Two companies, seen by slixmpp: colleagues, strangers, public people, a link, and its end while all are online."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -14,10 +14,17 @@ from tests.process import Person, RainbowServer
 Started = dict[str, tuple[Person, Client]]
 
 
-@pytest.fixture
-def companies(start_server: Callable[..., RainbowServer]) -> RainbowServer:
+pytestmark = pytest.mark.xdist_group("companies")
+
+
+@pytest.fixture(scope="module")
+def companies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RainbowServer]:
     """A server with company rosters."""
-    return start_server({"plugins": {"company_roster": {"enabled": True}}})
+    settings = {"plugins": {"company_roster": {"enabled": True}}}
+    server = RainbowServer(tmp_path_factory.mktemp("companies"), settings=settings)
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture
@@ -68,13 +75,6 @@ async def test_colleagues_are_there_by_themselves_and_other_companies_are_not(pe
     assert not [event for event in ann.history if carol_person.localpart in event.get("jid", "")]
 
 
-async def test_who_is_public_is_found_and_not_reached(companies: RainbowServer, people: Started) -> None:
-    (_, ann), _, (carol_person, carol) = people.values()
-    companies.cli("company", "set", "Globex", "--visibility", "public")
-    assert await card_in_time(ann, carol_person.jid) == "Carol"
-    await assert_absent(ann, carol, carol_person)
-
-
 async def test_a_link_lets_people_reach_each_other_until_it_ends_while_they_are_online(
     companies: RainbowServer, people: Started
 ) -> None:
@@ -92,3 +92,11 @@ async def test_a_link_lets_people_reach_each_other_until_it_ends_while_they_are_
         await client.wait("roster", jid=person.jid, subscription="remove")
     await assert_absent(ann, carol, carol_person)
     assert await card_of(ann, carol_person.jid) == ""
+
+
+async def test_who_is_public_is_found_and_not_reached(companies: RainbowServer, people: Started) -> None:
+    """The last one: the company stays public."""
+    (_, ann), _, (carol_person, carol) = people.values()
+    companies.cli("company", "set", "Globex", "--visibility", "public")
+    assert await card_in_time(ann, carol_person.jid) == "Carol"
+    await assert_absent(ann, carol, carol_person)

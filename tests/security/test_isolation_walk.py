@@ -2,17 +2,38 @@
 
 import logging
 from collections.abc import Iterator
-from itertools import count
 
 import pytest
 
 from tests.security.isolation_events import Leak
-from tests.security.isolation_mutants import MUTANTS, Mutant
+from tests.security.isolation_mutants import MUTANTS
 from tests.security.isolation_walk import walk
 
 STEPS = 12
 MOST_WALKS = 12
 """So many walks a mutant may survive; the machine is the same, and so are the seeds."""
+SOONEST = {
+    "the gate between companies": 1,
+    "the gate in the public company": 9,
+    "the public company is no circle": 4,
+    "what is agreed for a time ends": 10,
+    "an invitation is no agreement": 11,
+    "what a stanza wants": 2,
+    "what a request wants": 9,
+    "the end of links": 10,
+    "links are confirmed": 9,
+    "agreements are read anew": 5,
+    "changes of companies and people reach sessions": 2,
+    "parting, in rosters": 6,
+    "parting, of directed presence": 6,
+    "the gate of whom one blocks": 1,
+    "the question about who is blocked": 7,
+    "no roster in the public company": 1,
+    "the door of the API: whose company": 4,
+    "the door of the API: absence": 2,
+}
+"""Which of these walks comes upon what is missing soonest, where it is not the first. Once a change makes them go
+other ways, another one finds it, and this is only slower."""
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -30,12 +51,12 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-@pytest.mark.parametrize("mutant", MUTANTS.values(), ids=MUTANTS)
+@pytest.mark.parametrize("missing", MUTANTS)
 async def test_the_walk_finds_what_is_taken_out(
-    mutant: Mutant, monkeypatch: pytest.MonkeyPatch, quiet: None
+    missing: str, monkeypatch: pytest.MonkeyPatch, quiet: None
 ) -> None:
-    mutant(monkeypatch)
+    MUTANTS[missing](monkeypatch)
+    soonest = SOONEST.get(missing, 0)
     with pytest.raises(Leak):
-        for seed in count():
-            assert seed < MOST_WALKS, "the walk does not find it"
+        for seed in (soonest, *(each for each in range(MOST_WALKS) if each != soonest)):
             await walk(seed, 40)

@@ -17,8 +17,9 @@ from rainbow_xmpp.company.agreements import NotAllowed
 from rainbow_xmpp.company.levels import UnknownLevel
 from rainbow_xmpp.http.source import source_of
 from rainbow_xmpp.plugin import Access, Account, Call, EndpointMark, Problem, Reply, Role
+from rainbow_xmpp.plugin.api_tokens import unauthenticated
 from rainbow_xmpp.plugins.rest_api import problems
-from rainbow_xmpp.plugins.rest_api.doorkeeper import Doorkeeper, Visitor, unknown
+from rainbow_xmpp.plugins.rest_api.doorkeeper import Doorkeeper, Visitor
 from rainbow_xmpp.plugins.rest_api.limits import Buckets
 from rainbow_xmpp.plugins.rest_api.store import Given, RepeatKey, Repeats, Seen
 from rainbow_xmpp.store.errors import AlreadyExists, NotFound, StoreError
@@ -100,7 +101,7 @@ class Dispatcher:
         authorization = request.headers.get("Authorization", "")
         if not authorization:
             self._sources.take(source, now)
-            raise unknown()
+            raise unauthenticated()
         try:
             account, family = await self._doorkeeper.who_calls(authorization)
         except Problem:

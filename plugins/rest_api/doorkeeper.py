@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rainbow_xmpp.auth.tokens import InvalidToken
 from rainbow_xmpp.plugin import Access, Account, Company, EndpointMark, Problem, Role, absent
+from rainbow_xmpp.plugin.api_tokens import bearer, unauthenticated
 
 if TYPE_CHECKING:
     from rainbow_xmpp.auth.token_logins import TokenLogins
     from rainbow_xmpp.store import Store
 
 _ID = re.compile(r"[0-9a-f]{24}").fullmatch
-_BEARER = re.compile(r"(?i:bearer) ([A-Za-z0-9._~+/=-]+)").fullmatch
 
 
 class Visitor(NamedTuple):
@@ -39,13 +39,13 @@ class Doorkeeper:
 
     async def who_calls(self, authorization: str) -> tuple[Account, str]:
         """The account and the login of a token. Raises Problem (401)."""
-        token = _BEARER(authorization)
+        token = bearer(authorization)
         if token is None:
-            raise unknown()
+            raise unauthenticated()
         try:
-            account, claims = await self._logins.who(token.group(1))
+            account, claims = await self._logins.who(token)
         except InvalidToken:
-            raise unknown("invalid_token") from None
+            raise unauthenticated("invalid_token") from None
         return account, claims.family
 
     async def admit(
@@ -92,9 +92,3 @@ def _may(access: Access, account: Account, company: Company | None) -> bool:
             return account.role is Role.OPERATOR or (is_own and account.role is Role.COMPANY_ADMIN)
         case Access.OPERATOR:
             return account.role is Role.OPERATOR
-
-
-def unknown(error: str = "") -> Problem:
-    """Who calls is not known (RFC 6750 §3): without a token, or with one that is worth nothing."""
-    challenge = 'Bearer realm="api"' + (f', error="{error}"' if error else "")
-    return Problem(401, "unauthenticated", headers={"WWW-Authenticate": challenge})

@@ -22,7 +22,12 @@ PARAMETERS = {
 def document(endpoints: Iterable[EndpointMark], url: str) -> dict[str, Any]:
     """For the endpoints of all plugins; `url` is where they are reached, with the prefix."""
     marks = sorted(endpoints, key=lambda mark: (mark.tag, mark.path, mark.method))
-    kinds = [kind for mark in marks for kind in (mark.query, mark.body, mark.answer) if kind is not None]
+    kinds = [
+        kind
+        for mark in marks
+        for kind in (mark.query, mark.body, mark.answer, *mark.others.values())
+        if kind is not None
+    ]
     references, schemas = msgspec.json.schema_components([*kinds, ProblemDocument], ref_template=_REF)
     schema_of = {
         _key(kind): schema for kind, schema in zip([*kinds, ProblemDocument], references, strict=True)
@@ -73,7 +78,7 @@ def _name(mark: EndpointMark) -> str:
 
 
 def _security(mark: EndpointMark) -> list[dict[str, list[str]]]:
-    if mark.access is not Access.ANYBODY:
+    if mark.access is not Access.ANYBODY or mark.path.startswith("/auth/second-factor"):
         return [{"token": []}]
     return [{"password": []}] if mark.path == "/auth/login" else []
 
@@ -114,6 +119,11 @@ def _responses(mark: EndpointMark, schema_of: Mapping[Any, Any]) -> dict[str, An
     if mark.answer is not None:
         done["content"] = {"application/json": {"schema": schema_of[_key(mark.answer)]}}
     found = {str(mark.status): done}
+    for status, kind in mark.others.items():
+        found[str(status)] = {
+            "description": "Something else is wanted first",
+            "content": {"application/json": {"schema": schema_of[_key(kind)]}},
+        }
     refused = {"content": {MEDIA_TYPE: {"schema": schema_of[_key(ProblemDocument)]}}}
     for status, text in {**dict.fromkeys(_usual(mark), ""), **mark.problems}.items():
         found[str(status)] = {"description": text or TITLES[status], **refused}

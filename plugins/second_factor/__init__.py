@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.plugin import (
@@ -11,15 +12,18 @@ from rainbow_xmpp.plugin import (
     Changed,
     Enrolment,
     FactorStatus,
+    Mark,
     Newcomer,
     Plugin,
     SecondFactor,
     Services,
     SessionStarted,
+    marks_of,
     on,
     with_tasks,
 )
 from rainbow_xmpp.plugins.second_factor.desk import FactorDesk
+from rainbow_xmpp.plugins.second_factor.endpoints import LoginEndpoints, MyFactorEndpoints
 from rainbow_xmpp.plugins.second_factor.notices import AUDIT
 from rainbow_xmpp.plugins.second_factor.options import FactorOptions
 from rainbow_xmpp.plugins.second_factor.task import CodeTask
@@ -49,6 +53,16 @@ class SecondFactorAtLogin(
     def __init__(self, services: Services, options: FactorOptions) -> None:
         super().__init__(services, options)
         self.desk = FactorDesk(services, lambda: self.options)
+        logins = services.token_logins
+        self._parts: list[object] = []
+        if logins is not None:
+            self._parts += [LoginEndpoints(self.desk, logins), MyFactorEndpoints(self.desk, logins)]
+
+    def marks(self) -> Iterator[tuple[Mark, Callable[..., Any]]]:
+        """Its own, and those of its endpoints."""
+        yield from super().marks()
+        for part in self._parts:
+            yield from marks_of(part)
 
     async def start(self) -> None:
         await self.desk.use_current_key()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rainbow_xmpp.auth.authenticator import Authenticator, Refused
-from rainbow_xmpp.auth.tokens import Claims, InvalidToken, SigningKey, Tokens
+from rainbow_xmpp.auth.tokens import Claims, InvalidToken, SigningKey, Tokens, TokenType
 from rainbow_xmpp.sasl import login_names
 
 if TYPE_CHECKING:
@@ -27,6 +27,16 @@ class Pair:
     access: str = field(repr=False)
     expires_in_s: int
     refresh: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MoreWanted:
+    """The password was right, and does not suffice. The token is good for what is wanted, and for nothing else."""
+
+    account: Account
+    kind: TokenType
+    token: str = field(repr=False)
+    expires_in_s: int
 
 
 class TokenLogins:
@@ -49,12 +59,35 @@ class TokenLogins:
         self._refresh_s = refresh_s
         self._now = now
 
-    async def log_in(self, name: str, password: str, source: str) -> Pair | Refused:
+    async def log_in(self, name: str, password: str, source: str) -> Pair | MoreWanted | Refused:
         """By e-mail address or JID and password; slowed and counted as every other login is."""
         found = await self.prove(name, password, source)
         if isinstance(found, Refused):
             return found
-        return self._pair(found, await self._store.refresh_tokens.begin(found, self._refresh_s))
+        if found.second_factor or found.must_enrol:
+            kind = TokenType.MFA_PENDING if found.second_factor else TokenType.ENROL
+            token = self._tokens.issue(found, "", self._now(), kind)
+            return MoreWanted(found, kind, token, self._tokens.lifetime_of(kind))
+        return await self._begin(found)
+
+    async def wanted_of(self, token: str, kind: TokenType) -> Account:
+        """Whose login waits with this token of a `MoreWanted`. Raises InvalidToken."""
+        claims = self._tokens.verify(token, self._now(), kind)
+        account = await self._current(claims)
+        waits = account.second_factor if kind is TokenType.MFA_PENDING else account.must_enrol
+        if not waits:
+            raise InvalidToken("that is not wanted any more")
+        return account
+
+    async def begin(self, account: Account) -> Pair:
+        """Somebody has proved everything, or changed what ends logins: their first pair. Raises InvalidToken."""
+        fresh = await self._store.accounts.by_id(account.id)
+        if fresh is None or not fresh.may_log_in:
+            raise InvalidToken("the account is gone, or disabled")
+        return await self._begin(fresh)
+
+    async def _begin(self, account: Account) -> Pair:
+        return self._pair(account, await self._store.refresh_tokens.begin(account, self._refresh_s))
 
     async def prove(self, name: str, password: str, source: str) -> Account | Refused:
         """Whose name and password these are. Whether they suffice is for the caller to say (`second_factor`)."""
@@ -70,7 +103,7 @@ class TokenLogins:
         if issued is None:
             return None
         account = await self._store.accounts.by_id(issued.account_id)
-        if account is None or not account.may_log_in:
+        if account is None or not account.may_log_in or account.must_enrol:
             await self._store.refresh_tokens.end_family(issued.family)
             return None
         return self._pair(account, issued)
@@ -82,14 +115,19 @@ class TokenLogins:
     async def who(self, access: str) -> tuple[Account, Claims]:
         """Whose token this is, as the account is now. Raises InvalidToken for one that is not good any more."""
         claims = self._tokens.verify(access, self._now())
+        account = await self._current(claims)
+        if not await self._store.refresh_tokens.is_alive(claims.family):
+            raise InvalidToken("logged out")
+        return account, claims
+
+    async def _current(self, claims: Claims) -> Account:
+        """The account as it is now. Raises InvalidToken."""
         account = await self._store.accounts.by_id(claims.account_id)
         if account is None or not account.may_log_in or account.company.id != claims.company_id:
             raise InvalidToken("the account is gone, disabled, or of another company")
         if account.epoch != claims.epoch:
             raise InvalidToken("from before a change of the account")
-        if not await self._store.refresh_tokens.is_alive(claims.family):
-            raise InvalidToken("logged out")
-        return account, claims
+        return account
 
     def _pair(self, account: Account, issued: Issued) -> Pair:
         access = self._tokens.issue(account, issued.family, self._now())

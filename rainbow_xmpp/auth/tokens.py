@@ -32,6 +32,14 @@ class TokenType(StrEnum):
     """What a token is for; one kind never stands in for another."""
 
     ACCESS = "at+jwt"
+    MFA_PENDING = "mfa+jwt"
+    """The password was right, and a code is to come: good for that, and for nothing else."""
+    ENROL = "enrol+jwt"
+    """The password was right, and a second factor must be made first: good for that, and for nothing else."""
+
+
+_LIFETIMES_S = {TokenType.MFA_PENDING: 300, TokenType.ENROL: 900}
+"""Of tokens that are no access tokens."""
 
 
 class InvalidToken(RainbowError):
@@ -97,7 +105,11 @@ class Tokens:
         self._audience = f"{issuer}/api"
         self.lifetime_s = lifetime_s
 
-    def issue(self, account: Account, family: str, now: float) -> str:
+    def lifetime_of(self, kind: TokenType) -> int:
+        """Seconds for which a token of this kind is good."""
+        return _LIFETIMES_S.get(kind, self.lifetime_s)
+
+    def issue(self, account: Account, family: str, now: float, kind: TokenType = TokenType.ACCESS) -> str:
         """A token for this account and login; `now` is Unix time in seconds."""
         claims = {
             "iss": self._issuer,
@@ -108,10 +120,10 @@ class Tokens:
             "epoch": account.epoch,
             "sid": family,
             "iat": int(now),
-            "exp": int(now) + self.lifetime_s,
+            "exp": int(now) + self.lifetime_of(kind),
             "jti": secrets.token_hex(16),
         }
-        headers = {"kid": self._key.id, "typ": TokenType.ACCESS}
+        headers = {"kid": self._key.id, "typ": kind}
         return jwt.encode(claims, self._key.private, algorithm=ALGORITHM, headers=headers)
 
     def verify(self, text: str, now: float, kind: TokenType = TokenType.ACCESS) -> Claims:
@@ -128,7 +140,7 @@ class Tokens:
             )
         except jwt.PyJWTError as error:
             raise InvalidToken(f"{type(error).__name__}") from None
-        return _claims(claims, now, self.lifetime_s)
+        return _claims(claims, now, self.lifetime_of(kind))
 
     def _key_of(self, text: str, kind: TokenType) -> ec.EllipticCurvePublicKey:
         """By the header, which is looked at before anything else, and may say nothing but this."""

@@ -168,6 +168,7 @@ class EndpointMark:
     answer: Any
     status: int
     problems: Mapping[int, str]
+    others: Mapping[int, Any]
     tag: str
 
     @property
@@ -186,12 +187,14 @@ def endpoint(
     answer: Any = None,
     status: int = 200,
     problems: Mapping[int, str] | None = None,
+    others: Mapping[int, Any] | None = None,
     tag: str = "",
 ) -> Callable[[F], F]:
     """This `async def` method answers requests: `(self, call) -> answer`, or a `Reply`; `Problem` refuses.
 
     `query` and `body` are msgspec structs, which are checked before; `problems` says what other refusals there are
-    than those that every endpoint has (400, 401, 403, 404, 413, 415, 429).
+    than those that every endpoint has (400, 401, 403, 404, 413, 415, 429), `others` which other statuses are no
+    refusals, and the type of their answers.
     """
     if method not in METHODS or not path.startswith("/"):
         raise LocalMisuse(
@@ -220,6 +223,7 @@ def endpoint(
             answer=answer,
             status=status,
             problems=dict(problems or {}),
+            others=dict(others or {}),
             tag=tag or path.strip("/").partition("/")[0],
         )
     )

@@ -9,26 +9,35 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from rainbow_xmpp.auth.authenticator import Refused
-from rainbow_xmpp.auth.token_logins import Pair, TokenLogins
+from rainbow_xmpp.auth.token_logins import MoreWanted, Pair, TokenLogins
+from rainbow_xmpp.auth.tokens import TokenType
 from rainbow_xmpp.plugin import Access, Call, Problem, Reply, Services, endpoint
+from rainbow_xmpp.plugin.api_tokens import TokenPair
 from rainbow_xmpp.sasl import FailureCondition
 
 MAX_CREDENTIALS = 4096
 _TRIES = {401: "Wrong name or password, or a token that is worth nothing any more."}
 
 
-class TokenPair(Struct, frozen=True):
-    """A token for calls and one that is good for the next pair (RFC 6749 §5.1)."""
+class MoreIsWanted(Struct, frozen=True):
+    """The password was right, and does not suffice. `token` is good for what is wanted, and for nothing else."""
 
-    access_token: str
-    token_type: Literal["Bearer"]
+    wanted: Annotated[
+        Literal["second_factor", "enrolment"],
+        Meta(
+            description="second_factor: POST a code to /auth/second-factor. enrolment: the company wants a second "
+            "factor, which is made first: POST to /auth/second-factor/enrolment."
+        ),
+    ]
+    token: str
     expires_in: Annotated[int, Meta(description="Seconds.")]
-    refresh_token: Annotated[str, Meta(description="Good for one use.")]
-    user_id: str
 
     @classmethod
-    def of(cls, pair: Pair) -> TokenPair:
-        return cls(pair.access, "Bearer", pair.expires_in_s, pair.refresh, pair.account.id)
+    def of(cls, more: MoreWanted) -> MoreIsWanted:
+        wanted: Literal["second_factor", "enrolment"] = (
+            "second_factor" if more.kind is TokenType.MFA_PENDING else "enrolment"
+        )
+        return cls(wanted, more.token, more.expires_in_s)
 
 
 class RefreshBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,13 +59,16 @@ class AuthEndpoints:
         access=Access.ANYBODY,
         summary="Log in by e-mail address or JID and password (Basic).",
         answer=TokenPair,
+        others={202: MoreIsWanted},
         problems=_TRIES,
     )
-    async def log_in(self, call: Call) -> TokenPair:
+    async def log_in(self, call: Call) -> TokenPair | Reply:
         name, password = _basic(call.headers.get("Authorization", ""))
         found = await self._logins.log_in(name, password, call.source)
         if isinstance(found, Pair):
             return TokenPair.of(found)
+        if isinstance(found, MoreWanted):
+            return Reply(MoreIsWanted.of(found), status=202, headers={"Cache-Control": "no-store"})
         raise _refusal(found)
 
     @endpoint(

@@ -13,6 +13,7 @@ from rainbow_xmpp.plugin import (
     Services,
     marks_of,
 )
+from rainbow_xmpp.plugins.inband_registration.flows import Flows
 from rainbow_xmpp.plugins.inband_registration.front import Front
 from rainbow_xmpp.plugins.inband_registration.members import Members
 from rainbow_xmpp.plugins.inband_registration.strangers import EarlyRegistration
@@ -28,9 +29,10 @@ class InbandRegistration(
     name="inband_registration",
     implements={
         "XEP-0077": "2.4, by data forms; accounts are not removed, and errors have no codes of XEP-0086",
+        "XEP-0389": "0.6.0, before login; flows of data forms",
         "XEP-0445": "0.2.0",
     },
-    features=(names.REGISTER,),
+    features=(names.REGISTER, names.REGISTER2),
     for_all=True,
 ):
     """Nobody is logged in by it, and whatever is asked is answered alike whoever has an address."""
@@ -41,7 +43,8 @@ class InbandRegistration(
     def __init__(self, services: Services, options: PluginOptions) -> None:
         super().__init__(services, options)
         self._front = Front(services)
-        self._parts = (EarlyRegistration(self._front), Members(services))
+        self._flows = Flows(self._front)
+        self._parts = (EarlyRegistration(self._front), self._flows, Members(services))
 
     def marks(self) -> Iterator[tuple[Mark, Callable[..., Any]]]:
         """Its own, and those of its parts."""
@@ -51,4 +54,5 @@ class InbandRegistration(
 
     def early_features(self) -> bytes:
         """What can be done now; a reload of the options announces it anew."""
-        return b"" if self._front.mode is RegistrationMode.CLOSED else _REGISTER
+        forms = b"" if self._front.mode is RegistrationMode.CLOSED else _REGISTER
+        return forms + self._flows.announcement()

@@ -23,7 +23,7 @@ class Stranger:
 
 @dataclass(frozen=True, slots=True)
 class EarlyReply:
-    """Elements for the stranger, with their namespaces declared.
+    """An element for the stranger, with its namespaces declared; nothing where the protocol has no answer.
 
     With `is_question` they have to settle this before they can log in: another request of theirs does.
     """

@@ -168,7 +168,7 @@ class ServerStream:
     def answered(self, data: bytes, *, is_question: bool = False) -> list[Output]:
         """The answer to `EarlyRequest`; after a question the peer cannot log in before it has been settled."""
         self.see(Seen.EARLY_QUESTION if is_question else Seen.EARLY_ANSWER)
-        return [Send(data)]
+        return [Send(data)] if data else []
 
     def blank(self) -> None:
         """White space between elements; raise PeerViolation inside a SASL2 exchange (XEP-0388 §2.4)."""

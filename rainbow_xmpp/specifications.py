@@ -177,6 +177,7 @@ TITLES: Mapping[str, str] = {
     "XEP-0384": "OMEMO Encryption",
     "XEP-0386": "Bind 2",
     "XEP-0388": "Extensible SASL Profile",
+    "XEP-0389": "Extensible In-Band Registration",
     "XEP-0390": "Entity Capabilities 2.0",
     "XEP-0392": "Consistent Color Generation",
     "XEP-0398": "User Avatar to vCard-Based Avatars Conversion",

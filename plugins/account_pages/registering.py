@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from rainbow_xmpp.plugin import Invited, Purpose, RegistrationMode, WrongOrExpired, route
+from rainbow_xmpp.plugin import ClientLinks, Invited, Purpose, RegistrationMode, WrongOrExpired, route
 from rainbow_xmpp.plugins.account_pages.forms import Form
 from rainbow_xmpp.plugins.account_pages.front import Front, asker, see
 from rainbow_xmpp.plugins.account_pages.letters import ask, send_another, was_sent_again
@@ -67,7 +67,7 @@ class Registering:
         invited = await self._invited(request)
         if invited is None:
             return self._over(request)
-        return self._front.page(request, "join.html", invited=invited)
+        return self._front.page(request, "join.html", invited=invited, client_uri=self._client_uri(request))
 
     @route("POST", "/join/{token}")
     async def join(self, request: web.Request) -> web.Response:
@@ -83,7 +83,14 @@ class Registering:
         if invited is None:
             await self._front.forms.read(request)
             return self._over(request)
-        return await self._front.take(request, "join.html", act, {"invited": invited})
+        return await self._front.take(
+            request, "join.html", act, {"invited": invited, "client_uri": self._client_uri(request)}
+        )
+
+    def _client_uri(self, request: web.Request) -> str:
+        """By which a chat client accepts the invitation instead; "" where clients cannot."""
+        links = self._front.services.offered(ClientLinks)
+        return "" if links is None else links.join_uri(request.match_info["token"])
 
     async def _invited(self, request: web.Request) -> Invited | None:
         desk = self._front.desk

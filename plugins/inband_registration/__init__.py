@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 from rainbow_xmpp.plugin import (
+    ClientLinks,
     Mark,
     Plugin,
     PluginOptions,
@@ -26,6 +28,7 @@ _REGISTER = (
 
 class InbandRegistration(
     Plugin,
+    ClientLinks,
     name="inband_registration",
     implements={
         "XEP-0077": "2.4, by data forms; accounts are not removed, and errors have no codes of XEP-0086",
@@ -51,6 +54,10 @@ class InbandRegistration(
         yield from super().marks()
         for part in self._parts:
             yield from marks_of(part)
+
+    def join_uri(self, token: str) -> str:
+        """As `ClientLinks.join_uri`."""
+        return f"xmpp:{quote(self.services.domain)}?register;preauth={quote(token, safe='')}"
 
     def early_features(self) -> bytes:
         """What can be done now; a reload of the options announces it anew."""

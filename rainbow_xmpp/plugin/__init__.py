@@ -57,6 +57,7 @@ from rainbow_xmpp.plugin.offers import ClientFeatures, FeaturesLearned, Offer, S
 from rainbow_xmpp.plugin.offers_accounts import (
     Asked,
     Asker,
+    ClientLinks,
     Invited,
     PinDesk,
     Purpose,
@@ -124,6 +125,7 @@ __all__ = [
     "ChangeKind",
     "Changed",
     "ClientFeatures",
+    "ClientLinks",
     "CommandAnswer",
     "CommandMark",
     "Company",

@@ -66,6 +66,14 @@ class RegistrationClosed(RainbowError):
     """Nobody can register by themselves here."""
 
 
+class ClientLinks(Offer):
+    """Links that a chat client opens, for what pages do as well."""
+
+    def join_uri(self, token: str) -> str:
+        """Accept an invitation in a client (XEP-0445 §3.2, XEP-0401)."""
+        raise NotImplementedError
+
+
 class PinDesk(Offer):
     """Registration and new passwords by a PIN that is sent to an e-mail address."""
 

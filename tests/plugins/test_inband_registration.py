@@ -346,6 +346,18 @@ async def test_the_invited_join_with_a_password_alone() -> None:
         assert told(await server.knock().ask("set", preauth(token))) == ("cancel", "item-not-found")
 
 
+async def test_the_page_of_an_invitation_leads_to_chat_clients() -> None:
+    async with await server_with("invitation") as server:
+        token = await invitation(server)
+        page = await server.http("GET", f"/join/{token}")
+        assert f'href="xmpp:{server.domain}?register;preauth={token}"' in page.text
+        assert 'href="xmpp:' not in (await server.http("GET", "/join/none")).text
+    async with TestServer([MfaPin, AccountPages]) as without:
+        page = await without.http("GET", f"/join/{await invitation(without)}")
+        assert page.status == 200
+        assert 'href="xmpp:' not in page.text
+
+
 async def test_a_token_counts_once_and_is_asked_for_when_it_is_shown() -> None:
     async with await server_with("invitation") as server:
         token = await invitation(server)

@@ -141,6 +141,8 @@ class PeerViolation(RainbowError):
         self.text = text
         self.specific = specific
         """An application's own condition beside the defined one, as `{namespace}name` (RFC 6120 §4.9.4)."""
+        self.attributes: dict[str, str] = {}
+        """The attributes of that."""
         self.detail = detail
 
 

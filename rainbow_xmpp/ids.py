@@ -23,6 +23,11 @@ def new_stream_id() -> str:
     return secrets.token_urlsafe(12)
 
 
+def new_resume_id() -> str:
+    """What a session is resumed by (XEP-0198 §5): 192 bits that nobody can guess."""
+    return secrets.token_urlsafe(24)
+
+
 def new_nonce() -> str:
     """The server's part of a SCRAM nonce: 144 bits, printable, without a comma (RFC 5802 §5.1)."""
     return secrets.token_urlsafe(18)

@@ -37,7 +37,7 @@ from rainbow_xmpp.plugin.services import Services
 from rainbow_xmpp.presence import PresenceService
 from rainbow_xmpp.roster.departed import Departed
 from rainbow_xmpp.roster.service import STREAM_FEATURES, RosterService
-from rainbow_xmpp.router.events import AccountRemoved, Event, Events, SessionStarted
+from rainbow_xmpp.router.events import AccountRemoved, BecameAvailable, Event, Events, SessionStarted
 from rainbow_xmpp.router.inbound import Inbound
 from rainbow_xmpp.router.iq import IqRegistry, IqRequest, IqService, Target
 from rainbow_xmpp.router.listeners import PresenceListeners, ServerMessages
@@ -55,6 +55,10 @@ from rainbow_xmpp.session.resources import Resources
 from rainbow_xmpp.session.watch import ChangeWatch
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.stream import StreamSettings
+from rainbow_xmpp.stream_management import StreamManagement
+from rainbow_xmpp.stream_management.elements import FEATURE as SM_FEATURE
+from rainbow_xmpp.stream_management.handing_back import HandingBack, note_arrival
+from rainbow_xmpp.stream_management.service import OWNER as SM_OWNER
 from rainbow_xmpp.xml import names
 
 if TYPE_CHECKING:
@@ -95,6 +99,16 @@ class Node:
         self.plugins = PluginManager(
             Registries(self.pipeline, self.iqs, self.events, presence_listeners, server_messages, self.audit)
         )
+        self.streams = StreamManagement(
+            config.stream_management,
+            config.limits.ping_timeout_s,
+            self.counters,
+            store.now,
+            self.session_ended,
+        )
+        self.streams.register(self.plugins.registries.nonzas, self.plugins.registries.inline)
+        self._handing_back = HandingBack(config.domain, self.pipeline, self.sessions)
+        self.events.add(SM_OWNER, BecameAvailable, note_arrival)
         self.roster = RosterService(
             store.rosters,
             self.sessions,
@@ -175,6 +189,7 @@ class Node:
         self.roster.max_items = limits.roster_items
         self.inbound.limits = xml_limits(limits.xml, limits.stanza_bytes)
         self.inbound.presence_bytes = limits.presence_bytes
+        self.streams.settings, self.streams.answer_s = config.stream_management, limits.ping_timeout_s
         self.trail.config = config.audit
         self.people.settings = config.auth
         self.levels.configured = config.service_levels
@@ -184,7 +199,7 @@ class Node:
         inline, early = self.plugins.registries.inline, self.plugins.registries.early
         return StreamSettings(
             self.config.domain,
-            bound_features=STREAM_FEATURES + self.plugins.stream_features(),
+            bound_features=STREAM_FEATURES + SM_FEATURE + self.plugins.stream_features(),
             inline_features=inline.announcement,
             inline_mechanisms=inline.mechanisms,
             early_features=self.plugins.early_features(),
@@ -211,6 +226,7 @@ class Node:
             pace=Pace.of(config.limits),
             resources=Resources(self._sealer.secret_for("resources")),
             inline=inline,
+            resume=self.streams.find,
             early=self.plugins.registries.early,
             tasks=self.plugins.registries.tasks,
             elsewhere=Elsewhere.of(config),
@@ -279,7 +295,7 @@ class Node:
 
     def connection_over(self, session: Session, link: Wire, is_lost: bool) -> None:
         """A connection that carried this session is closed, or lost; the session ends unless another one has it."""
-        if session.link is link:
+        if session.link is link and not (is_lost and self.streams.keep(session)):
             self.session_ended(session)
 
     def session_ended(self, session: Session) -> None:
@@ -288,6 +304,7 @@ class Node:
         A stanza of its that waits for the database is finished; it finds the session gone.
         """
         self.counters.sessions -= 1
+        gone = self.streams.ended(session)
         self.questions.ended(session)
         pending = session.close()
         if self.sessions.remove(session) or session.presence is not None:
@@ -298,6 +315,8 @@ class Node:
                 session.home.join(None)
         if pending is not None:
             self.background.spawn(pending)
+        if gone is not None and gone.queue.stanzas:
+            self.background.spawn(self._handing_back.hand_back(gone, list(gone.queue)))
 
     async def stop(self, settle_s: float) -> None:
         """Finish what runs beside, at most this long, stop the plugins, close the database."""

@@ -251,6 +251,7 @@ class Server:
                 Chore(60, self.node.trail.summarise),
                 Chore(3600, self.node.tidy),
             ],
+            self.node.streams.tick,
             config.limits,
             self.node.counters,
         )

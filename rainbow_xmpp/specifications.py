@@ -25,6 +25,7 @@ CORE: Mapping[str, str] = {
     "XEP-0082": "1.1.1",
     "XEP-0106": "1.1.1, understood at login, where clients insist on a localpart",
     "XEP-0156": "1.4.0, the WebSocket in host-meta; DNS is the administrator's",
+    "XEP-0198": "1.6.2",
     "XEP-0368": "1.1.0",
     "XEP-0386": "1.1.0, messages that waited are kept, for want of an archive",
     "XEP-0388": "1.0.4",

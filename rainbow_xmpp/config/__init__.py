@@ -11,6 +11,7 @@ from rainbow_xmpp.config.mail import MailConfig
 from rainbow_xmpp.config.problem import ConfigProblems, Origin, Problem, did_you_mean
 from rainbow_xmpp.config.schema import Config, Metrics, PluginTable, Storage
 from rainbow_xmpp.config.secret import Secret
+from rainbow_xmpp.config.stream_management import StreamManagementConfig
 from rainbow_xmpp.config.watching import Audit, Log, LogFormat, LogLevel, Observe, Tracing
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Secret",
     "ServiceLevel",
     "Storage",
+    "StreamManagementConfig",
     "Table",
     "Tls",
     "Tracing",

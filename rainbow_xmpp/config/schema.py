@@ -21,6 +21,7 @@ from rainbow_xmpp.config.limits import Limits
 from rainbow_xmpp.config.mail import MailConfig
 from rainbow_xmpp.config.problem import Origin, did_you_mean
 from rainbow_xmpp.config.sections import Sections, sections
+from rainbow_xmpp.config.stream_management import StreamManagementConfig
 from rainbow_xmpp.config.watching import Audit, Log, Observe, Tracing
 
 _SCHEME = re.compile(r"[a-z0-9+.]{1,40}")
@@ -99,6 +100,7 @@ class Config:
     websocket: Websocket = field(default=Websocket())
     auth: Auth = field(default=Auth())
     limits: Limits = field(default=Limits())
+    stream_management: StreamManagementConfig = field(default=StreamManagementConfig())
     mail: MailConfig = field(default=MailConfig())
     log: Log = field(default=Log())
     audit: Audit = field(default=Audit())

@@ -37,6 +37,7 @@ class NodeFigures:
         yield self._queues()
         yield self._audit()
         yield from self._state()
+        yield self._unacknowledged()
         yield from self._node.plugins.registries.figures.metrics()
 
     def queues(self) -> dict[str, int]:
@@ -74,6 +75,17 @@ class NodeFigures:
             {"query": database.query, "read": database.read, "write": database.write},
             "operation",
         )
+
+    def _unacknowledged(self) -> Metric:
+        made = GaugeMetricFamily(
+            "rainbow_unacknowledged",
+            "What clients were sent and have not acknowledged, of sessions with stream management.",
+            labels=["unit"],
+        )
+        stanzas, size = self._node.streams.unacknowledged(self._node.sessions)
+        made.add_metric(["stanzas"], stanzas)
+        made.add_metric(["bytes"], size)
+        return made
 
     def _audit(self) -> Metric:
         made = CounterMetricFamily("rainbow_audit_records", "Records for the audit log.", labels=["result"])

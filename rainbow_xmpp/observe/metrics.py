@@ -61,6 +61,10 @@ class Counters:
     limit_pace: int = 0
     limit_output: int = 0
     limit_silence: int = 0
+    limit_unacknowledged: int = 0
+
+    resumptions_ok: int = 0
+    resumptions_failed: int = 0
 
     webhooks_delivered: int = 0
     webhooks_failed: int = 0
@@ -87,6 +91,7 @@ class Counters:
     sessions_websocket: int = 0
     sessions_direct_tls: int = 0
     sessions_starttls: int = 0
+    sessions_kept: int = 0
 
     def ended(self, outcome: str) -> None:
         """Count a stanza that came to this end of its way; KeyError for any other name."""
@@ -177,6 +182,7 @@ FAMILIES: Sequence[Family] = (
             "pace": "limit_pace",
             "output": "limit_output",
             "silence": "limit_silence",
+            "unacknowledged": "limit_unacknowledged",
         },
         "limit",
     ),
@@ -190,7 +196,19 @@ FAMILIES: Sequence[Family] = (
     _one("rainbow_http_requests", "HTTP requests answered, refusals included.", "http_requests"),
     _one("rainbow_faults", "Errors of the server itself; each has a traceback in the log.", "faults"),
     _one("rainbow_connections", "Open connections of every kind.", "connections", gauge=True),
+    Family(
+        "rainbow_resumptions",
+        "Attempts to resume a session whose connection was lost.",
+        {"ok": "resumptions_ok", "failed": "resumptions_failed"},
+        "result",
+    ),
     _one("rainbow_sessions", "Sessions with a bound resource.", "sessions", gauge=True),
+    _one(
+        "rainbow_sessions_kept",
+        "Of these, sessions whose connection was lost and that may be resumed.",
+        "sessions_kept",
+        gauge=True,
+    ),
     Family(
         "rainbow_transport_sessions",
         "The same by what carries them.",

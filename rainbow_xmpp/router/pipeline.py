@@ -284,6 +284,22 @@ class Pipeline(Hooked):
                 return Outcome.STORED
         raise Absent()
 
+    async def deliver_again(self, p: Passage, *, is_from_server: bool = False) -> None:
+        """What had been delivered to a session that is gone, and was not acknowledged by it (XEP-0198 §4).
+
+        It has been rewritten and recorded; only the gate is asked again, in whose refusal nobody is told anything.
+        """
+        if not is_from_server:
+            try:
+                await self.may_pass(p)
+            except StanzaError:
+                return
+        try:
+            outcome = self._deliver(p)
+            self._observe(p, outcome if isinstance(outcome, Outcome) else await outcome)
+        except Exception as error:  # around one stanza
+            self._failed(p, error)
+
     # -- the end of the way --------------------------------------------------------------------------
 
     def observe(self, p: Passage, outcome: Outcome) -> None:

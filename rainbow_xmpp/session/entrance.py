@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from rainbow_xmpp.errors import LocalMisuse, SeeOther
 from rainbow_xmpp.observe.histogram import Histogram
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.session.early import AnswersStrangers, NobodyAnswers
-from rainbow_xmpp.session.inline import InlineRegistry
+from rainbow_xmpp.session.inline import InlineRegistry, TakenOver
 from rainbow_xmpp.session.limits import Pace
 from rainbow_xmpp.session.resources import Resources
 from rainbow_xmpp.session.session import Handler, Session, Wire
@@ -89,6 +89,10 @@ Step = Output | Entered | TakenBack
 """What a login does next: what its stream says, or this."""
 
 
+FindSession = Callable[[Account, Mapping[str, str]], Awaitable[Callable[[], TakenOver | bytes] | bytes]]
+"""Asked with the attributes of `<resume/>`; see `Granted.take_over`. Bytes say that there is none."""
+
+
 @dataclass(slots=True)
 class Entrance:
     """What all logins of a server share; a reload changes what new logins find here."""
@@ -113,6 +117,8 @@ class Entrance:
     resources: Resources
     inline: InlineRegistry
     """What can be asked for together with SASL2 (XEP-0388, XEP-0386)."""
+    resume: FindSession
+    """Finds a session that a client had before (XEP-0198 §5)."""
     token_logins: TokenLogins | None = None
     """Whose token is whose; None without a key for tokens."""
     early: AnswersStrangers = field(default_factory=NobodyAnswers)
@@ -163,7 +169,7 @@ class Entrance:
         home = self.sessions.homes.get(bare)
         if home is None:
             return True
-        staying = [s for s in home.sessions if not agent_id or s.agent.id != agent_id]
+        staying = [s for s in home.sessions if not s.is_adrift and (not agent_id or s.agent.id != agent_id)]
         if len(staying) < self.resources_per_account:
             return True
         self.counters.limit_resources += 1

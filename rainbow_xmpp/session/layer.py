@@ -9,13 +9,44 @@ if TYPE_CHECKING:
     from rainbow_xmpp.session.session import Wire
 
 
+class Nowhere:
+    """In the place of a connection that was lost: what is written there is gone."""
+
+    __slots__ = ("number", "prefixes", "source", "stanza_ns")
+
+    def __init__(self, lost: Wire) -> None:
+        """What was received on the lost connection may still be read as it was meant there."""
+        self.stanza_ns, self.number, self.prefixes = lost.stanza_ns, lost.number, lost.prefixes
+        self.source = lost.source
+
+    def send(self, data: bytes) -> None: ...
+
+    def fail(self, violation: PeerViolation) -> None: ...
+
+    def end(self, data: bytes = b"") -> None: ...
+
+    def peer_closed(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+    def give_way(self) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def slowed(self) -> None: ...
+
+    def ping(self) -> None: ...
+
+
 class Layer:
     """A `Wire` on top of another one, which does what that does. Put there by `session.wire = Layer(session.wire)`.
 
     Sessions without layers pay nothing for it.
     """
 
-    __slots__ = ("below", "number", "prefixes", "stanza_ns")
+    __slots__ = ("below", "number", "prefixes", "source", "stanza_ns")
 
     def __init__(self, below: Wire) -> None:
         self.below = below
@@ -30,11 +61,9 @@ class Layer:
         self._look_below()
 
     def _look_below(self) -> None:
-        self.stanza_ns, self.number, self.prefixes = (
-            self.below.stanza_ns,
-            self.below.number,
-            self.below.prefixes,
-        )
+        below = self.below
+        self.stanza_ns, self.number, self.prefixes = below.stanza_ns, below.number, below.prefixes
+        self.source = below.source
 
     def send(self, data: bytes) -> None:
         self.below.send(data)

@@ -32,6 +32,7 @@ from rainbow_xmpp.stream import (
     Open,
     Proven,
     Restart,
+    Resume,
     Send,
     ServerStream,
     StartTls,
@@ -206,6 +207,8 @@ class Login:
                 return await self._find_keys(asked)
             case CheckPassword():
                 return await self._check_password(asked)
+            case Resume():
+                return await self._resume(asked)
             case CheckToken():
                 return await self._check_token(asked)
             case CheckMessage():
@@ -376,6 +379,20 @@ class Login:
         if not await self._is_current():
             raise PeerViolation(StreamCondition.NOT_AUTHORIZED, "log in again")
         return [] if self._link.is_closing else self._bound(request)
+
+    async def _resume(self, request: Resume) -> Sequence[Step]:
+        """A session that was there before, in the place of binding (XEP-0198 §5)."""
+        account = self._known()
+        found = await self._entrance.resume(account, request.attrs)
+        if not await self._is_current():
+            raise PeerViolation(StreamCondition.NOT_AUTHORIZED, "log in again")
+        if self._link.is_closing:
+            return []
+        taken = found if isinstance(found, bytes) else found()
+        if isinstance(taken, bytes):
+            return self._stream.not_resumed(taken)
+        self._entrance.hand_over(taken.session, account, self._link, self._stream.header.lang)
+        return [*self._stream.resumed(taken.results), TakenBack(taken.session), *map(Send, taken.unread)]
 
     def _bound(self, request: Bind) -> Sequence[Step]:
         account, entrance = self._known(), self._entrance

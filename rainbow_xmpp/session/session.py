@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.jid import JID
-from rainbow_xmpp.session.layer import Layer
+from rainbow_xmpp.session.layer import Layer, Nowhere
 from rainbow_xmpp.session.limits import UNHURRIED, Pace
 from rainbow_xmpp.stream import LANGUAGE, NO_AGENT, UserAgent
 from rainbow_xmpp.xml import View, escape_attr, stamp
@@ -176,6 +176,27 @@ class Session:
         while isinstance(wire, Layer):
             wire = wire.below
         return wire
+
+    @property
+    def is_adrift(self) -> bool:
+        """Its connection was lost, and it waits for another one (XEP-0198 §5)."""
+        return isinstance(self.link, Nowhere)
+
+    @property
+    def handler(self) -> Handler:
+        """What is received goes there."""
+        return self._handle
+
+    def put_lowest(self, layer: Layer, handle: Handler) -> None:
+        """Put this layer on the connection, under all others; from now on `handle` gets what is received."""
+        wire = self.wire
+        if isinstance(wire, Layer):
+            while isinstance(wire.below, Layer):
+                wire = wire.below
+            wire.below = layer
+        else:
+            self.wire = layer
+        self._handle = handle
 
     def move_to(self, link: Wire, lang: str) -> None:
         """Another connection, whose stream has this language, carries this session now; the old one gives way."""

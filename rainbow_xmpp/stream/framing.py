@@ -90,5 +90,6 @@ def _condition(violation: PeerViolation) -> str:
     if violation.text:
         text = f"<text xmlns='{names.STREAMS}' xml:lang='{LANGUAGE}'>{escape(violation.text)}</text>"
     namespace, _, specific = violation.specific.removeprefix("{").rpartition("}")
-    own = f"<{specific} xmlns='{escape_attr(namespace)}'/>" if specific else ""  # RFC 6120 §4.9.4
+    attributes = "".join(f" {key}='{escape_attr(value)}'" for key, value in violation.attributes.items())
+    own = f"<{specific} xmlns='{escape_attr(namespace)}'{attributes}/>" if specific else ""  # RFC 6120 §4.9.4
     return condition + text + own

@@ -128,6 +128,13 @@ class Bind:
 
 
 @dataclass(frozen=True, slots=True)
+class Resume:
+    """Instead of binding, the peer asks for a session that it had (XEP-0198 §5); tell `resumed` or `not_resumed`."""
+
+    attrs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class EarlyRequest:
     """Somebody who has not logged in asks what a plugin answers; tell `answered`."""
 
@@ -150,6 +157,7 @@ Output = (
     | Restart
     | StartTls
     | Bind
+    | Resume
     | EarlyRequest
     | Closed
     | FindKeys

@@ -28,6 +28,7 @@ from rainbow_xmpp.stream.outputs import (
     Output,
     Proven,
     Restart,
+    Resume,
     Send,
     StartTls,
     StreamSettings,
@@ -151,6 +152,8 @@ class ServerStream:
             self.see(Seen.START_TLS)
             self._secure = True
             return [Send(f"<proceed xmlns='{names.TLS}'/>".encode()), StartTls()]
+        if view.ns == names.SM and self.state is State.BINDING and view.name in ("enable", "resume"):
+            return self._before_binding(view)
         if self.state in _NOT_YET and (asked := early_elements.read(view, self._settings)) is not None:
             return self._asked_early(asked)
         if view.ns == names.CLIENT and view.name in ("iq", "message", "presence"):
@@ -348,3 +351,24 @@ class ServerStream:
             return [refusal]
         violation = PeerViolation(StreamCondition.POLICY_VIOLATION, "too many attempts to bind a resource")
         return [refusal, *self._over(violation)]
+
+    # -- resumption in the place of binding (XEP-0198 §5) ----------------------------------------------
+
+    def _before_binding(self, view: View) -> list[Output]:
+        if view.name == "resume":
+            return [Resume(view.attrs)]
+        unexpected = f"<unexpected-request xmlns='{names.STANZAS}'/>"  # §3: there is nothing to count yet
+        return self.not_resumed(f"<failed xmlns='{names.SM}'>{unexpected}</failed>".encode())
+
+    def resumed(self, results: bytes) -> list[Output]:
+        """The session that `Resume` asked for is the peer's again."""
+        self.see(Seen.BIND)
+        return [Send(results)]
+
+    def not_resumed(self, results: bytes) -> list[Output]:
+        """It is not to be had; the peer may bind a resource, or try again a few times."""
+        self._bind_attempts += 1
+        if self._bind_attempts < MAX_BIND_ATTEMPTS:
+            return [Send(results)]
+        violation = PeerViolation(StreamCondition.POLICY_VIOLATION, "too many attempts to resume")
+        return [Send(results), *self._over(violation)]

@@ -38,6 +38,7 @@ class Housekeeping:
         deadlines: Deadlines,
         check_store: Callable[[], Awaitable[None]],
         chores: Sequence[Chore],
+        each_second: Callable[[], None],
         limits: Limits,
         counters: Counters,
     ) -> None:
@@ -45,6 +46,7 @@ class Housekeeping:
         self._deadlines = deadlines
         self._check_store = check_store
         self._chores = chores
+        self._each_second = each_second
         self._counters = counters
         self._tasks: list[asyncio.Task[None]] = []
         self.store_is_well = True
@@ -69,6 +71,7 @@ class Housekeeping:
             await asyncio.sleep(1)
             try:
                 self._deadlines.sweep()
+                self._each_second()
                 if self._deadlines.tick % self._sweep_every_s == 0:
                     self.sweep_silent()
             except Exception:
@@ -79,6 +82,8 @@ class Housekeeping:
         now = self._deadlines.tick
         for session in self._sessions:
             silent_s = now - session.last_heard
+            if session.is_adrift:
+                continue  # it is not asked whether it is there
             if silent_s >= self._idle_s + self._answer_s + self._sweep_every_s:
                 self._counters.limit_silence += 1
                 session.wire.fail(PeerViolation(StreamCondition.CONNECTION_TIMEOUT))

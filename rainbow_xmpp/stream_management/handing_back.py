@@ -1,0 +1,88 @@
+"""What a session that is over did not acknowledge goes elsewhere (XEP-0198 §4, RFC 6121 §8.5.3.2)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from rainbow_xmpp.router.events import BecameAvailable, Event
+from rainbow_xmpp.router.passage import Passage
+from rainbow_xmpp.router.pipeline import Pipeline
+from rainbow_xmpp.session import Session, SessionTable
+from rainbow_xmpp.stanza.delay import with_delay
+from rainbow_xmpp.stream_management.managed import Managed
+from rainbow_xmpp.stream_management.unacked import Sent
+from rainbow_xmpp.xml import View, scan_again
+
+log = logging.getLogger(__name__)
+
+
+class HandingBack:
+    """Messages go to the account's other sessions, or are kept for later; questions are answered with an error.
+
+    Presence, answers and copies that the server made for the session alone are dropped. The sessions that got a
+    message when it was new do not get it again.
+    """
+
+    def __init__(self, domain: str, pipeline: Pipeline, sessions: SessionTable) -> None:
+        self._domain = domain
+        self._pipeline = pipeline
+        self._sessions = sessions
+
+    async def hand_back(self, gone: Managed, unacked: Iterable[Sent]) -> None:
+        """In the order in which it was sent. What fails costs the others nothing."""
+        for sent in unacked:
+            try:
+                await self._hand_back(gone, sent)
+            except Exception:
+                log.exception(
+                    "what a session did not acknowledge could not be handed back",
+                    extra={"account": gone.session.account.id},
+                )
+
+    async def _hand_back(self, gone: Managed, sent: Sent) -> None:
+        view = scan_again(sent.stanza)
+        is_message = view.name == "message"
+        if view.name == "presence" or (view.name == "iq" and view.attrs.get("type") not in ("get", "set")):
+            return
+        session = gone.session
+        sender_jid, to = view.attrs.get("from", ""), view.attrs.get("to", session.full)
+        if sender_jid in ("", session.bare, session.full) or (not is_message and sender_jid == self._domain):
+            return  # for this session alone, such as a carbon, a result of the archive, a roster push
+        if is_message and to == session.bare and self._others_have(gone, sent.number):
+            return
+        p = await self._passage(session, view, with_delay(sent.stanza, self._domain, sent.at), sender_jid, to)
+        if p is not None:
+            await self._pipeline.deliver_again(p, is_from_server=sender_jid == self._domain)
+
+    async def _passage(
+        self, session: Session, view: View, data: bytes, sender_jid: str, to: str
+    ) -> Passage | None:
+        """None: its sender has no account any more, and what cannot be answered for is not delivered twice."""
+        owner = session.account
+        sender = owner if sender_jid == self._domain else await self._pipeline.account_at(sender_jid)
+        if sender is None:
+            return None
+        home, kind = self._sessions.homes.get(session.bare), view.name
+        asking = self._sessions.by_full.get(sender_jid)
+        type_ = view.attrs.get("type", "normal" if kind == "message" else "")
+        recipient = owner if home is None else home.account
+        return Passage(kind, type_, view, data, sender_jid, sender, asking, to, recipient, home, None)
+
+    def _others_have(self, gone: Managed, number: int) -> bool:
+        """A session that is still there was there when this was delivered to the whole account."""
+        home, later = self._sessions.homes.get(gone.session.bare), gone.came_later or {}
+        others = home.with_priority() if home is not None else []
+        return any(later.get(other.full, 0) <= number for other in others)
+
+
+def note_arrival(event: Event) -> None:
+    """A session takes messages from now on, and has none that others of its account were sent before."""
+    assert isinstance(event, BecameAvailable), "this is what it listens to"
+    newcomer = event.session
+    for other in newcomer.home.sessions:
+        managed = None if other is newcomer else Managed.of(other)
+        if managed is not None and managed.queue.stanzas:
+            if managed.came_later is None:
+                managed.came_later = {}
+            managed.came_later[newcomer.full] = managed.queue.sent

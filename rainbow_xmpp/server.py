@@ -134,6 +134,7 @@ class Server:
         letters = AccountLetters(self.node.services)
         self.control.on("invite", letters.invite)
         self.control.on("reset-password", letters.reset)
+        self.control.on("second-factor-off", letters.factor_off)
 
     @property
     def addresses(self) -> list[str]:

@@ -19,6 +19,7 @@ _AS_COMPANY = "default"
 MOST_PASSWORD = 64
 _NOTHING = "nothing"
 _NEEDS = ("lower", "upper", "digit", "special")
+_FACTORS = ("off", "optional", "required")
 
 
 @click.command("set")
@@ -54,6 +55,11 @@ _NEEDS = ("lower", "upper", "digit", "special")
     help="What new passwords must have beside what [auth.password] says; give it once for each.",
 )
 @click.option(
+    "--second-factor",
+    type=click.Choice(_FACTORS),
+    help="Whether its people may have, or must have, a code after the password.",
+)
+@click.option(
     "--allow-visibility",
     "allowed",
     type=click.Choice((_AS_COMPANY, *VISIBILITIES)),
@@ -79,6 +85,7 @@ def set_(
     registers: bool | None,
     password_min_length: int | None,
     needs: tuple[str, ...],
+    second_factor: str | None,
     allowed: tuple[str, ...],
     disabled: bool | None,
     reason: str,
@@ -86,11 +93,13 @@ def set_(
 ) -> None:
     """Change the company NAME; what is not given stays as it is."""
     from rainbow_xmpp.company.desk import CompanyChange
-    from rainbow_xmpp.store.values import Visibility
+    from rainbow_xmpp.store.values import FactorRule, Visibility
 
     def wanted(company: "Company") -> CompanyChange:
         settings = _settings(company.settings, roster, roster_limit, registers, allowed)
         settings = _with_passwords(settings, password_min_length, needs)
+        if second_factor is not None:
+            settings = replace(settings, second_factor=FactorRule(second_factor))
         return CompanyChange(
             name=new_name,
             visibility=None if visibility is None else Visibility(visibility),
@@ -101,7 +110,7 @@ def set_(
         )
 
     given = (new_name, visibility, organisation, service_level, roster, roster_limit, registers, disabled)
-    is_nothing = all(each is None for each in (*given, password_min_length))
+    is_nothing = all(each is None for each in (*given, password_min_length, second_factor))
     if is_nothing and not allowed and not needs:
         raise click.UsageError("say what to change: company set --help")
     config = invocation.config()
@@ -189,6 +198,7 @@ async def _facts(store: "Store", config: Config, company: "Company") -> dict[str
         "self_registration": company.settings.self_registration,
         "password_min_length": company.settings.password_min_length,
         "password_needs": [str(each) for each in company.settings.password_needs],
+        "second_factor": str(company.settings.second_factor),
         "linked_to": sorted(names.get(each, each) for each in linked),
         "level": asdict(level),
     }

@@ -1,4 +1,4 @@
-"""What `rainbow-xmpp user invite` and `user reset-password` ask for: letters, which the running server writes."""
+"""What `user invite`, `user reset-password` and `user second-factor --off` ask for: the running server does it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 from rainbow_xmpp.errors import RainbowError
 from rainbow_xmpp.plugin.offers_accounts import PinDesk
+from rainbow_xmpp.plugin.offers_second_factor import SecondFactor
 
 if TYPE_CHECKING:
     from rainbow_xmpp.plugin.services import Services
 
 
 class NoLetter(RainbowError):
-    """Nothing was sent; says why to the administrator."""
+    """Nothing was done; says why to the administrator."""
 
 
 class AccountLetters:
-    """Answers requests on the control socket. Whoever asks sees no PIN and no link."""
+    """Answers requests on the control socket. Whoever asks sees no PIN, no link and no secret."""
 
     def __init__(self, services: Callable[[], Services]) -> None:
         self._services = services
@@ -49,6 +50,19 @@ class AccountLetters:
             account, actor=_text(request, "actor"), reason=_text(request, "reason")
         )
         return {"id": account.id}
+
+    async def factor_off(self, request: Mapping[str, object]) -> dict[str, object]:
+        """The second factor of the account with the id `account` is turned off; whether there was one."""
+        account = await self._services().store.accounts.by_id(_text(request, "account"))
+        if account is None:
+            raise NoLetter("there is no such account")
+        factor = self._services().offered(SecondFactor)
+        if factor is None:
+            raise NoLetter("the plugin second_factor does not run: nobody turns a factor off")
+        was_on = await factor.turn_off_for(
+            account, actor=_text(request, "actor"), reason=_text(request, "reason")
+        )
+        return {"id": account.id, "was_on": was_on}
 
     def _desk(self) -> PinDesk:
         desk = self._services().offered(PinDesk)

@@ -13,6 +13,7 @@ from rainbow_xmpp.observe.accounts import AccountLetters
 from rainbow_xmpp.observe.control import ControlSocket, NotDone, ask
 from rainbow_xmpp.plugins.mfa_pin import MfaPin
 from rainbow_xmpp.plugins.rest_api import RestApi
+from rainbow_xmpp.plugins.second_factor import SecondFactorAtLogin
 from rainbow_xmpp.testing import TestServer
 from tests.plugins.rest import call, with_password
 
@@ -21,7 +22,7 @@ ACTOR = "cli:root"
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[TestServer]:
-    async with TestServer([RestApi, MfaPin]) as running:
+    async with TestServer([RestApi, MfaPin, SecondFactorAtLogin]) as running:
         yield running
 
 
@@ -31,6 +32,7 @@ async def folder(server: TestServer, tmp_path: Path) -> AsyncIterator[Path]:
     control, letters = ControlSocket(tmp_path / "run"), AccountLetters(server.node.services)
     control.on("invite", letters.invite)
     control.on("reset-password", letters.reset)
+    control.on("second-factor-off", letters.factor_off)
     await control.open()
     yield tmp_path / "run"
     await control.close()
@@ -83,6 +85,20 @@ async def test_what_cannot_be_written_says_why(
     assert server.mailbox.letters == []
 
 
+async def test_an_operator_turns_somebodys_second_factor_off(server: TestServer, folder: Path) -> None:
+    ann = (await with_password(server, "ann@acme")).account
+    await server.store.accounts.set_second_factor(ann.company.id, ann.id, True)
+    for was_on in (True, False):
+        answer = await asked(folder, "second-factor-off", account=ann.id, reason="lost")
+        assert answer == {"id": ann.id, "was_on": was_on}
+    found = await server.store.accounts.by_id(ann.id)
+    assert found is not None and not found.second_factor
+    (record,) = await server.audit("second_factor.turned_off_by_administrator")
+    assert (record.entry.actor, record.entry.reason) == (ACTOR, "lost")
+    with pytest.raises(NotDone, match="no such account"):
+        await asked(folder, "second-factor-off", account="f" * 24)
+
+
 async def test_what_is_no_address_is_not_invited(server: TestServer, folder: Path) -> None:
     acme = await server.company("acme")
     with pytest.raises(NotDone, match="no e-mail address"):
@@ -96,3 +112,6 @@ async def test_without_the_plugin_nobody_writes(tmp_path: Path) -> None:
         letters = AccountLetters(server.node.services)
         with pytest.raises(Exception, match="mfa_pin does not run"):
             await letters.invite({"company": acme.id, "address": "zoe@new.example", "actor": ACTOR})
+        ann = await server.person("ann@acme")
+        with pytest.raises(Exception, match="second_factor does not run"):
+            await letters.factor_off({"account": ann.account.id, "actor": ACTOR})

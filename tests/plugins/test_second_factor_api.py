@@ -244,6 +244,21 @@ async def test_administrators_have_no_way_around_their_own_or_an_operators(serve
     assert (await ada.call("DELETE", path)).status == 403
 
 
+async def test_administrators_say_what_the_company_wants_and_see_who_has_one(server: TestServer) -> None:
+    ada = await admin(server, "ada@acme", Role.COMPANY_ADMIN)
+    ann = await logged_in(server, "ann@acme")
+    company = f"/companies/{ann.person.account.company.id}"
+    assert (await ann.get(company))["second_factor"] == "optional"
+    assert (await ann.call("PATCH", company, {"second_factor": "off"})).status == 403
+    assert (await ada.call("PATCH", company, {"second_factor": "never"})).status == 422
+    await enrol(ada)
+    changed = await ada.call("PATCH", company, {"second_factor": "required"})
+    assert changed.json()["second_factor"] == "required"
+    for account, has_one in ((ada.person.account, True), (ann.person.account, False)):
+        assert (await ada.get(f"{company}/users/{account.id}"))["second_factor"] is has_one
+    await waiting(server, wanted="enrolment")
+
+
 async def test_the_description_has_both_answers_of_a_login(server: TestServer) -> None:
     document: dict[str, Any] = (await call(server, "GET", "/openapi.json")).json()
     assert {"200", "202", "401"} <= set(document["paths"]["/auth/login"]["post"]["responses"])

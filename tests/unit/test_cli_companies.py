@@ -31,6 +31,7 @@ def test_a_company_is_changed_and_shown(line: CommandLine) -> None:
         *("company", "set", "acme", "--name", "Acme Ltd", "--visibility", "organisation"),
         *("--organisation", "Group", "--service-level", "business", "--no-roster", "--roster-limit", "9"),
         *("--allow-visibility", "private", "--allow-visibility", "closed", "--reason", "they asked for it"),
+        *("--second-factor", "required"),
     )
     assert changed == shown(line, "company", "show", "Acme Ltd")
     assert (changed["name"], changed["visibility"], changed["organisation"]) == (
@@ -40,6 +41,7 @@ def test_a_company_is_changed_and_shown(line: CommandLine) -> None:
     )
     assert (changed["service_level"], changed["roster"], changed["roster_limit"]) == ("business", False, 9)
     assert changed["people_may_be"] == ["same_than_company", "private", "closed"]
+    assert changed["second_factor"] == "required"
     assert changed["level"]["archive_days"] == 365  # type: ignore[index]
     (record,) = records(line, "company.changed")
     assert record["reason"] == "they asked for it"

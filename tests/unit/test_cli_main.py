@@ -50,7 +50,7 @@ def test_help_lists_every_command(bare: CommandLine) -> None:
         ),
         *("company add", "company list"),
         *("user add", "user list", "user passwd", "user remove", "user import"),
-        *("user invite", "user reset-password"),
+        *("user invite", "user reset-password", "user second-factor"),
     ],
 )
 def test_every_command_explains_itself(bare: CommandLine, command: str) -> None:

@@ -30,7 +30,13 @@ from rainbow_xmpp.plugins.rest_api.endpoints.values import (
     UnsetType,
     given,
 )
-from rainbow_xmpp.store.values import DEFAULT_REGION, DEFAULT_SERVICE_LEVEL, CompanySettings, PasswordNeed
+from rainbow_xmpp.store.values import (
+    DEFAULT_REGION,
+    DEFAULT_SERVICE_LEVEL,
+    CompanySettings,
+    FactorRule,
+    PasswordNeed,
+)
 
 COMPANY = "/companies/{company_id}"
 _OF_OPERATORS = ("organisation", "service_level", "disabled")
@@ -64,6 +70,7 @@ class CompanyBody(Struct, frozen=True, forbid_unknown_fields=True):
     self_registration: bool | UnsetType = UNSET
     password_min_length: Annotated[int, Meta(ge=0, le=64)] | UnsetType = UNSET
     password_needs: Annotated[list[PasswordNeed], Meta(max_length=4)] | UnsetType = UNSET
+    second_factor: FactorRule | UnsetType = UNSET
     organisation: Name | UnsetType = UNSET
     service_level: Level | UnsetType = UNSET
     disabled: bool | UnsetType = UNSET
@@ -169,4 +176,7 @@ def _settings(company: Company, body: CompanyBody) -> CompanySettings | None:
         settings = replace(settings, password_min_length=length)
     if needs is not None:
         settings = replace(settings, password_needs=tuple(dict.fromkeys(needs)))
+    factor = given(body.second_factor)
+    if factor is not None:
+        settings = replace(settings, second_factor=factor)
     return settings if settings != company.settings else None

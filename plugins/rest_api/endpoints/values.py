@@ -19,7 +19,7 @@ from rainbow_xmpp.plugin import (
     Visibility,
     time_of,
 )
-from rainbow_xmpp.store.values import Member, PasswordNeed
+from rainbow_xmpp.store.values import FactorRule, Member, PasswordNeed
 
 T = TypeVar("T")
 
@@ -53,6 +53,7 @@ class User(Known, frozen=True):
     region: str
     disabled: bool
     listed: Annotated[bool, Meta(description="In the company's roster.")]
+    second_factor: Annotated[bool, Meta(description="A code comes after the password.")]
     created_at: Time
 
     @classmethod
@@ -72,6 +73,7 @@ class User(Known, frozen=True):
             account.region,
             account.disabled,
             account.listed,
+            account.second_factor,
             time_of(member.created_at),
         )
 
@@ -126,6 +128,9 @@ class CompanyValue(Struct, frozen=True):
     password_needs: Annotated[
         list[PasswordNeed], Meta(description="What new passwords must have beside what the server asks for.")
     ]
+    second_factor: Annotated[
+        FactorRule, Meta(description="Whether its people may have, or must have, a code after the password.")
+    ]
     visibilities: Annotated[list[Visibility], Meta(description="What its people may choose.")]
     created_at: Time
 
@@ -144,6 +149,7 @@ class CompanyValue(Struct, frozen=True):
             company.settings.self_registration,
             company.settings.password_min_length,
             list(company.settings.password_needs),
+            company.settings.second_factor,
             list(company.allowed_visibilities),
             time_of(company.created_at),
         )

@@ -152,6 +152,7 @@ class Node:
             self.directory,
             self.sessions,
             self.authenticator,
+            store.refresh_tokens,
             self._tell_of_change,
         )
         self.people = People(

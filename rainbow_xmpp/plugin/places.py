@@ -87,6 +87,7 @@ async def end_place(services: Services, account: Account, place_id: str) -> bool
     for family, _ in await services.store.refresh_tokens.families(account.company.id, account.id):
         if _id(family) == place_id:
             await services.store.refresh_tokens.end_family(family)
+            await services.apply_changes()
             return True
     for client in await _remembered(services, account):
         if _id(client.agent) == place_id:

@@ -48,8 +48,8 @@ class Changes(Protocol):
     generation: int
     """Rises with every change."""
 
-    async def is_current(self, account: Account) -> bool:
-        """The account may still log in, with the password that it had."""
+    async def is_current(self, account: Account, family: str = "") -> bool:
+        """The account may still log in, with the password that it had, or by the login of the API that this is."""
 
 
 @dataclass(frozen=True, slots=True)

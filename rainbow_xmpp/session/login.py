@@ -361,8 +361,9 @@ class Login:
 
     async def _is_current(self) -> bool:
         """Whether the account is still what it was: only bound sessions are told to end when it changes."""
-        generation = self._entrance.changes.generation
-        if generation != self._generation and not await self._entrance.changes.is_current(self._known()):
+        changes = self._entrance.changes
+        generation = changes.generation
+        if generation != self._generation and not await changes.is_current(self._known(), self._family):
             return False
         self._generation = generation
         return True

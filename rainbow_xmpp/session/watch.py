@@ -28,6 +28,7 @@ _ENDS_SESSIONS = {
     ChangeKind.SESSIONS_ENDED: ENDED_BY_ADMINISTRATOR,
     ChangeKind.FACTOR_CHANGED: PeerViolation(StreamCondition.RESET, "the second factor was changed"),
 }
+_LOGGED_OUT = PeerViolation(StreamCondition.POLICY_VIOLATION, "the login that this session came by was ended")
 _REMOVES = frozenset((ChangeKind.ACCOUNT_REMOVED, ChangeKind.ACCOUNT_DISABLED))
 
 
@@ -41,6 +42,10 @@ class AccountsById(Protocol):
     async def by_id(self, account_id: str) -> Account | None: ...
 
 
+class Logins(Protocol):
+    async def is_alive(self, family: str) -> bool: ...
+
+
 class ChangeWatch:
     """Reads the log of administrative writes; `poll` is called once a second, and after what is done here."""
 
@@ -51,6 +56,7 @@ class ChangeWatch:
         directory: AccountDirectory,
         sessions: SessionTable,
         authenticator: Authenticator,
+        logins: Logins,
         tell: Callable[[Event], Awaitable[None] | None],
     ) -> None:
         self._changes = changes
@@ -58,6 +64,7 @@ class ChangeWatch:
         self._directory = directory
         self._sessions = sessions
         self._authenticator = authenticator
+        self._logins = logins
         self._tell = tell
         self._seen = 0
         self._turn = asyncio.Lock()
@@ -72,7 +79,8 @@ class ChangeWatch:
         async with self._turn:
             while changes := await self._changes.after(self._seen):
                 self.generation += 1
-                self._directory.forget_all()
+                if any(change.kind is not ChangeKind.LOGIN_ENDED for change in changes):
+                    self._directory.forget_all()
                 for change in changes:
                     await self._apply(change)
                     self._seen = change.id
@@ -97,6 +105,9 @@ class ChangeWatch:
                 s.account.id for s in self._sessions if s.account.company.id == change.company_id
             )
             return
+        if change.kind is ChangeKind.LOGIN_ENDED:
+            await self._end_logged_out(change.account_id)
+            return
         self._authenticator.forget(change.account_id)
         violation = _ENDS_SESSIONS.get(change.kind)
         if violation is None:
@@ -119,10 +130,19 @@ class ChangeWatch:
                 )
                 session.wire.fail(violation)
 
-    async def is_current(self, account: Account) -> bool:
-        """The account may still log in, and nothing has ended the sessions that it had at this epoch."""
+    async def _end_logged_out(self, account_id: str) -> None:
+        """End the sessions that came by a login which is over."""
+        for session in self._sessions.of_account(account_id):
+            if session.family and not await self._logins.is_alive(session.family):
+                log.info("session of %s ended: logged out", account_id, extra={"stream": session.wire.number})
+                session.wire.fail(_LOGGED_OUT)
+
+    async def is_current(self, account: Account, family: str = "") -> bool:
+        """The account may still log in, and nothing has ended the sessions that it had at this epoch, or this login."""
         now = await self._accounts.by_id(account.id)
-        return now is not None and now.may_log_in and now.epoch == account.epoch
+        if now is None or not now.may_log_in or now.epoch != account.epoch:
+            return False
+        return not family or await self._logins.is_alive(family)
 
     async def _refresh(self, account_ids: Iterable[str]) -> None:
         """Sessions go on with the new facts, but for the epoch, which is that of their login.

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rainbow_xmpp.store import tables
+from rainbow_xmpp.store import changes, tables
 from rainbow_xmpp.store.database import Database
 from rainbow_xmpp.store.ownership import owned_by
-from rainbow_xmpp.store.values import Account
+from rainbow_xmpp.store.values import Account, ChangeKind
 
 _t = tables.refresh_tokens.c
 BROWSERS = "page"
@@ -84,9 +84,7 @@ class RefreshTokens:
             row = (await connection.execute(statement)).one_or_none()
             if row is None:
                 family = sa.select(_t.family).where(_t.hash == _hash(text), _t.used_at.is_not(None))
-                await connection.execute(
-                    sa.delete(tables.refresh_tokens).where(_t.family.in_(family.scalar_subquery()))
-                )
+                await self._end(connection, _t.family.in_(family.scalar_subquery()))
                 return None
             return await self._issue(connection, row[0], row[1], row[2], lifetime_s)
 
@@ -134,9 +132,16 @@ class RefreshTokens:
             return [(row[0], row[1]) for row in await connection.execute(statement)]
 
     async def end_family(self, family: str) -> None:
-        """Log out: no token of this login is good any more."""
+        """Log out: no token of this login is good any more, and servers that hear of it end its sessions."""
         async with self._database.write() as connection:
-            await connection.execute(sa.delete(tables.refresh_tokens).where(_t.family == family))
+            await self._end(connection, _t.family == family)
+
+    async def _end(self, connection: AsyncConnection, which: sa.ColumnElement[bool]) -> None:
+        ending = sa.delete(tables.refresh_tokens).where(which).returning(_t.company_id, _t.owner_id)
+        for company_id, account_id in {tuple(row) for row in await connection.execute(ending)}:
+            await changes.record(
+                connection, int(self._now()), ChangeKind.LOGIN_ENDED, company_id, [account_id]
+            )
 
     async def forget_expired(self) -> int:
         """Drop what is over; returns how many."""

@@ -372,6 +372,8 @@ class ChangeKind(StrEnum):
     AUTHORISATIONS_CHANGED = "authorisations-changed"
     FACTOR_CHANGED = "factor-changed"
     """The second factor was turned on or off, or is another one."""
+    LOGIN_ENDED = "login-ended"
+    """One login by token is over; the account is as it was."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,15 @@
 """The API's door: logging in, tokens, refusals, repetitions, limits, pages of other sites."""
 
+import base64
 from collections.abc import AsyncIterator
 
 import pytest
 
+from rainbow_xmpp.errors import StreamCondition
 from rainbow_xmpp.plugins.rest_api import RestApi
 from rainbow_xmpp.testing import TestServer
+from rainbow_xmpp.testing.visitor import Visitor
+from rainbow_xmpp.xml import names
 from tests.plugins.rest import PASSWORD, basic, call, logged_in, with_password
 
 
@@ -78,6 +82,62 @@ async def test_a_refresh_token_gives_the_next_pair_once(server: TestServer) -> N
     assert again.status == 401
     for token in (ann.token, answer.json()["access_token"]):  # whoever stole one shall have none
         assert (await call(server, "GET", "/users/me", Authorization=f"Bearer {token}")).status == 401
+
+
+async def xmpp_by(server: TestServer, token: str) -> Visitor:
+    """A session that came by a token of the API (RFC 7628)."""
+    visitor = server.knock()
+    message = base64.b64encode(f"n,,\x01auth=Bearer {token}\x01\x01".encode()).decode()
+    visitor.say(
+        f"<authenticate xmlns='{names.SASL2}' mechanism='OAUTHBEARER'><initial-response>{message}"
+        f"</initial-response><bind xmlns='{names.BIND2}'/></authenticate>"
+    )
+    assert (await visitor.receive()).tag == f"{{{names.SASL2}}}success"
+    return visitor
+
+
+async def test_a_refresh_token_used_twice_ends_the_sessions_of_its_login_and_no_others(
+    server: TestServer,
+) -> None:
+    """Whoever stole one may be connected with what it gave; wherever the login ended, each server hears of it."""
+    ann = await logged_in(server, "ann@acme")
+    other = (await call(server, "POST", "/auth/login", Authorization=basic("ann", PASSWORD))).json()
+    theirs, others = await xmpp_by(server, ann.token), await xmpp_by(server, other["access_token"])
+    for _ in range(2):
+        await call(server, "POST", "/auth/refresh", {"refresh_token": ann.refresh})
+    await server.node.watch.poll()
+    assert (await theirs.violation_seen()).condition is StreamCondition.POLICY_VIOLATION
+    assert others.is_open
+    places = await call(server, "GET", "/users/me/sessions", Authorization=f"Bearer {other['access_token']}")
+    login = next(place for place in places.json()["items"] if place["kind"] == "api")
+    bearer = f"Bearer {other['access_token']}"
+    await call(server, "DELETE", f"/users/me/sessions/{login['id']}", Authorization=bearer)
+    await others.violation_seen()
+
+
+async def test_a_login_that_ends_on_the_way_in_lets_nobody_in(
+    server: TestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = await logged_in(server, "ann@acme")
+    logins = server.node.token_logins
+    assert logins is not None
+    who = logins.who
+
+    async def late(access: str) -> object:
+        found = await who(access)
+        await logins.log_out(found[1].family)
+        await server.node.watch.poll()
+        return found
+
+    monkeypatch.setattr(logins, "who", late)
+    visitor = server.knock()
+    message = base64.b64encode(f"n,,\x01auth=Bearer {ann.token}\x01\x01".encode()).decode()
+    visitor.say(
+        f"<authenticate xmlns='{names.SASL2}' mechanism='OAUTHBEARER'><initial-response>{message}"
+        f"</initial-response><bind xmlns='{names.BIND2}'/></authenticate>"
+    )
+    assert (await visitor.receive()).tag == f"{{{names.SASL2}}}failure"
+    assert visitor.session is None
 
 
 async def test_logging_out_ends_this_login_at_once_and_no_other(server: TestServer) -> None:

@@ -69,7 +69,7 @@ class Outdated:
     def change(self) -> None:
         self.generation += 1
 
-    async def is_current(self, account: Account) -> bool:
+    async def is_current(self, account: Account, family: str = "") -> bool:
         return False
 
 

@@ -75,7 +75,7 @@ class AuthEndpoints:
         "POST",
         "/auth/refresh",
         access=Access.ANYBODY,
-        summary="Get the next pair of tokens. Using a refresh token twice ends the login.",
+        summary="Get the next pair of tokens. Using a refresh token twice ends the login, and its XMPP sessions.",
         body=RefreshBody,
         answer=TokenPair,
         problems=_TRIES,
@@ -95,9 +95,7 @@ class AuthEndpoints:
     )
     async def log_out(self, call: Call) -> Reply:
         await self._logins.log_out(call.family)
-        for session in self._services.sessions_of(call.caller):
-            if session.family == call.family:
-                session.end_by_administrator()
+        await self._services.apply_changes()
         return Reply()
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any
 
 from rainbow_xmpp import ids
 from rainbow_xmpp.plugin import (
@@ -14,18 +15,23 @@ from rainbow_xmpp.plugin import (
     DiscoInfo,
     DiscoItem,
     Element,
+    Event,
     FeaturesLearned,
     Identity,
     InitialPresence,
     Outcome,
     Passage,
+    PersonalEventing,
     Plugin,
     PluginOptions,
+    Published,
+    PublishedItem,
     Services,
     Session,
     SessionEnded,
     Stage,
     StanzaError,
+    TakenBack,
     disco_info,
     disco_items,
     every,
@@ -39,12 +45,12 @@ from rainbow_xmpp.plugins.pep.access import Access
 from rainbow_xmpp.plugins.pep.audience import NOTHING, Audience
 from rainbow_xmpp.plugins.pep.desk import Desk, Room
 from rainbow_xmpp.plugins.pep.metadata import metadata_of
-from rainbow_xmpp.plugins.pep.node_config import DEFAULT
+from rainbow_xmpp.plugins.pep.node_config import DEFAULT, options_from
 from rainbow_xmpp.plugins.pep.shelves import Shelves
 from rainbow_xmpp.plugins.pep.store import PersonalNodes
 from rainbow_xmpp.plugins.pep.syntax import OWNER, PUBSUB
 from rainbow_xmpp.plugins.pep.values import Affiliation, Node
-from rainbow_xmpp.xml import names
+from rainbow_xmpp.xml import names, serialise
 
 _FEATURES = (
     "access-open",
@@ -84,6 +90,7 @@ _FEATURES = (
 
 class Pep(
     Plugin,
+    PersonalEventing,
     name="pep",
     implements={
         "XEP-0060": '1.30.0, what XEP-0163 needs, without explicit subscriptions and the model "authorize"',
@@ -154,14 +161,27 @@ class Pep(
     async def _publish(self, owner: Account, pubsub: Element, publish: Element) -> bytes:
         node = syntax.node_of(publish)
         item_id, payload, _ = syntax.published_in(publish)
-        item = await self._desk.publish(owner, node, item_id, payload, syntax.publish_options(pubsub))
-        return syntax.published_answer(node, item.id)
+        await self._put(owner, node, item_id, payload, syntax.publish_options(pubsub))
+        return syntax.published_answer(node, item_id)
+
+    async def _put(
+        self, owner: Account, node: str, item_id: str, payload: bytes, options: Mapping[str, Any]
+    ) -> None:
+        await self._desk.publish(owner, node, item_id, payload, options)
+        await self._tell(Published(owner, node, PublishedItem(item_id, payload)))
+
+    async def _tell(self, event: Event) -> None:
+        """Other plugins hear of it when it is done, and may publish more."""
+        pending = self.services.tell(event)
+        if pending is not None:
+            await pending
 
     async def _retract(self, owner: Account, retract: Element) -> None:
         node, item_ids = syntax.node_of(retract), syntax.item_ids_in(retract)
         if len(item_ids) != 1 or not item_ids[0]:
             raise faults.item_required()
         await self._desk.retract(owner, node, item_ids[0], notify=syntax.is_true(retract.get("notify")))
+        await self._tell(TakenBack(owner, node, (item_ids[0],)))
 
     async def _create(self, owner: Account, pubsub: Element, create: Element) -> bytes | None:
         node = syntax.node_of(create) if create.get("node") else ids.new_stream_id()
@@ -201,8 +221,10 @@ class Pep(
                 await self._configure(owner, syntax.node_of(element), element)
             case "delete":
                 await self._desk.delete(owner, syntax.node_of(element))
+                await self._tell(TakenBack(owner, syntax.node_of(element), ()))
             case "purge":
                 await self._desk.purge(owner, syntax.node_of(element))
+                await self._tell(TakenBack(owner, syntax.node_of(element), ()))
             case "affiliations":
                 wanted = syntax.affiliations_in(element)
                 await self._desk.affiliate(owner, syntax.node_of(element), wanted)
@@ -263,6 +285,42 @@ class Pep(
     @on_iq("set", OWNER, to="contact")
     def refuse_change_own(self, ctx: Context, pubsub: Element) -> None:
         raise faults.not_yours()
+
+    # -- for other plugins -----------------------------------------------------------------------------------
+
+    async def publish(
+        self, owner: Account, node: str, item_id: str, payload: Element, **options: str
+    ) -> None:
+        is_new = node not in (await self._shelves.of(owner)).nodes
+        wanted = options_from(options) if is_new else {}
+        await self._put(owner, node, item_id, serialise(payload), wanted)
+
+    async def retract(self, owner: Account, node: str, item_id: str) -> bool:
+        try:
+            await self._desk.retract(owner, node, item_id, notify=True)
+        except StanzaError:
+            return False
+        await self._tell(TakenBack(owner, node, (item_id,)))
+        return True
+
+    async def items(
+        self, owner: Account, node: str, *, ids: Sequence[str] = (), most: int | None = None
+    ) -> list[PublishedItem]:
+        if node not in (await self._shelves.of(owner)).nodes:
+            return []
+        return [PublishedItem(i.id, i.payload) for i in await self._desk.items(owner, node, ids, most)]
+
+    async def last(self, owner: Account, node: str) -> PublishedItem | None:
+        found = (await self._shelves.of(owner)).nodes.get(node)
+        if found is None or found.last is None:
+            return None
+        if found.last.payload:
+            return PublishedItem(found.last.id, found.last.payload)
+        return next(iter(await self.items(owner, node, ids=[found.last.id])), None)
+
+    async def access_model(self, owner: Account, node: str) -> str:
+        found = (await self._shelves.of(owner)).nodes.get(node)
+        return "" if found is None else str(found.config.access_model)
 
     # -- service discovery -----------------------------------------------------------------------------------
 

@@ -159,6 +159,12 @@ def options_of(form: Element) -> dict[str, Any]:
     return options
 
 
+def options_from(named: Mapping[str, str]) -> dict[str, Any]:
+    """The same from values by the fields' names, without `pubsub#`."""
+    fields = {name: _BY_VAR[f"pubsub#{name}"] for name in named}
+    return {known.name: known.read([named[name]], known.default) for name, known in fields.items()}
+
+
 def meets(config: NodeConfig, options: Mapping[str, Any]) -> bool:
     """The node is configured as the publisher expects."""
     return all(_alike(getattr(config, name), value) for name, value in options.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rainbow_xmpp.plugin import (
+    Account,
     Condition,
     Context,
     Element,
@@ -10,11 +11,13 @@ from rainbow_xmpp.plugin import (
     PluginOptions,
     Services,
     StanzaError,
+    VCardChanged,
+    VCards,
     on_iq,
     option,
 )
-from rainbow_xmpp.plugins.vcard_temp.store import VCards
-from rainbow_xmpp.xml import names, serialise
+from rainbow_xmpp.plugins.vcard_temp.store import VCards as Store
+from rainbow_xmpp.xml import NO_LIMITS, names, parse, serialise
 
 VCARD = f"{{{names.VCARD}}}vCard"
 EMPTY = serialise(Element(VCARD))
@@ -22,6 +25,7 @@ EMPTY = serialise(Element(VCARD))
 
 class VCardTemp(
     Plugin,
+    VCards,
     name="vcard_temp",
     implements={"XEP-0054": "1.3.0"},
     features=(names.VCARD,),
@@ -42,7 +46,7 @@ class VCardTemp(
 
     def __init__(self, services: Services, options: Options) -> None:
         super().__init__(services, options)
-        self._vcards = VCards(services.store)
+        self._vcards = Store(services.store)
 
     @on_iq("get", VCARD, to="self")
     async def own(self, ctx: Context, vcard: Element) -> bytes:
@@ -60,10 +64,23 @@ class VCardTemp(
     @on_iq("set", VCARD, to="self")
     async def change(self, ctx: Context, vcard: Element) -> None:
         """§3.2."""
-        data, most = serialise(vcard), self.options.max_bytes
-        if len(data) > most:
+        if not await self.keep_vcard(ctx.target, vcard):
+            most = self.options.max_bytes
             raise StanzaError(Condition.POLICY_VIOLATION, f"a vCard has at most {most} bytes")
-        await self._vcards.put(ctx.target.company.id, ctx.target.id, data)
+        pending = self.services.tell(VCardChanged(ctx.target, vcard))
+        if pending is not None:
+            await pending
+
+    async def vcard_of(self, account: Account) -> Element | None:
+        found = await self._vcards.get(account.company.id, account.id)
+        return None if found is None else parse(found, limits=NO_LIMITS)
+
+    async def keep_vcard(self, account: Account, vcard: Element) -> bool:
+        data = serialise(vcard)
+        if len(data) > self.options.max_bytes:
+            return False
+        await self._vcards.put(account.company.id, account.id, data)
+        return True
 
     @on_iq("set", VCARD, to="contact")
     def refuse(self, ctx: Context, vcard: Element) -> None:

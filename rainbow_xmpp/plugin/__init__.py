@@ -67,6 +67,15 @@ from rainbow_xmpp.plugin.offers_accounts import (
     WrongOrExpired,
 )
 from rainbow_xmpp.plugin.offers_clients import RememberedClient, RememberedClients
+from rainbow_xmpp.plugin.offers_eventing import (
+    PersonalEventing,
+    PrivateElement,
+    Published,
+    PublishedItem,
+    TakenBack,
+    VCardChanged,
+    VCards,
+)
 from rainbow_xmpp.plugin.offers_pages import PageLink, PageLinks
 from rainbow_xmpp.plugin.offers_second_factor import (
     AppPassword,
@@ -170,10 +179,14 @@ __all__ = [
     "Part",
     "Passage",
     "Payload",
+    "PersonalEventing",
     "PinDesk",
     "Plugin",
     "PluginOptions",
+    "PrivateElement",
     "Problem",
+    "Published",
+    "PublishedItem",
     "Purpose",
     "Reason",
     "ReasonQuery",
@@ -196,11 +209,14 @@ __all__ = [
     "Stage",
     "StanzaError",
     "Stranger",
+    "TakenBack",
     "TakenOver",
     "Target",
     "Time",
     "TooMany",
     "Unheard",
+    "VCardChanged",
+    "VCards",
     "View",
     "Visibility",
     "Vouched",

@@ -98,13 +98,16 @@ def take_message(wanted: Wanted, read: Reader, session: Session, view: View) -> 
     return True if pending is None else pending
 
 
-def see_presence(wanted: Wanted, read: Reader, session: Session, view: View) -> None:
-    """Presence as it comes in."""
+def see_presence(wanted: Wanted, read: Reader, session: Session, view: View) -> View | None:
+    """Presence as it comes in, and what goes on in its place."""
     if not wanted.concerns(session.account):
-        return
+        return None
     arguments = read.arguments(view, view.attrs.get("type", "available"))
-    if arguments is not None:
-        wanted.handler(Context.of_session(wanted.services, session, view, to_server=False), *arguments)
+    if arguments is None:
+        return None
+    context = Context.of_session(wanted.services, session, view, to_server=False)
+    changed: View | None = wanted.handler(context, *arguments)
+    return changed
 
 
 def take_nonza(plugin: Plugin, handler: Callable[..., Any]) -> TakeNonza:

@@ -197,7 +197,8 @@ def on_presence(
 ) -> Callable[[F], F]:
     """This method sees presence of clients before anybody else does, once: `(self, ctx, payload)`, or `(self, ctx)`.
 
-    `type` is "available", "unavailable", "subscribe" and so on; StanzaError refuses. It may not wait.
+    `type` is "available", "unavailable", "subscribe" and so on; StanzaError refuses. It may not wait. A `View` that it
+    returns goes on in place of the presence, such as `ctx.stanza.plus(element)`.
     """
     return marked(PresenceMark(payload, _names(type)))
 

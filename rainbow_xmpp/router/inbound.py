@@ -166,7 +166,7 @@ class Inbound:
         type_ = view.attrs.get("type", "")
         to = view.attrs.get("to")
         for listen in self._listeners.all:
-            listen(session, view)
+            view = listen(session, view) or view
         if to is None:
             if type_ in ("", "unavailable"):
                 return self._answered(session, view, self._presence.broadcast(session, view))

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 from rainbow_xmpp.session import Session
 from rainbow_xmpp.xml import View
 
-PresenceListener = Callable[[Session, View], None]
-"""Called with each presence stanza of a client, once, before it is handled. StanzaError refuses it."""
+PresenceListener = Callable[[Session, View], View | None]
+"""Called with each presence stanza of a client, once, before it is handled. What it returns, if anything, goes on in
+its place. StanzaError refuses it."""
 MessageTaker = Callable[[Session, View], Awaitable[None] | bool]
 """Asked about a message to the server: False when it is for somebody else."""
 

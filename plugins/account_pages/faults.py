@@ -11,7 +11,7 @@ from rainbow_xmpp.auth.policy import Weakness, WeakPassword
 from rainbow_xmpp.company.agreements import NotAllowed
 from rainbow_xmpp.errors import RainbowError
 from rainbow_xmpp.languages import N_
-from rainbow_xmpp.plugin import RegistrationClosed, TooMany, WrongCode, WrongOrExpired
+from rainbow_xmpp.plugin import FactorCodeWanted, RegistrationClosed, TooMany, WrongCode, WrongOrExpired
 from rainbow_xmpp.store.errors import InvalidName
 
 
@@ -52,6 +52,13 @@ WRONG_PASSWORD = Fault("current", N_("This is not your password."))
 PASSWORD_NEEDED = Fault("current", N_("Please type your password once more: you logged in a while ago."))
 WRONG_CODE = Fault(
     "code", N_("The code is wrong, or was used already. Wait for the next one, or use a recovery code.")
+)
+CODE_WANTED = Fault(
+    "code",
+    N_(
+        "Your account has a second step at login: type a code of your app or a recovery code, too, and the code of the "
+        "letter and the password once more."
+    ),
 )
 APP_NAME = Fault("name", N_("Please give a name, such as that of the device."))
 APP_PASSWORDS_FULL = Fault("", N_("You have as many app passwords as there may be. Remove one first."))
@@ -94,6 +101,8 @@ def fault_of(error: Exception) -> Fault | None:
             return NO_ROOM
         case InvalidName():
             return NAME
+        case FactorCodeWanted():
+            return CODE_WANTED
         case WrongCode():
             return WRONG_CODE
     return None

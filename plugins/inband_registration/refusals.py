@@ -6,7 +6,14 @@ from rainbow_xmpp.auth.policy import WeakPassword
 from rainbow_xmpp.company.agreements import NotAllowed
 from rainbow_xmpp.errors import Condition, ErrorType, RainbowError, StanzaError
 from rainbow_xmpp.languages import N_
-from rainbow_xmpp.plugin import FormError, RegistrationClosed, TooMany, WrongOrExpired, WrongPassword
+from rainbow_xmpp.plugin import (
+    FactorCodeWanted,
+    FormError,
+    RegistrationClosed,
+    TooMany,
+    WrongOrExpired,
+    WrongPassword,
+)
 from rainbow_xmpp.store.errors import InvalidName
 from rainbow_xmpp.words import translation
 
@@ -18,6 +25,12 @@ class NoAddress(RainbowError):
 _WORDS: tuple[tuple[type[Exception], str], ...] = (
     (NoAddress, N_("Please give an e-mail address, such as name@example.com.")),
     (WrongOrExpired, N_("The code is wrong or over. Look for the latest letter, or have another one sent.")),
+    (
+        FactorCodeWanted,
+        N_(
+            "Your account has a second step at login. Please set the new password on the web page of this server."
+        ),
+    ),
     (WrongPassword, N_("The old password is wrong.")),
     (NotAllowed, N_("The company has no room for more people. Please ask its administrator.")),
     (InvalidName, N_("The name is too long, or has characters that cannot be shown.")),

@@ -108,8 +108,10 @@ class MfaPin(
     ) -> Account:
         return await self.desk.register(request_id, pin, password, name=name, asker=asker)
 
-    async def reset(self, request_id: str, pin: str, password: str, *, asker: Asker) -> Account:
-        return await self.desk.reset(request_id, pin, password, asker=asker)
+    async def reset(
+        self, request_id: str, pin: str, password: str, *, factor_code: str = "", asker: Asker
+    ) -> Account:
+        return await self.desk.reset(request_id, pin, password, factor_code=factor_code, asker=asker)
 
     async def start_reset(self, account: Account, *, actor: str, reason: str = "") -> None:
         await self.desk.start_reset(account, actor=actor, reason=reason)

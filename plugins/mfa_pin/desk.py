@@ -21,10 +21,13 @@ from rainbow_xmpp.plugin import (
     Asked,
     Asker,
     Company,
+    FactorCodeWanted,
     Purpose,
     RegistrationClosed,
     RegistrationMode,
+    SecondFactor,
     TooMany,
+    WrongCode,
     WrongOrExpired,
 )
 from rainbow_xmpp.plugins.mfa_pin.addresses import Verdict, for_registration, for_reset, mailbox_of
@@ -213,7 +216,9 @@ class Desk:
         await self._used(used)
         return account
 
-    async def reset(self, request_id: str, pin: str, password: str, *, asker: Asker) -> Account:
+    async def reset(
+        self, request_id: str, pin: str, password: str, *, factor_code: str = "", asker: Asker
+    ) -> Account:
         """As `PinDesk.reset`."""
         address, _ = await self._address(request_id)
         self._services.people.judge(password, address)
@@ -222,6 +227,9 @@ class Desk:
         if account is None or account.disabled or account.company.disabled:
             raise WrongOrExpired("the account is gone")
         try:
+            if account.second_factor:
+                await self._services.people.judge_for(account, password)  # before a code is used up
+                await self._show_factor(account, used, factor_code, asker)
             with joining(self._use(used)):
                 await self._services.people.set_password(account, password, actor=SELF)
         except WeakPassword:  # by what only the account's owner may know of it
@@ -232,6 +240,23 @@ class Desk:
         await self._used(used)
         await self.tell_of_new_password(account, used.language)
         return account
+
+    async def _show_factor(self, account: Account, used: Row, code: str, asker: Asker) -> None:
+        """Use a code of the account's second factor up: a letter alone does not go around it (ASVS 6.4.3).
+
+        A wrong one costs a try of the PIN; without one nothing was tried.
+        """
+        factor = self._services.offered(SecondFactor)
+        if factor is None or not code.strip():
+            await self.requests.give_back(used)
+            raise FactorCodeWanted("a code is wanted, too")
+        try:
+            is_right = await factor.check(account, code, asker=asker)
+        except TooMany:
+            await self.requests.give_back(used)
+            raise
+        if not is_right:
+            raise WrongCode("with a right PIN")
 
     async def _address(self, request_id: str) -> tuple[str, Row | None]:
         """The address of a request; "" for one that does not exist."""

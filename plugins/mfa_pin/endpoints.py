@@ -17,6 +17,7 @@ from rainbow_xmpp.plugin import (
     Asked,
     Asker,
     Call,
+    FactorCodeWanted,
     Problem,
     Purpose,
     RegistrationClosed,
@@ -24,6 +25,7 @@ from rainbow_xmpp.plugin import (
     Reply,
     Time,
     TooMany,
+    WrongCode,
     WrongOrExpired,
     absent,
     endpoint,
@@ -77,6 +79,13 @@ class ResetBody(Struct, frozen=True, forbid_unknown_fields=True):
     request_id: RequestId
     pin: Pin
     new_password: NewPassword
+    factor_code: Annotated[
+        str,
+        Meta(
+            max_length=64,
+            description="Where the account has a second factor: a code of its app, or a recovery code.",
+        ),
+    ] = ""
 
 
 class JoinBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -164,12 +173,20 @@ class PinEndpoints:
         summary="Set a new password with the PIN of a request to reset it. Every login of the account ends.",
         body=ResetBody,
         status=204,
-        problems=_UNIFORM,
+        problems={
+            422: _UNIFORM[422] + " Once the PIN is right: a code of the second factor is wanted, or wrong."
+        },
     )
     async def reset(self, call: Call) -> Reply:
         body: ResetBody = call.body
         with told():
-            await self._desk.reset(body.request_id, body.pin, body.new_password, asker=asker_of(call))
+            await self._desk.reset(
+                body.request_id,
+                body.pin,
+                body.new_password,
+                factor_code=body.factor_code,
+                asker=asker_of(call),
+            )
         return Reply(headers=_NO_STORE)
 
     @endpoint(
@@ -220,6 +237,10 @@ def told() -> Iterator[None]:
         raise Problem(429, "too-many-requests", headers={"Retry-After": str(refusal.retry_after_s)}) from None
     except WrongOrExpired:
         raise Problem(422, "wrong-or-expired") from None
+    except FactorCodeWanted:
+        raise Problem(422, "factor-code-wanted") from None
+    except WrongCode:
+        raise Problem(422, "wrong-factor-code") from None
     except WeakPassword as weak:
         raise Problem(422, "weak-password", str(weak)) from None
     except RegistrationClosed:

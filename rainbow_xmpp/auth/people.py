@@ -114,10 +114,7 @@ class People:
         Raises WeakPassword and NotFound.
         """
         made = "" if password else self._policy_of(account.company).generate()
-        member = await self._store.accounts.member(account.company.id, account.id)
-        emails = member.emails if member is not None else ()
-        own_words = (account.localpart, account.company.name, account.name, *emails)
-        self.judge(password or made, *own_words, company=account.company)
+        await self.judge_for(account, password or made)
         key_id, blob = await self._sealed(password or made, account.id)
         async with self._recorded(Kind.PASSWORD_CHANGED, account.company.id, account.id, actor):
             await self._store.credentials.put(account, blob, key_id)
@@ -169,6 +166,13 @@ class People:
         """Remove an account with everything that is its owner's. Raises NotFound."""
         async with self._recorded(Kind.USER_REMOVED, account.company.id, account.id, actor, reason=reason):
             await self._store.accounts.remove(account.company.id, account.id)
+
+    async def judge_for(self, account: Account, password: str) -> None:
+        """Raise WeakPassword unless the policy accepts it as a new one of this account."""
+        member = await self._store.accounts.member(account.company.id, account.id)
+        emails = member.emails if member is not None else ()
+        own_words = (account.localpart, account.company.name, account.name, *emails)
+        self.judge(password, *own_words, company=account.company)
 
     def judge(self, password: str, *own_words: str, company: Company | None = None) -> None:
         """Raise WeakPassword unless the policy accepts it; `own_words` are what others would guess first.

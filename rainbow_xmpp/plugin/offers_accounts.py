@@ -62,6 +62,10 @@ class TooMany(RainbowError):
         self.retry_after_s = retry_after_s
 
 
+class FactorCodeWanted(RainbowError):
+    """The PIN is right and was not used up: the account has a second factor, and a code of it is wanted too."""
+
+
 class RegistrationClosed(RainbowError):
     """Nobody can register by themselves here."""
 
@@ -106,8 +110,14 @@ class PinDesk(Offer):
         """Make an account. Raises WrongOrExpired, WeakPassword (no try is spent then) and TooMany."""
         raise NotImplementedError
 
-    async def reset(self, request_id: str, pin: str, password: str, *, asker: Asker) -> Account:
-        """Set a new password; every login of the account ends. Raises as `register` does."""
+    async def reset(
+        self, request_id: str, pin: str, password: str, *, factor_code: str = "", asker: Asker
+    ) -> Account:
+        """Set a new password; every login of the account ends. Raises as `register` does.
+
+        Whoever has a second factor gives a code of it, too: raises FactorCodeWanted without one, and WrongCode; neither
+        before the PIN is right.
+        """
         raise NotImplementedError
 
     async def start_reset(self, account: Account, *, actor: str, reason: str = "") -> None:

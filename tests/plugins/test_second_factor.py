@@ -28,6 +28,7 @@ from rainbow_xmpp.plugin import (
 )
 from rainbow_xmpp.plugins.offline import Offline
 from rainbow_xmpp.plugins.second_factor import SecondFactorAtLogin
+from rainbow_xmpp.plugins.second_factor.desk import FactorDesk
 from rainbow_xmpp.testing import TestServer
 from tests.plugins.rest import PASSWORD, with_password
 from tests.unit.test_app_passwords import Client
@@ -217,6 +218,16 @@ async def test_a_clock_that_jumps_back_brings_no_code_back(
     assert not await factor.check(ann, code, asker=HERE)
     server.clock.advance(30)
     assert await factor.check(ann, app.code(), asker=HERE)
+
+
+async def test_a_code_that_was_used_is_not_replayed_after_a_restart(
+    server: TestServer, factor: SecondFactor, ann: Account
+) -> None:
+    ann, app, recovery = await enrolled(server, factor, ann)
+    for code in (app.code(), recovery[0]):
+        assert await factor.check(ann, code, asker=HERE)
+        again = FactorDesk(server.node.services(), SecondFactorAtLogin.Options)
+        assert not await again.check(ann, code, asker=HERE)
 
 
 async def test_fifty_at_once_use_a_code_once(server: TestServer, factor: SecondFactor, ann: Account) -> None:

@@ -121,6 +121,7 @@ TITLES: Mapping[str, str] = {
     "XEP-0012": "Last Activity",
     "XEP-0030": "Service Discovery",
     "XEP-0045": "Multi-User Chat",
+    "XEP-0048": "Bookmarks",
     "XEP-0049": "Private XML Storage",
     "XEP-0050": "Ad-Hoc Commands",
     "XEP-0054": "vcard-temp",

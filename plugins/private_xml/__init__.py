@@ -8,13 +8,14 @@ from rainbow_xmpp.plugin import (
     Element,
     Plugin,
     PluginOptions,
+    PrivateElement,
     Services,
     StanzaError,
     on_iq,
     option,
 )
 from rainbow_xmpp.plugins.private_xml.store import PrivateXml as Store
-from rainbow_xmpp.xml import names, serialise
+from rainbow_xmpp.xml import NO_LIMITS, names, parse, serialise
 
 QUERY = f"{{{names.PRIVATE}}}query"
 
@@ -46,18 +47,26 @@ class PrivateXml(Plugin, name="private_xml", implements={"XEP-0049": "1.2"}, fea
         _check_namespaces(query)
         owner, name = ctx.target, query[0].tag
         found = await self._kept.get(owner.company.id, owner.id, name)
+        elsewhere = self.services.offered(PrivateElement, owner)
+        if elsewhere is not None and name == elsewhere.TAG:
+            kept = None if found is None else parse(found, limits=NO_LIMITS)
+            found = serialise(await elsewhere.read_private(owner, kept))
         return _START + (found or serialise(Element(name))) + _END
 
     @on_iq("set", QUERY, to="self")
     async def write(self, ctx: Context, query: Element) -> None:
         """One element, or several of one namespace, which are stored together (§2.3)."""
         _check_namespaces(query)
+        owner, most = ctx.target, self.options.max_elements
         kept = {element.tag: serialise(element) for element in query}
         if any(len(data) > self.options.max_bytes for data in kept.values()):
             raise StanzaError(
                 Condition.POLICY_VIOLATION, f"at most {self.options.max_bytes} bytes are stored"
             )
-        owner, most = ctx.target, self.options.max_elements
+        elsewhere = self.services.offered(PrivateElement, owner)
+        if elsewhere is not None and elsewhere.TAG in kept:
+            wanted = next(element for element in reversed(query) if element.tag == elsewhere.TAG)
+            kept[elsewhere.TAG] = serialise(await elsewhere.write_private(owner, wanted))
         if not await self._kept.put(owner.company.id, owner.id, kept, most=most):
             raise StanzaError(Condition.RESOURCE_CONSTRAINT, f"at most {most} elements are stored")
 

@@ -69,12 +69,12 @@ class PrivateElement(Offer):
     TAG: str = ""
     """`{namespace}name`."""
 
-    async def read_private(self, account: Account) -> Element:
-        """The element as it is now."""
+    async def read_private(self, account: Account, kept: Element | None) -> Element:
+        """The element as it is now; `kept` is what private XML has of it."""
         raise NotImplementedError
 
-    async def write_private(self, account: Account, element: Element) -> None:
-        """It shall be this. Raises StanzaError."""
+    async def write_private(self, account: Account, element: Element) -> Element:
+        """It shall be this; returns what private XML is to keep of it. Raises StanzaError."""
         raise NotImplementedError
 
 

@@ -31,6 +31,7 @@ class Counters:
     iqs_in: int = 0
     messages_delivered: int = 0
 
+    stanzas_spared: int = 0
     stanzas_delivered: int = 0
     stanzas_stored: int = 0
     stanzas_answered: int = 0
@@ -88,6 +89,7 @@ class Counters:
 
     connections: int = 0
     sessions: int = 0
+    sessions_inactive: int = 0
     sessions_websocket: int = 0
     sessions_direct_tls: int = 0
     sessions_starttls: int = 0
@@ -203,6 +205,17 @@ FAMILIES: Sequence[Family] = (
         "result",
     ),
     _one("rainbow_sessions", "Sessions with a bound resource.", "sessions", gauge=True),
+    _one(
+        "rainbow_sessions_inactive",
+        "Those whose client says that nobody looks at it.",
+        "sessions_inactive",
+        gauge=True,
+    ),
+    _one(
+        "rainbow_stanzas_spared",
+        "Presence and chat states that inactive clients were not sent, since later ones say more.",
+        "stanzas_spared",
+    ),
     _one(
         "rainbow_sessions_kept",
         "Of these, sessions whose connection was lost and that may be resumed.",

@@ -198,6 +198,18 @@ class Session:
             self.wire = layer
         self._handle = handle
 
+    def take_off(self, layer: Layer) -> None:
+        """Take this layer away; what lay above it lies on what was below it."""
+        if self.wire is layer:
+            self.wire = layer.below
+            return
+        above = self.wire
+        while isinstance(above, Layer):
+            if above.below is layer:
+                above.below = layer.below
+                return
+            above = above.below
+
     def move_to(self, link: Wire, lang: str) -> None:
         """Another connection, whose stream has this language, carries this session now; the old one gives way."""
         before = self.link

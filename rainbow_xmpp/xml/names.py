@@ -41,6 +41,7 @@ INVITED_REGISTER = "urn:xmpp:ibr-token:0"  # XEP-0445
 LAST_ACTIVITY = "jabber:iq:last"  # XEP-0012
 MAM = "urn:xmpp:mam:2"  # XEP-0313
 MUC = "http://jabber.org/protocol/muc"  # XEP-0045
+MUC_USER = "http://jabber.org/protocol/muc#user"  # XEP-0045
 NICK = "http://jabber.org/protocol/nick"  # XEP-0172
 OOB = "jabber:x:oob"  # XEP-0066
 OFFLINE = "msgoffline"  # XEP-0160

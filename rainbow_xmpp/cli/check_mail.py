@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from email.message import EmailMessage
 
 from rainbow_xmpp.cli.checks import Finding, Mark
@@ -10,7 +10,7 @@ from rainbow_xmpp.config import Config
 from rainbow_xmpp.ids import new_id
 from rainbow_xmpp.mail.composer import Composer
 from rainbow_xmpp.mail.letter import Letter, NotALetter
-from rainbow_xmpp.mail.transports import NotSent, Smtp, transport_of
+from rainbow_xmpp.mail.transports import NotSent, Smtp, goodbye, transport_of
 
 PART = "mail"
 
@@ -41,7 +41,7 @@ async def _reach(smtp: Smtp) -> NotSent | None:
         client = await smtp.connect()
     except NotSent as refusal:
         return refusal
-    await client.quit()
+    await goodbye(client)
     return None
 
 
@@ -52,11 +52,12 @@ def _send(config: Config, to: str, where: str) -> Finding:
         message = composer.message(letter, new_id(), time.time())
     except NotALetter as error:
         return Finding(Mark.BAD, PART, f"{to}: {error}")
-    [refusal] = asyncio.run(_deliver(config, message))
+    refusal = asyncio.run(_deliver(config, message))
     if refusal is None:
         return Finding(Mark.GOOD, PART, f"{where} took a test letter from {composer.sender}")
     return Finding(Mark.BAD, PART, f"{where} refuses a letter from {composer.sender}: {refusal}")
 
 
-async def _deliver(config: Config, message: EmailMessage) -> Sequence[NotSent | None]:
-    return await transport_of(config.mail).send([message])
+async def _deliver(config: Config, message: EmailMessage) -> NotSent | None:
+    async with transport_of(config.mail).opened() as hand_over:
+        return await hand_over(message)

@@ -17,7 +17,7 @@ from functools import lru_cache
 import jinja2
 
 from rainbow_xmpp.config.mail import MailConfig
-from rainbow_xmpp.mail.letter import Letter, NotALetter
+from rainbow_xmpp.mail.letter import Letter, NotALetter, on_the_wire
 from rainbow_xmpp.words import environment
 
 _CODE = re.compile(r"[0-9]{6,12}|[0-9A-Z]{4,6}(-[0-9A-Z]{4,6})+")
@@ -71,11 +71,13 @@ class Composer:
         except (jinja2.TemplateError, KeyError) as error:
             raise NotALetter(f"the template {letter.template} does not work: {error}") from error
         message = EmailMessage(policy=SMTP)
-        message["From"] = Address(self._config.sender_name or self._domain, addr_spec=self.sender)
-        message["To"] = Address(addr_spec=letter.to)
+        message["From"] = Address(
+            self._config.sender_name or self._domain, addr_spec=on_the_wire(self.sender)
+        )
+        message["To"] = Address(addr_spec=on_the_wire(letter.to))
         message["Subject"] = subject
         message["Date"] = datetime.fromtimestamp(now, UTC)
-        message["Message-ID"] = f"<{letter_id}@{self._domain}>"
+        message["Message-ID"] = f"<{on_the_wire(f'{letter_id}@{self._domain}')}>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: no answers from holiday programs
         message["Content-Language"] = letter.language
         message.set_content("\n\n".join(paragraphs) + "\n")

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from email.errors import MessageError
 from email.headerregistry import Address
 
+import idna
+
 from rainbow_xmpp.errors import RainbowError
 
 Fact = str | int
@@ -49,12 +51,19 @@ class Letter:
                 raise NotALetter(f"{name} has a line break or is too long")
 
 
+def on_the_wire(address: str) -> str:
+    """The address as mail servers know it: its domain in ASCII (RFC 5890 §2.3.2.1). Raises ValueError."""
+    local, _, domain = address.rpartition("@")
+    return address if domain.isascii() else f"{local}@{idna.encode(domain, uts46=True).decode()}"
+
+
 def is_mail_address(text: str) -> bool:
     """One plain address (RFC 5321 §4.1.2) with a domain, and nothing that could be read as two."""
     if not text or len(text) > MOST_ADDRESS or _CONTROL.search(text) or text.count("@") != 1 or " " in text:
         return False
     try:
         address = Address(addr_spec=text)
+        on_the_wire(text)
     except (MessageError, ValueError, IndexError):
         return False
     return address.addr_spec == text and "." in address.domain.strip(".") and ".." not in text

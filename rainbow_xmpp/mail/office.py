@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from contextlib import suppress
 from email.message import EmailMessage
 
@@ -13,8 +14,8 @@ from rainbow_xmpp.auth.seal import Sealer
 from rainbow_xmpp.config import Config
 from rainbow_xmpp.mail.composer import Composer
 from rainbow_xmpp.mail.letter import Letter, NotALetter
-from rainbow_xmpp.mail.queue import Depth, MailQueue, Waiting
-from rainbow_xmpp.mail.transports import NotSent, Transport, transport_of
+from rainbow_xmpp.mail.queue import LEASE_S, Depth, MailQueue, Waiting
+from rainbow_xmpp.mail.transports import HandOver, NotSent, Transport, transport_of
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.store import Store
 
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 20
 """So many letters go with one connection."""
+LONGEST_S = LEASE_S - 60
+"""A letter that takes longer is given up for now, while it is still ours."""
 LOOK_S = 30.0
 """So often is looked for letters that another process posted."""
 STUCK_S = 300
@@ -81,12 +84,35 @@ class Mail:
         now = self._now()
         self._counters.mail_expired += await self.queue.expire(now)
         taken = await self.queue.take(now, AT_ONCE)
-        written = [(waiting, message) for waiting in taken if (message := await self._written(waiting))]
-        if written:
-            results = await self.transport.send([message for _, message in written])
-            for (waiting, _), result in zip(written, results, strict=True):
-                await self._ended(waiting, result)
+        if taken:
+            await self._send(deque(taken))
         return len(taken)
+
+    async def _send(self, left: deque[Waiting]) -> None:
+        """One after the other; each is done with before the next begins, and those that are left are given back."""
+        try:
+            async with self.transport.opened() as hand_over:
+                while left and await self._sent_one(left.popleft(), hand_over):
+                    pass
+        finally:
+            if left:
+                await self.queue.give_back(left, self._now())
+
+    async def _sent_one(self, waiting: Waiting, hand_over: HandOver) -> bool:
+        """Whether the next one may go the same way."""
+        ours = await self.queue.renew(waiting, self._now())
+        if ours is None:
+            return True
+        message = await self._written(ours)
+        if message is None:
+            return True
+        try:
+            async with asyncio.timeout(LONGEST_S):
+                result = await hand_over(message)
+        except TimeoutError:
+            result = NotSent("too-slow")
+        await self._ended(ours, result)
+        return result is None or result.outcome not in ("too-slow", "connection-lost")
 
     async def _written(self, waiting: Waiting) -> EmailMessage | None:
         try:
@@ -113,11 +139,11 @@ class Mail:
         while True:
             self._wake.clear()
             try:
-                depth = await self.queue.depth()  # an idle round is one look, and writes nothing
+                depth = await self._look()  # an idle round is one look, and writes nothing
                 if depth.letters:
                     while await self.carry_once() == AT_ONCE:
-                        pass
-                    depth = await self.queue.depth()
+                        await self._look()
+                    depth = await self._look()
                 pause_s = self._pause_s(depth)
             except Exception:  # around one round: the database may be away for a while
                 log.exception("letters could not be carried")
@@ -126,9 +152,14 @@ class Mail:
                 async with asyncio.timeout(pause_s):
                     await self._wake.wait()
 
-    def _pause_s(self, depth: Depth) -> float:
-        self._counters.mail_waiting = depth.letters
+    async def _look(self) -> Depth:
+        """How much waits, for figures and for the log."""
+        depth = await self.queue.depth()
+        self._counters.mail_waiting, self._counters.mail_oldest_at = depth.letters, depth.oldest_at
         self._tell_when_stuck(depth)
+        return depth
+
+    def _pause_s(self, depth: Depth) -> float:
         return min(max(depth.next_at - self._store.now(), 0.5), LOOK_S) if depth.letters else LOOK_S
 
     def _tell_when_stuck(self, depth: Depth) -> None:

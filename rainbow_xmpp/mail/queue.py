@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -22,7 +22,7 @@ from rainbow_xmpp.store.tables import mail_queue
 
 _q = mail_queue.c
 LEASE_S = 300
-"""Whoever took a letter and dies holds it up for so long; sending takes less."""
+"""Whoever took a letter and dies holds it up for so long; sending one takes less."""
 FIRST_WAIT_S = 5
 LONGEST_WAIT_S = 15 * 60
 GROWTH = 2
@@ -109,6 +109,24 @@ class MailQueue:
             taking = sa.update(mail_queue).where(_q.id.in_(found)).values(next_at=until).returning(mail_queue)
             rows = (await connection.execute(taking)).mappings().all()
         return [waiting for row in rows if (waiting := await self._opened(row, until)) is not None]
+
+    async def renew(self, waiting: Waiting, now: int) -> Waiting | None:
+        """The same, ours for as long again; None when it is too late by now, or another one's.
+
+        Asked right before a letter is sent: those before it may have taken long.
+        """
+        ours = (_q.id == waiting.id, _q.next_at == waiting.until, _q.expires_at > now)
+        until = now + LEASE_S
+        async with self._store.write() as connection:
+            renewed = await connection.execute(sa.update(mail_queue).where(*ours).values(next_at=until))
+        return replace(waiting, until=until) if renewed.rowcount else None
+
+    async def give_back(self, letters: Sequence[Waiting], now: int) -> None:
+        """They were not tried: whoever comes next may take them at once."""
+        async with self._store.write() as connection:
+            for waiting in letters:
+                ours = (_q.id == waiting.id, _q.next_at == waiting.until)
+                await connection.execute(sa.update(mail_queue).where(*ours).values(next_at=now))
 
     async def _opened(self, row: sa.RowMapping, until: int) -> Waiting | None:
         plain = self._box.open(row["sealed"], row["id"])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import mailbox
 import ssl
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Protocol
@@ -25,11 +26,15 @@ class NotSent(RainbowError):
         self.is_final = is_final
 
 
+HandOver = Callable[[EmailMessage], Awaitable[NotSent | None]]
+"""What became of a letter: None when it was taken."""
+
+
 class Transport(Protocol):
     """Takes letters away."""
 
-    async def send(self, messages: Sequence[EmailMessage]) -> Sequence[NotSent | None]:
-        """What became of each: None when it was taken."""
+    def opened(self) -> AbstractAsyncContextManager[HandOver]:
+        """A way that several letters go, one after the other. That there is none is told for each of them."""
 
 
 class Maildir:
@@ -38,19 +43,22 @@ class Maildir:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    async def send(self, messages: Sequence[EmailMessage]) -> Sequence[NotSent | None]:
-        return await asyncio.to_thread(self._keep, messages)
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[HandOver]:
+        async def keep(message: EmailMessage) -> NotSent | None:
+            return await asyncio.to_thread(self._keep, message)
 
-    def _keep(self, messages: Sequence[EmailMessage]) -> list[NotSent | None]:
+        yield keep
+
+    def _keep(self, message: EmailMessage) -> NotSent | None:
         try:
             self._folder.parent.mkdir(parents=True, exist_ok=True)
             box = mailbox.Maildir(self._folder, create=True)
             self._folder.chmod(0o700)
-            for message in messages:
-                box.add(message)
+            box.add(message)
         except OSError as error:
-            return [NotSent("folder-refused", detail=f"{self._folder}: {error.strerror}")] * len(messages)
-        return [None] * len(messages)
+            return NotSent("folder-refused", detail=f"{self._folder}: {error.strerror}")
+        return None
 
 
 class Smtp:
@@ -59,15 +67,22 @@ class Smtp:
     def __init__(self, config: MailConfig) -> None:
         self._config = config
 
-    async def send(self, messages: Sequence[EmailMessage]) -> Sequence[NotSent | None]:
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[HandOver]:
+        refusal, client = None, None
         try:
             client = await self.connect()
-        except NotSent as refusal:
-            return [refusal] * len(messages)
+        except NotSent as error:
+            refusal = error
+
+        async def hand_over(message: EmailMessage) -> NotSent | None:
+            return refusal if client is None else await _hand_over(client, message)
+
         try:
-            return [await _hand_over(client, message) for message in messages]
+            yield hand_over
         finally:
-            await _goodbye(client)
+            if client is not None:
+                await goodbye(client)
 
     async def connect(self) -> aiosmtplib.SMTP:
         """A connection that is secured and logged in. Raises NotSent."""
@@ -105,12 +120,15 @@ async def _hand_over(client: aiosmtplib.SMTP, message: EmailMessage) -> NotSent 
         return NotSent("recipient-refused", is_final=bool(codes) and all(code >= 500 for code in codes))
     except aiosmtplib.SMTPResponseException as error:
         return NotSent(f"refused-{error.code}", is_final=error.code >= 500, detail=_first_line(error.message))
+    except aiosmtplib.SMTPNotSupported:  # a name before the @ that is not ASCII (RFC 6531)
+        return NotSent("no-smtputf8", is_final=True)
     except (aiosmtplib.SMTPException, OSError) as error:
         return NotSent("connection-lost", detail=str(error))
     return None
 
 
-async def _goodbye(client: aiosmtplib.SMTP) -> None:
+async def goodbye(client: aiosmtplib.SMTP) -> None:
+    """End the connection; whatever the server makes of that is nobody's business any more."""
     try:
         await client.quit()
     except (aiosmtplib.SMTPException, OSError):

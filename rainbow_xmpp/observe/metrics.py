@@ -84,6 +84,7 @@ class Counters:
     mail_failed: int = 0
     mail_expired: int = 0
     mail_waiting: int = 0
+    mail_oldest_at: int = 0
 
     loop_stalls: int = 0
 
@@ -155,6 +156,12 @@ FAMILIES: Sequence[Family] = (
         "event",
     ),
     _one("rainbow_letters_waiting", "Letters that wait to be sent.", "mail_waiting", gauge=True),
+    _one(
+        "rainbow_letters_oldest_timestamp_seconds",
+        "When the letter was posted that waits longest, as Unix time; 0 while none waits.",
+        "mail_oldest_at",
+        gauge=True,
+    ),
     Family(
         "rainbow_logins",
         "Log-in attempts that came to an end.",

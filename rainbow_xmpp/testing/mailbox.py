@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from email.message import EmailMessage
 
-from rainbow_xmpp.mail.transports import NotSent
+from rainbow_xmpp.mail.transports import HandOver, NotSent
 
 PATIENCE_S = 10.0
 
@@ -18,10 +19,14 @@ class Mailbox:
         self.letters: list[EmailMessage] = []
         self._came = asyncio.Event()
 
-    async def send(self, messages: Sequence[EmailMessage]) -> Sequence[NotSent | None]:
-        self.letters += messages
-        self._came.set()
-        return [None] * len(messages)
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[HandOver]:
+        async def keep(message: EmailMessage) -> NotSent | None:
+            self.letters.append(message)
+            self._came.set()
+            return None
+
+        yield keep
 
     async def next_to(self, address: str) -> str:
         """The subject and text of the next letter to an address, which is taken out; waits for it."""

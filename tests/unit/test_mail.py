@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from pathlib import Path
@@ -15,8 +17,8 @@ from rainbow_xmpp.config import Config, MailConfig
 from rainbow_xmpp.languages import LANGUAGES
 from rainbow_xmpp.mail import Letter, Mail, MailFull, NotALetter
 from rainbow_xmpp.mail.composer import Composer
-from rainbow_xmpp.mail.queue import FIRST_WAIT_S, LEASE_S
-from rainbow_xmpp.mail.transports import NotSent
+from rainbow_xmpp.mail.queue import FIRST_WAIT_S, LEASE_S, Waiting
+from rainbow_xmpp.mail.transports import HandOver, NotSent
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.store.tables import mail_queue
@@ -50,11 +52,19 @@ class Postman:
 
     answers: list[NotSent | None] = field(default_factory=list)
     taken: list[EmailMessage] = field(default_factory=list)
+    before: Callable[[], Awaitable[object]] = field(default=lambda: asyncio.sleep(0))
+    """What happens while a letter is being taken."""
 
-    async def send(self, messages: Sequence[EmailMessage]) -> Sequence[NotSent | None]:
-        results = [self.answers.pop(0) if self.answers else None for _ in messages]
-        self.taken += [message for message, result in zip(messages, results, strict=True) if result is None]
-        return results
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[HandOver]:
+        yield self._take
+
+    async def _take(self, message: EmailMessage) -> NotSent | None:
+        await self.before()
+        result = self.answers.pop(0) if self.answers else None
+        if result is None:
+            self.taken.append(message)
+        return result
 
 
 class Office:
@@ -137,6 +147,7 @@ def test_a_template_that_lacks_a_fact_says_so() -> None:
         "a@@b.example",
         "a@b..example",
         "@b.example",
+        "a@x\u200d.example",
         "x" * 250 + "@b.example",
     ],
 )
@@ -204,6 +215,98 @@ async def test_who_dies_while_sending_lets_another_send_it_again(office: Office)
     office.at += LEASE_S
     assert await office.mail.carry_once() == 1
     assert [message["Message-ID"] for message in office.postman.taken] == [f"<{letter_id}@chat.example>"]
+
+
+async def test_a_letter_that_is_too_late_when_its_turn_comes_is_not_sent(office: Office) -> None:
+    """Those before it took long."""
+    await office.mail.post(letter())
+    office.at += 1
+    await office.mail.post(letter(expires_at=office.at + 600))
+
+    async def slow() -> None:
+        office.at += 600
+
+    office.postman.before = slow
+    await office.mail.carry_once()
+    assert len(office.postman.taken) == 1
+    await office.mail.carry_once()
+    assert await office.rows() == [] and len(office.postman.taken) == 1
+    assert office.counters.mail_expired == 1
+
+
+async def test_a_letter_that_another_took_meanwhile_is_sent_by_that_one_only(office: Office) -> None:
+    """What is being sent stays ours; what waits behind it is anybody's after its while."""
+    for _ in range(3):
+        await office.mail.post(letter())
+        office.at += 1
+    theirs: list[Waiting] = []
+
+    async def slow() -> None:
+        office.at += LEASE_S * 0.6
+        theirs.extend(await office.mail.queue.take(int(office.at), 10))
+
+    office.postman.before = slow
+    await office.mail.carry_once()
+    assert len(theirs) == 1 and len(office.postman.taken) == 2
+    [row] = await office.rows()
+    assert (row["id"], row["next_at"]) == (theirs[0].id, theirs[0].until)
+
+
+async def test_a_batch_that_is_cut_off_sends_nothing_twice(office: Office) -> None:
+    for _ in range(5):
+        await office.mail.post(letter())
+        office.at += 1
+    cut = asyncio.Event()
+
+    async def cut_at_the_third() -> None:
+        if len(office.postman.taken) == 2:
+            cut.set()
+            await asyncio.Event().wait()
+
+    office.postman.before = cut_at_the_third
+    carrying = asyncio.create_task(office.mail.carry_once())
+    await cut.wait()
+    carrying.cancel()
+    await asyncio.gather(carrying, return_exceptions=True)
+    office.postman.before = lambda: asyncio.sleep(0)
+    assert await office.mail.carry_once() == 2  # those that had not been begun, at once
+    office.at += LEASE_S
+    assert await office.mail.carry_once() == 1  # of which nobody knows whether it was taken
+    ids = [message["Message-ID"] for message in office.postman.taken]
+    assert len(ids) == len(set(ids)) == 5
+
+
+async def test_a_connection_that_is_lost_ends_the_batch_and_only_one_letter_waits_longer(
+    office: Office,
+) -> None:
+    for _ in range(3):
+        await office.mail.post(letter())
+    office.postman.answers = [NotSent("connection-lost")]
+    await office.mail.carry_once()
+    assert sorted(row["attempts"] for row in await office.rows()) == [0, 0, 1]
+    assert await office.mail.carry_once() == 2
+
+
+async def test_how_long_the_oldest_waits_is_a_figure(office: Office) -> None:
+    await office.mail.post(letter())
+    posted = int(office.at)
+    office.at += 100
+    await office.mail.post(letter())
+    await office.mail._look()
+    assert (office.counters.mail_waiting, office.counters.mail_oldest_at) == (2, posted)
+    await office.mail.carry_once()
+    await office.mail._look()
+    assert (office.counters.mail_waiting, office.counters.mail_oldest_at) == (0, 0)
+
+
+def test_a_domain_that_is_not_ascii_is_written_as_mail_servers_know_it() -> None:
+    config = MailConfig(sender="post@Straße.example")
+    message = Composer(config, "bücher.example", "https://bücher.example").message(
+        letter(to="ann@bücher.example"), "5f", 1e9
+    )
+    assert message["To"] == "ann@xn--bcher-kva.example"
+    assert "post@xn--strae-oqa.example" in message["From"]
+    assert message["Message-ID"] == "<5f@xn--bcher-kva.example>"
 
 
 async def test_two_carriers_never_have_the_same_letter(office: Office) -> None:

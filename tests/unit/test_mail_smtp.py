@@ -13,7 +13,7 @@ from aiosmtpd.smtp import AuthResult, Envelope
 from aiosmtpd.smtp import Session as SmtpSession
 
 from rainbow_xmpp.config import MailConfig, Secret
-from rainbow_xmpp.mail.transports import Maildir, NotSent, Smtp
+from rainbow_xmpp.mail.transports import Maildir, NotSent, Smtp, Transport, goodbye
 from tests.certificates import make_certificates
 from tests.cli import CommandLine, empty_installation, line
 from tests.process import free_port
@@ -65,10 +65,11 @@ def serve(tmp_path: Path, inbox: Inbox) -> Iterator[Serve]:
     files = make_certificates(tmp_path)
     running: list[Controller] = []
 
-    def start(*, has_tls: bool = True, **changes: object) -> MailConfig:
+    def start(*, has_tls: bool = True, has_utf8: bool = True, **changes: object) -> MailConfig:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(files.certificate, files.key)
         options: dict[str, object] = {"tls_context": context, "require_starttls": True} if has_tls else {}
+        options["enable_SMTPUTF8"] = has_utf8
         port = free_port()
         controller = Controller(
             inbox, hostname="127.0.0.1", port=port, authenticator=_knows, auth_require_tls=True, **options
@@ -96,16 +97,22 @@ def message(to: str = "ann@acme.example") -> EmailMessage:
     return made
 
 
+async def sent(transport: Transport, *messages: EmailMessage) -> list[NotSent | None]:
+    """What becomes of letters that go one way."""
+    async with transport.opened() as hand_over:
+        return [await hand_over(each) for each in messages]
+
+
 async def test_letters_arrive(serve: Serve, inbox: Inbox) -> None:
     config = serve(username="rainbow", password=Secret("secret"))
-    assert await Smtp(config).send([message(), message("bob@acme.example")]) == [None, None]
+    assert await sent(Smtp(config), message(), message("bob@acme.example")) == [None, None]
     assert [letter.rcpt_tos for letter in inbox.letters] == [["ann@acme.example"], ["bob@acme.example"]]
     assert b"Your code" in (inbox.letters[0].original_content or b"")
 
 
 async def refusal(config: MailConfig, *messages: EmailMessage) -> NotSent:
     """The refusal of the first of these letters."""
-    found = (await Smtp(config).send(messages or [message()]))[0]
+    found = (await sent(Smtp(config), *(messages or [message()])))[0]
     assert found is not None
     return found
 
@@ -152,15 +159,32 @@ async def test_what_the_server_refuses_is_told_apart(
 async def test_a_refused_recipient_stops_no_other_letter(
     serve: Serve, inbox: Inbox, address: str, is_final: bool
 ) -> None:
-    first, second = await Smtp(serve()).send([message(address), message()])
+    first, second = await sent(Smtp(serve()), message(address), message())
     assert first is not None and first.is_final is is_final
     assert address not in first.outcome
     assert second is None and len(inbox.letters) == 1
 
 
+async def test_a_name_that_the_server_cannot_take_ends_the_letter(serve: Serve, inbox: Inbox) -> None:
+    """RFC 6531: a server that offers no SMTPUTF8 is told no such name."""
+    first, second = await sent(Smtp(serve(has_utf8=False)), message("jörg@acme.example"), message())
+    assert first is not None and (first.outcome, first.is_final) == ("no-smtputf8", True)
+    assert second is None and len(inbox.letters) == 1
+
+
+async def test_a_server_that_hangs_up_at_the_end_has_taken_the_letter(serve: Serve, inbox: Inbox) -> None:
+    smtp = Smtp(serve())
+    async with smtp.opened() as hand_over:
+        assert await hand_over(message()) is None
+        client = await smtp.connect()
+        client.close()
+        await goodbye(client)
+    assert len(inbox.letters) == 1
+
+
 async def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "mail").write_text("a file")
-    [found] = await Maildir(tmp_path / "mail").send([message()])
+    [found] = await sent(Maildir(tmp_path / "mail"), message())
     assert found is not None and found.outcome == "folder-refused"
 
 

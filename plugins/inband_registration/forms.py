@@ -28,7 +28,9 @@ _NAME = N_("Your name")
 _BOTH_STEPS = N_(
     "Give your e-mail address and leave code and password empty: a letter with a code comes. Then fill in all of them."
 )
-_SENT = N_("A letter is on its way, if one can be sent to the address you gave. It may take a minute.")
+_SENT = N_(
+    "One step is left: a letter with a code is on its way, if one can be sent to the address you gave."
+)
 
 
 class Beginning(Form, form_type=names.REGISTER, title=N_("Make an account"), instructions=_BOTH_STEPS):

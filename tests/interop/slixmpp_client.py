@@ -143,6 +143,49 @@ class Driver:
         notes = [text for _, text in done["notes"]]
         emit("administered", command=command, values=dict(done["form"]["values"]), notes=notes)
 
+    async def register(self, address: str, purpose: str, **account: Any) -> None:
+        """The first step of XEP-0077; tells the fields of the form that is the answer."""
+        loop = asyncio.get_running_loop()
+        self.client, asked = Client(username=address, password="", **account), loop.create_future()
+        self.code: asyncio.Future[tuple[str, str]] = loop.create_future()
+
+        async def take_part(first: Any) -> None:
+            second = await self._submit(first["register"]["form"], {"email": address, "x-purpose": purpose})
+            asked.set_result([field["var"] for field in second["fields"]])
+            code, password = await self.code
+            self.client.password = password
+            await self._submit(second, {"x-pin": code, "password": password})
+
+        self.client.register_plugin("xep_0077")
+        self.client.add_event_handler("register", take_part)
+        self.client.attempt()
+        emit("asked", fields=await asyncio.wait_for(asked, 20))
+
+    async def finish(self, code: str, password: str) -> None:
+        """The second step; the library logs in on the same stream then."""
+        self.code.set_result((code, password))
+        await self.client.outcome
+
+    async def change_password(self, old: str, new: str) -> None:
+        try:
+            await self.client["xep_0077"].change_password(new, jid=self.client.boundjid.domain)
+        except IqError as error:
+            values = {"username": self.client.boundjid.user, "old_password": old, "password": new}
+            await self._submit(error.iq["register"]["form"], values)
+            emit("changed")
+
+    async def _submit(self, form: Any, values: dict[str, str]) -> Any:
+        """Fill in a form; the one of the next step, if there is one."""
+        iq = self.client.Iq()
+        iq["type"], form["type"], form["values"] = "set", "submit", values
+        iq["register"].append(form)
+        try:
+            return await iq.send()
+        except IqError as error:
+            if error.etype != "modify":
+                raise
+            return error.iq["register"]["form"]
+
     async def logout(self) -> None:
         self.client.leaving = True
         await self.client.disconnect()
@@ -159,6 +202,9 @@ async def main() -> None:
         "card",
         "commands",
         "administer",
+        "register",
+        "finish",
+        "change_password",
         "logout",
     )
     await serve({name: getattr(driver, name) for name in commands})

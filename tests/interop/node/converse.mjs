@@ -18,7 +18,7 @@ let browser;
 let page;
 
 /** Runs in the page: reports what the connection sees, and starts Converse. */
-function startConverse({ url, domain, mechanism }) {
+function startConverse({ url, domain, mechanism, isRegistering = false }) {
   const { Strophe } = globalThis.converse.env;
   const tell = (event, fields = {}) => globalThis.tell(event, fields);
 
@@ -64,7 +64,8 @@ function startConverse({ url, domain, mechanism }) {
     discover_connection_methods: false,
     connection_options: mechanism === "PLAIN" ? { mechanisms: [Strophe.SASLPlain] } : {},
     view_mode: "fullscreen",
-    allow_registration: false,
+    allow_registration: isRegistering,
+    registration_domain: isRegistering ? domain : "",
     assets_path: "/dist/",
     persistent_store: "sessionStorage",
     i18n: "en",
@@ -80,25 +81,52 @@ async function tell(event, fields) {
   emit(event, fields);
 }
 
+/** A browser on the page, with Converse started. */
+async function show({ page_url, ...settings }) {
+  browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: FLAGS });
+  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1100, height: 750 } });
+  context.setDefaultTimeout(WAIT_MS);
+  page = await context.newPage();
+  page.on("console", (message) => console.error(message.type(), message.text().slice(0, 500)));
+  page.on("pageerror", (error) => console.error(error));
+  await page.route((url) => url.hostname !== "localhost", (route) => route.abort());
+  await page.exposeFunction("tell", (event, fields) => tell(event, fields).catch(console.error));
+  await page.goto(page_url);
+  await page.waitForFunction(() => globalThis.converse?.initialize);
+  await page.evaluate(startConverse, settings);
+}
+
+const registration = () => page.locator("#converse-register");
+
 serve({
-  async login({ page_url, username, password, ...settings }) {
-    browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: FLAGS });
-    const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1100, height: 750 } });
-    context.setDefaultTimeout(WAIT_MS);
-    page = await context.newPage();
-    page.on("console", (message) => console.error(message.type(), message.text().slice(0, 500)));
-    page.on("pageerror", (error) => console.error(error));
-    await page.route((url) => url.hostname !== "localhost", (route) => route.abort());
-    await page.exposeFunction("tell", (event, fields) => tell(event, fields).catch(console.error));
-    await page.goto(page_url);
-    await page.waitForFunction(() => globalThis.converse?.initialize);
-    await page.evaluate(startConverse, settings);
+  async login({ username, password, ...settings }) {
+    await show(settings);
     await page.locator("input[name=jid]").fill(username);
     await page.locator("input[name=password]").fill(password);
     await page.getByRole("button", { name: "Log in" }).click();
     const refused = page.locator(".conn-feedback.alert-danger");
     await page.locator(".xmpp-status .online").or(refused).first().waitFor();
     if (await refused.isVisible()) throw new Error(await refused.innerText());
+  },
+  async register({ address, ...settings }) {
+    await show({ ...settings, isRegistering: true });
+    await page.getByText("Create an account").click();
+    await registration().locator("input[name=email]").fill(address);
+    await registration().getByRole("button", { name: "Register" }).click();
+    const told = page.locator(".alert-danger", { hasText: "letter" });
+    await told.waitFor();
+    emit("asked", { text: await told.innerText() });
+  },
+  async finish({ address, code, password }) {
+    await registration().locator("input[name=email]").fill(address);
+    await registration().locator("input[name=x-pin]").fill(code);
+    await registration().locator("input[name=password]").fill(password);
+    await registration().getByRole("button", { name: "Register" }).click();
+    await page.locator("#converse-login-panel, converse-login-form").first().waitFor();
+    await page.locator("input[name=jid]").fill(address);
+    await page.locator("input[name=password]").fill(password);
+    await page.getByRole("button", { name: "Log in" }).click();
+    await page.locator(".xmpp-status .online").first().waitFor();
   },
   async subscribe({ to }) {
     await page.locator("#converse-roster .dropdown--contacts button").click();

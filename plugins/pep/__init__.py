@@ -95,8 +95,10 @@ class Pep(
     implements={
         "XEP-0060": '1.30.0, what XEP-0163 needs, without explicit subscriptions and the model "authorize"',
         "XEP-0163": "1.2.2, subscriptions by presence only",
+        "XEP-0172": "1.1, published nicknames; others are clients' own",
         "XEP-0222": "1.0",
         "XEP-0223": "1.1.1",
+        "XEP-0384": "0.9.1, lists of devices and keys are kept; the rest is clients' own",
     },
     account_features=(names.PUBSUB, *(f"{names.PUBSUB}#{feature}" for feature in _FEATURES)),
 ):

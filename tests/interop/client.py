@@ -64,6 +64,8 @@ XMPP_CLIENT = Kind("xmpp.js", "wss", ("SCRAM-SHA-1", "PLAIN"), lambda: _node("xm
 STANZA = Kind("stanza", "wss", ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"), lambda: _node("stanza.mjs"))
 STROPHE = Kind("strophe", "wss", ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"), lambda: _node("strophe.mjs"))
 CONVERSE = Kind("Converse", "wss", ("SCRAM", "PLAIN"), lambda: _node("converse.mjs"))
+EVENTING = Kind("slixmpp-eventing", "tls", ("SCRAM-SHA-256",), lambda: _python("slixmpp_eventing.py"))
+"""With what builds upon personal eventing; for the tests of that."""
 KINDS = (SLIXMPP, AIOXMPP, XMPP_CLIENT, STANZA, STROPHE)
 
 

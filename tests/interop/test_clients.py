@@ -1,6 +1,9 @@
 """Real XMPP libraries against the real server process, over the real port."""
 
+import asyncio
 import itertools
+import re
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -54,6 +57,32 @@ async def test_a_client_that_knows_sasl2_binds_with_its_login(server: ChatServer
             await client.do("logout")
     assert all(resource.startswith("interop/") for resource in resources)
     assert resources[0] != resources[1]  # each process is an installation of its own
+
+
+async def test_a_client_that_knows_fast_comes_back_by_a_token(
+    server: ChatServer, line: Relay, tmp_path: Path
+) -> None:
+    """XEP-0484: xmpp.js asks for a token where it is offered, and checks the server's proof."""
+    if not isinstance(server, RainbowServer):
+        pytest.skip("this server has no FAST")
+    person, before = server.new_person(), await tokens_used(server)
+    async with running(XMPP_CLIENT, server.endpoint, tmp_path) as client:
+        await client.login(person, server.endpoint, port=line.port)
+        line.cut()
+        await client.wait("offline")
+        await line.mend()
+        async with asyncio.timeout(20):
+            while await tokens_used(server) == before:
+                await asyncio.sleep(0.1)
+        await client.do("logout")
+
+
+async def tokens_used(server: RainbowServer) -> float:
+    """How many logins by a token there were on this server."""
+    url = f"http://{server.endpoint.host}:{server.metrics_port}/metrics"
+    text = await asyncio.to_thread(lambda: urllib.request.urlopen(url).read().decode())
+    (value,) = re.findall(r"^rainbow_fast_logins_total (\S+)$", text, re.MULTILINE)
+    return float(value)
 
 
 @pytest.mark.parametrize("mechanism", ["SCRAM", "PLAIN"])

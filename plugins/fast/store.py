@@ -146,10 +146,14 @@ class FastTokens:
             key = [column.name for column in tokens.primary_key.columns]
             changed = [name for name in row if name not in key]
             await connection.execute(upsert(self._store.dialect, tokens, changed), row)
-            await self._forget_others(connection, account, most)
+            await self._forget_others(connection, account, agent.id, most - 1)
 
-    async def _forget_others(self, connection: AsyncConnection, account: Account, most: int) -> None:
-        owned = _of_account(account)
+    async def _forget_others(
+        self, connection: AsyncConnection, account: Account, agent: str, most: int
+    ) -> None:
+        owned = sa.and_(
+            _of_account(account), _t.agent != agent
+        )  # that one is here now, whatever the clocks say
         latest = sa.func.max(sa.case((_t.used_at > _t.created_at, _t.used_at), else_=_t.created_at))
         by_age = sa.select(_t.agent).where(owned).group_by(_t.agent).order_by(latest.desc(), _t.agent)
         beyond = (await connection.execute(by_age.offset(most))).scalars().all()

@@ -287,7 +287,8 @@ class Server:
     def _readiness(self) -> Readiness:
         return Readiness(
             {
-                "storage": self._health.database(),
+                "storage": self._health.database()
+                and not any(commits.is_away for commits in self.node.store.group_commits),
                 "serving": not self._is_stopping and not self._config.listen.drain_to,
             }
         )

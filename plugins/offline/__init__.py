@@ -19,10 +19,8 @@ from rainbow_xmpp.plugin import (
     on,
     option,
 )
-from rainbow_xmpp.plugins.offline.delay import with_delay
-from rainbow_xmpp.plugins.offline.gate import Gate
+from rainbow_xmpp.plugin.keeping import LateGate, is_worth_keeping, with_delay
 from rainbow_xmpp.plugins.offline.store import OfflineMessages, Room
-from rainbow_xmpp.plugins.offline.worth import is_worth_keeping
 
 DAY_S = 86_400
 PAGE = 10
@@ -110,7 +108,7 @@ class Offline(
         What the gate does not let through any more is dropped in silence: its sender was told nothing either.
         """
         owner, domain = session.account, self.services.domain
-        gate = Gate(self.services, owner)
+        gate = LateGate(self.services, owner)
         turn = self._turns.setdefault(owner.id, asyncio.Lock())
         async with turn:
             while kept := await self._messages.load(owner.company.id, owner.id, most=PAGE):

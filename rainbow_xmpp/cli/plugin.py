@@ -10,7 +10,7 @@ import rainbow_xmpp
 from rainbow_xmpp.cli.console import Failed, Row, json_option, on_terminal, print_json, print_rows
 from rainbow_xmpp.cli.context import Invocation, pass_invocation
 
-_STAGES = ("admit", "gate", "rewrite", "record", "place", "observe")
+_STAGES = ("admit", "gate", "rewrite", "record", "place", "deliver", "observe")
 
 
 @click.group()
@@ -78,7 +78,9 @@ def stages(invocation: Invocation, as_json: bool) -> None:
     ]
     print_rows(rows, ("stage", "asks, in this order", "when a plugin fails"), as_json=False)
     if on_terminal():
-        click.echo("After admit the recipient is looked up; after place the stanza is delivered.")
+        click.echo(
+            "After admit the recipient is looked up; before deliver the stanza is handed to its receivers."
+        )
 
 
 @plugin.command()

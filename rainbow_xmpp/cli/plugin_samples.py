@@ -125,6 +125,27 @@ async def test_only_its_own_messages_are_taken_for_people_who_are_away() -> None
         ("Condition",),
         state="        self.taken = 0\n",
     ),
+    "deliver": Sample(
+        ("Outcome", "Passage", "Stage", "hook"),
+        '''
+    @hook(Stage.DELIVER)
+    def copy(self, p: Passage, outcome: Outcome) -> None:
+        """A message was delivered or stored; copies for others are made here."""
+        self.delivered += 1
+''',
+        """
+
+@pytest.mark.asyncio
+async def test_messages_are_seen_when_they_were_delivered() -> None:
+    async with TestServer([@CLASS@]) as server:
+        ann, bob = await server.login("ann@acme"), await server.login("bob@acme")
+        before = server.plugin(@CLASS@).delivered
+        ann.say("hello", to=bob.bare)
+        await bob.receive()
+        assert server.plugin(@CLASS@).delivered == before + 1
+""",
+        state="        self.delivered = 0\n",
+    ),
     "observe": Sample(
         ("Outcome", "Passage", "Stage", "hook"),
         '''

@@ -36,6 +36,7 @@ class NodeFigures:
         yield from self._times()
         yield self._queues()
         yield self._audit()
+        yield self._commits()
         yield from self._state()
         yield self._unacknowledged()
         yield from self._node.plugins.registries.figures.metrics()
@@ -48,6 +49,7 @@ class NodeFigures:
             "background": len(node.background),
             "password_checks": node.pool.pending,
             "database_writes": node.store.writing,
+            "commits": node.store.uncommitted,
         }
 
     def _queues(self) -> Metric:
@@ -85,6 +87,14 @@ class NodeFigures:
         stanzas, size = self._node.streams.unacknowledged(self._node.sessions)
         made.add_metric(["stanzas"], stanzas)
         made.add_metric(["bytes"], size)
+        return made
+
+    def _commits(self) -> Metric:
+        made = CounterMetricFamily(
+            "rainbow_commit_entries", "Entries that were written many at a time.", labels=["result"]
+        )
+        made.add_metric(["written"], sum(commits.committed for commits in self._node.store.group_commits))
+        made.add_metric(["failed"], sum(commits.failed for commits in self._node.store.group_commits))
         return made
 
     def _audit(self) -> Metric:

@@ -103,6 +103,7 @@ from rainbow_xmpp.router.events import (
     SessionStarted,
 )
 from rainbow_xmpp.router.iq import Answered, Target
+from rainbow_xmpp.router.kept import Kept
 from rainbow_xmpp.router.passage import Outcome, Passage
 from rainbow_xmpp.router.stages import Stage, Unheard
 from rainbow_xmpp.session import Home, Layer, Session, Wire
@@ -166,6 +167,7 @@ __all__ = [
     "InitialPresence",
     "Invited",
     "IsRequired",
+    "Kept",
     "Layer",
     "Mark",
     "Newcomer",

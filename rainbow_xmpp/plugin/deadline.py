@@ -11,10 +11,14 @@ from typing import Any
 
 from rainbow_xmpp.errors import Condition, StanzaError
 from rainbow_xmpp.observe.timings import PluginFigures
+from rainbow_xmpp.router.kept import Kept
+from rainbow_xmpp.router.passage import Passage
 
 log = logging.getLogger(__name__)
 
 Handler = Callable[..., Any]
+AT_HAND = (Kept, Passage, bool)
+"""What most handlers answer that do not wait: sooner told than anything that is not awaitable."""
 Late = Callable[[], Exception]
 """What a handler that took too long raises."""
 
@@ -56,7 +60,7 @@ def in_time(
 
     def call(*arguments: Any) -> Any:
         answer = handler(*arguments)
-        if answer is None or not inspect.isawaitable(answer):
+        if answer is None or isinstance(answer, AT_HAND) or not inspect.isawaitable(answer):
             return answer
         return bounded(answer)
 

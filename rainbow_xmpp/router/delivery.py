@@ -31,7 +31,12 @@ def message_receivers(p: Passage) -> Sequence[Session]:
 
 
 def without_receiver(p: Passage) -> Verdict:
-    """§8.5.2.1.1, §8.5.2.2.1 and §8.5.3.2.1 for what `message_receivers` found nobody for."""
+    """§8.5.2.1.1, §8.5.2.2.1 and §8.5.3.2.1 for what `message_receivers` found nobody for.
+
+    What is in the recipient's log already is there to stay, whoever left while it was being kept.
+    """
+    if p.kept is not None:
+        return Verdict.KEEP
     if p.type in ("headline", "error"):
         return Verdict.IGNORE
     if p.type == "groupchat" or (p.type != "chat" and not is_bare(p)):

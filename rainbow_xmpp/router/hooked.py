@@ -7,6 +7,7 @@ from typing import Any
 
 from rainbow_xmpp.router.stages import (
     Admit,
+    Deliver,
     Gate,
     Hook,
     Observe,
@@ -29,6 +30,7 @@ class Hooked:
         self._rewriters: tuple[Rewrite, ...] = ()
         self._recorders: tuple[Record, ...] = ()
         self._placers: tuple[Place, ...] = ()
+        self._deliverers: tuple[Deliver, ...] = ()
         self._observers: tuple[Observe, ...] = ()
 
     def add_hook(self, hook: Hook) -> Callable[[], None]:
@@ -47,6 +49,7 @@ class Hooked:
         self._rewriters = self._of(Stage.REWRITE)
         self._recorders = self._of(Stage.RECORD)
         self._placers = self._of(Stage.PLACE)
+        self._deliverers = self._of(Stage.DELIVER)
         self._observers = self._of(Stage.OBSERVE)
 
     def stages(self) -> dict[Stage, list[str]]:

@@ -10,13 +10,14 @@ from rainbow_xmpp.jid import JID
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.router.faults import excuse
 from rainbow_xmpp.router.iq import IqService, Target, check_iq
+from rainbow_xmpp.router.kept import until_settled
 from rainbow_xmpp.router.listeners import PresenceListeners, ServerMessages
 from rainbow_xmpp.router.nonzas import Nonzas
 from rainbow_xmpp.router.passage import Passage
 from rainbow_xmpp.router.pipeline import Absent, Pipeline, normal_address
 from rainbow_xmpp.router.sampling import Sampler
 from rainbow_xmpp.router.traced import ForPresence, Span, TracedAnswers, TracedPipeline, TracedPresence
-from rainbow_xmpp.session import Session, SessionTable
+from rainbow_xmpp.session import Session, SessionTable, Settling
 from rainbow_xmpp.stanza import error_reply
 from rainbow_xmpp.xml import DEFAULT_LIMITS, View, XmlLimits, names, scan, stamp
 
@@ -86,6 +87,18 @@ class Inbound:
         view = scan(data, wire.stanza_ns, wire.prefixes, self.limits)
         if view.ns != names.CLIENT:
             return self._nonzas.take(session, view)
+        if session.unsettled is not None and view.name != "message" and not session.unsettled.is_settled:
+            return self._handle_behind(session, view, session.unsettled)
+        return self._judge(session, view)
+
+    async def _handle_behind(self, session: Session, view: View, commit: Settling) -> None:
+        """A query or presence behind a message that is not kept yet: what was said first counts first."""
+        await until_settled(commit)
+        pending = self._judge(session, view)
+        if pending is not None:
+            await pending
+
+    def _judge(self, session: Session, view: View) -> Awaitable[None] | None:
         sender = view.attrs.get("from")
         if sender is not None and sender not in (session.full, session.bare):
             _check_spelling(session, sender)

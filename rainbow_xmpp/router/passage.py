@@ -6,6 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from rainbow_xmpp.jid import JID
+from rainbow_xmpp.router.kept import Kept
 from rainbow_xmpp.session import Home, Session
 from rainbow_xmpp.xml import View
 
@@ -20,6 +21,8 @@ class Outcome(Enum):
     STORED = "stored"
     ANSWERED = "answered"
     IGNORED = "ignored"
+    REPEATED = "repeated"
+    """Kept and delivered before; sent again by a client that could not know."""
     REFUSED = "refused"
     FAILED = "failed"
 
@@ -51,6 +54,8 @@ class Passage(NamedTuple):
     """The recipient's sessions on this node; None when there are none."""
     target: Session | None
     """The session with exactly the address `to`; None when there is none."""
+    kept: Kept | None = None
+    """Its place in the logs of both sides; None for what is in none."""
 
     @property
     def to_jid(self) -> JID:

@@ -4,7 +4,8 @@
 
 Between two sessions of one node this is a chain of plain calls: no queue, no task, no await. Only what really waits
 (an account or a fact that is not in memory, a handler that writes) turns the rest of the way into a coroutine, which
-the sending session's lane waits for.
+the sending session's lane waits for. A message that is kept stops at `record` and goes on in a plain call when its
+commit is on the disk; messages of the same session that come behind it go on behind it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from rainbow_xmpp.jid import JID
 from rainbow_xmpp.router import delivery
 from rainbow_xmpp.router.faults import excuse
 from rainbow_xmpp.router.hooked import Hooked
+from rainbow_xmpp.router.kept import Kept
 from rainbow_xmpp.router.passage import Outcome, Passage
 from rainbow_xmpp.router.stages import Lacking, Place, Unheard
 from rainbow_xmpp.session import SessionTable
@@ -70,6 +72,7 @@ class Pipeline(Hooked):
         self._sessions = sessions
         self._by_full = sessions.by_full
         self._directory = directory
+        self._late: set[asyncio.Future[None]] = set()
         self.account_iq: ForAccounts = _nobody_answers
         """IQs to a bare JID, answered on behalf of the account (RFC 6121 §8.5.2.1.3)."""
         self.subscription: ForAccounts = _nobody_answers
@@ -197,18 +200,71 @@ class Pipeline(Hooked):
                 p = rewrite(p)
             except Exception:
                 log.exception("a rewriter failed and was skipped", extra=self._blame(rewrite))
-        pending: list[Awaitable[None]] | None = None
+        pending: list[Awaitable[Kept | None]] | None = None
+        kept: Kept | None = None
         for record in self._recorders:
             waits = record(p)
-            if waits is not None:
+            if waits is None:
+                continue
+            if isinstance(waits, Kept):
+                kept = waits
+            else:
                 pending = [waits] if pending is None else [*pending, waits]
         if pending is not None:
-            return self._deliver_later(p, pending)
+            return self._deliver_later(p, pending, kept)
+        if kept is not None:
+            return self._when_kept(p, kept)
+        return self._deliver_in_turn(p)
+
+    def _when_kept(self, p: Passage, kept: Kept) -> Awaitable[None] | None:
+        commit = kept.commit
+        assert commit is not None, "a recorder says what it waits for"
+        if p.session is not None:
+            p.session.unsettled = commit
+        commit.after(self._kept, p, kept)
+        return None
+
+    def _deliver_in_turn(self, p: Passage) -> Awaitable[None] | None:
+        """Deliver now, or behind what the same session sent before (RFC 6120 §10.1)."""
+        session = p.session
+        if session is not None and session.unsettled is not None:
+            if not session.unsettled.is_settled:
+                session.unsettled.after(self._go_on, p)
+                return None
+            session.unsettled = None
         outcome = self._deliver(p)
         if isinstance(outcome, Outcome):
-            self._observe(p, outcome)
+            self._delivered(p, outcome)
             return None
-        return self._observe_later(p, outcome)
+        return self._delivered_later(p, outcome)
+
+    def _kept(self, p: Passage, kept: Kept) -> None:
+        """The commit that a message went with is settled."""
+        error = None if kept.commit is None else kept.commit.error
+        if error is not None:
+            self._failed(p, error)
+        elif kept.was_known:
+            self._observe(p, Outcome.REPEATED)
+        else:
+            self._go_on(p._replace(data=kept.data, kept=kept))
+
+    def _go_on(self, p: Passage) -> None:
+        """Deliver what waited for a commit, to whoever is here now."""
+        target = self._by_full.get(p.to)
+        if target is None or target is not p.target:
+            home = self._sessions.homes.get(p.to.partition("/")[0])
+            p = p._replace(target=target, home=home)
+        try:
+            outcome = self._deliver(p)
+        except Exception as error:  # around one stanza
+            self._failed(p, error)
+            return
+        if isinstance(outcome, Outcome):
+            self._delivered(p, outcome)
+        else:
+            task = asyncio.ensure_future(self._delivered_later(p, outcome))
+            self._late.add(task)
+            task.add_done_callback(self._late.discard)
 
     async def _pass_later(self, p: Passage, lacking: Awaitable[object], fetches: int) -> None:
         try:
@@ -223,18 +279,21 @@ class Pipeline(Hooked):
         except Exception as error:  # around one stanza
             self._failed(p, error)
 
-    async def _deliver_later(self, p: Passage, pending: list[Awaitable[None]]) -> None:
+    async def _deliver_later(
+        self, p: Passage, pending: list[Awaitable[Kept | None]], kept: Kept | None
+    ) -> None:
         try:
             for recording in pending:
-                await recording
-            outcome = self._deliver(p)
-            self._observe(p, outcome if isinstance(outcome, Outcome) else await outcome)
+                kept = await recording or kept
+            going_on = self._deliver_in_turn(p) if kept is None else self._when_kept(p, kept)
+            if going_on is not None:
+                await going_on
         except Exception as error:  # around one stanza
             self._failed(p, error)
 
-    async def _observe_later(self, p: Passage, delivering: Awaitable[Outcome]) -> None:
+    async def _delivered_later(self, p: Passage, delivering: Awaitable[Outcome]) -> None:
         try:
-            self._observe(p, await delivering)
+            self._delivered(p, await delivering)
         except Exception as error:  # around one stanza
             self._failed(p, error)
 
@@ -304,6 +363,15 @@ class Pipeline(Hooked):
 
     def observe(self, p: Passage, outcome: Outcome) -> None:
         """What became of something that took another way."""
+        self._observe(p, outcome)
+
+    def _delivered(self, p: Passage, outcome: Outcome) -> None:
+        if self._deliverers and p.kind == "message" and outcome is not Outcome.IGNORED:
+            for copy in self._deliverers:
+                try:
+                    copy(p, outcome)
+                except Exception:
+                    log.exception("copies of a message could not be made", extra=self._blame(copy))
         self._observe(p, outcome)
 
     def _observe(self, p: Passage, outcome: Outcome) -> None:

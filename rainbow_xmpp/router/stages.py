@@ -5,7 +5,7 @@ means belongs to the stage; a handler of the wrong shape is refused when its plu
 
     admit → resolve → gate → rewrite → record → place → deliver → observe
 
-`resolve` and `deliver` are the core's own and have no handlers yet; the rest is open.
+`resolve` is the core's own and has no handlers yet; the rest is open.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from rainbow_xmpp.errors import Condition, LocalMisuse, StanzaError
+from rainbow_xmpp.router.kept import Kept
 from rainbow_xmpp.router.passage import Outcome, Passage
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Stage(Enum):
     REWRITE = "rewrite"
     RECORD = "record"
     PLACE = "place"
+    DELIVER = "deliver"
     OBSERVE = "observe"
 
 
@@ -54,10 +56,14 @@ Gate = Callable[[Passage], Lacking]
 the error says (and nothing at all by `Unheard`). Any other exception refuses as well: gates fail closed."""
 Rewrite = Callable[[Passage], Passage]
 """Return the passage, or a new one with other `data`. An exception skips this handler and is logged."""
-Record = Callable[[Passage], Awaitable[None] | None]
-"""Keep what must be kept. An awaitable is awaited before the next stanza of the same sender is handled."""
+Record = Callable[[Passage], Awaitable[Kept | None] | Kept | None]
+"""Keep what must be kept. `Kept` says that the message is on its way to the disk and goes on from there: nobody waits
+in a task. One recorder may say so of a message. An awaitable is awaited before the next stanza of the same sender is
+handled; it may say `Kept` in the end."""
 Place = Callable[[Passage], Awaitable[bool] | bool]
 """The recipient has an account but no session that takes this message: True when it is taken care of."""
+Deliver = Callable[[Passage, Outcome], None]
+"""A message was delivered or stored: hand copies to others. An exception costs the copies of this handler."""
 Observe = Callable[[Passage, Outcome], None]
 """Count and trace. An exception is counted and forgotten."""
 
@@ -67,6 +73,7 @@ FAILURE = {
     Stage.REWRITE: "this plugin is skipped",
     Stage.RECORD: "the stanza is not delivered, unless this plugin's record need not be kept",
     Stage.PLACE: "the message is not kept: internal-server-error",
+    Stage.DELIVER: "the message has been delivered; this plugin's copies of it are missing",
     Stage.OBSERVE: "nothing changes for the stanza",
 }
 """What a handler's exception means that is no StanzaError; each of them is logged. In words for administrators."""
@@ -77,10 +84,11 @@ _ARGUMENTS = {
     Stage.REWRITE: ("passage",),
     Stage.RECORD: ("passage",),
     Stage.PLACE: ("passage",),
+    Stage.DELIVER: ("passage", "outcome"),
     Stage.OBSERVE: ("passage", "outcome"),
 }
 
-PLAIN_CALLS = frozenset((Stage.ADMIT, Stage.GATE, Stage.REWRITE, Stage.OBSERVE))
+PLAIN_CALLS = frozenset((Stage.ADMIT, Stage.GATE, Stage.REWRITE, Stage.DELIVER, Stage.OBSERVE))
 """Stages on every stanza's path: their handlers are plain calls, whatever may wait behind `Lacking`."""
 
 
@@ -148,19 +156,20 @@ _UNASKED: Mapping[Stage, Callable[[Passage], Any]] = {
 def expendable(hook: Hook) -> Record:
     """A recorder whose failure is logged and forgotten."""
 
-    def record(p: Passage) -> Awaitable[None] | None:
+    def record(p: Passage) -> Awaitable[Kept | None] | Kept | None:
         try:
-            pending: Awaitable[None] | None = hook.handler(p)
+            pending: Awaitable[Kept | None] | Kept | None = hook.handler(p)
         except Exception:
             log.exception("a stanza could not be recorded", extra={"plugin": hook.owner})
             return None
-        return None if pending is None else later(pending)
+        return pending if pending is None or isinstance(pending, Kept) else later(pending)
 
-    async def later(pending: Awaitable[None]) -> None:
+    async def later(pending: Awaitable[Kept | None]) -> Kept | None:
         try:
-            await pending
+            return await pending
         except Exception:
             log.exception("a stanza could not be recorded", extra={"plugin": hook.owner})
+            return None
 
     return record
 

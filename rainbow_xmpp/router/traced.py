@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from rainbow_xmpp.errors import PeerViolation, StanzaError
 from rainbow_xmpp.router.iq import IqRequest, IqService, Target
+from rainbow_xmpp.router.kept import Kept, until_settled
 from rainbow_xmpp.router.passage import Outcome, Passage
 from rainbow_xmpp.router.pipeline import MOST_FETCHES, Directory, Pipeline
 from rainbow_xmpp.router.sampling import EVERY, Inbound, StanzaTimer
@@ -122,6 +123,12 @@ class TracedPipeline(Pipeline):
     def _ask_gates(self, p: Passage) -> Lacking:
         with self._stage("gate"):
             return super()._ask_gates(p)
+
+    def _when_kept(self, p: Passage, kept: Kept) -> Awaitable[None] | None:
+        """As ever, but the trace ends when the message does."""
+        assert kept.commit is not None, "a recorder says what it waits for"
+        super()._when_kept(p, kept)
+        return _awaited(self._root.child("commit"), until_settled(kept.commit))
 
     def _deliver(self, p: Passage) -> Awaitable[Outcome] | Outcome:
         with self._stage("deliver"):

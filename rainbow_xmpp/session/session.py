@@ -7,7 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.jid import JID
@@ -83,8 +83,8 @@ class Settling(Protocol):
     is_settled: bool
     """It is over: what was to be kept is on the disk, or its sender was told that it is not."""
 
-    def after(self, call: Callable[[], None]) -> None:
-        """Call this when it is over, behind everything that waits for it already. Only while it is not settled."""
+    def after(self, call: Callable[..., None], *arguments: Any) -> None:
+        """Call this when it is over, behind everything that waits for it already."""
 
 
 Handler = Callable[["Session", bytes], Awaitable[None] | None]

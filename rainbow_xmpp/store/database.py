@@ -7,12 +7,13 @@ half-way with "database is locked". PostgreSQL: its own defaults.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
 import sqlalchemy as sa
@@ -21,6 +22,13 @@ from sqlalchemy.util import await_only, greenlet_spawn
 
 from rainbow_xmpp.observe.timings import DatabaseTimings
 from rainbow_xmpp.store.errors import DatabaseUnreachable, StoreError
+from rainbow_xmpp.store.group_commit import (
+    WAL_PAGES,
+    Backend,
+    GroupCommit,
+    PostgresqlConnection,
+    SqliteThread,
+)
 from rainbow_xmpp.store.joined import join
 
 BUSY_TIMEOUT_MS = 10_000
@@ -33,6 +41,8 @@ _CONNECTION_LOST = (
     asyncpg.InternalClientError,  # used between the server's last words and the end of the connection
     OSError,
 )
+
+T = TypeVar("T")
 
 SQLITE_READERS = 4
 POSTGRESQL_CONNECTIONS = 10
@@ -73,6 +83,8 @@ class Database:
         self.timings = DatabaseTimings()
         self.writing = 0
         """Transactions that run or wait for their turn."""
+        self.group_commits: list[GroupCommit[Any]] = []
+        """Those that were opened, for figures."""
 
     @asynccontextmanager
     async def read(self, *, snapshot: bool = False) -> AsyncIterator[AsyncConnection]:
@@ -96,6 +108,59 @@ class Database:
         finally:
             self.writing -= 1
             self.timings.write.observe(perf_counter() - began)
+
+    def group_commit(
+        self,
+        on_sqlite: Callable[[sqlite3.Connection, list[T]], None],
+        on_postgresql: Callable[[asyncpg.Connection, list[T]], Awaitable[None]],
+        upkeep: Callable[[sqlite3.Connection], None] | None = None,
+    ) -> GroupCommit[T]:
+        """A writer of its own for entries that come by the thousand; see `rainbow_xmpp.store.group_commit`.
+
+        Each function writes a batch inside a transaction that is open; the first runs in a thread.
+        """
+        backend: Backend[T]
+        if self.dialect == "sqlite":
+            backend = SqliteThread(self._open_sqlite, self._turn, on_sqlite, upkeep)
+        else:
+            backend = PostgresqlConnection(self._connect_postgresql, on_postgresql)
+        commits: GroupCommit[T] = GroupCommit(backend)
+        self.group_commits.append(commits)
+        return commits
+
+    @property
+    def uncommitted(self) -> int:
+        """Entries of group commits that are not on the disk yet."""
+        return sum(commits.waiting for commits in self.group_commits)
+
+    async def committed(self) -> None:
+        """Wait until they are."""
+        for commits in self.group_commits:
+            await commits.settled()
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """This writer's place in the queue of all who write to the file in this process."""
+        began = perf_counter()
+        self.writing += 1
+        try:
+            async with self._write_lock or nullcontext():
+                yield
+        finally:
+            self.writing -= 1
+            self.timings.write.observe(perf_counter() - began)
+
+    def _open_sqlite(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(_sqlite_path(self.url), isolation_level=None, check_same_thread=False)
+        _prepare_sqlite(connection, None)
+        connection.execute(f"PRAGMA wal_autocheckpoint={WAL_PAGES}")
+        return connection
+
+    async def _connect_postgresql(self) -> asyncpg.Connection:
+        _, options = self._writer.dialect.create_connect_args(self.url)
+        return await asyncpg.connect(
+            **options, timeout=5.0, server_settings={"application_name": "rainbow-xmpp log"}
+        )
 
     @asynccontextmanager
     async def _snapshot(self) -> AsyncIterator[AsyncConnection]:

@@ -1,10 +1,11 @@
 """The store: one database of one region, one attribute for each kind of thing kept."""
 
+import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,9 +20,12 @@ from rainbow_xmpp.store.companies import Companies
 from rainbow_xmpp.store.credentials import Credentials
 from rainbow_xmpp.store.database import Database, Query
 from rainbow_xmpp.store.errors import DatabaseUnreachable
+from rainbow_xmpp.store.group_commit import GroupCommit
 from rainbow_xmpp.store.links import Links
 from rainbow_xmpp.store.refresh_tokens import RefreshTokens
 from rainbow_xmpp.store.rosters import Rosters
+
+T = TypeVar("T")
 
 
 class Store:
@@ -82,6 +86,20 @@ class Store:
         return self._database.writing
 
     @property
+    def group_commits(self) -> Sequence[GroupCommit[Any]]:
+        """The group commits that were opened."""
+        return self._database.group_commits
+
+    @property
+    def uncommitted(self) -> int:
+        """Entries of group commits that are not on the disk yet."""
+        return self._database.uncommitted
+
+    async def committed(self) -> None:
+        """Wait until every entry of a group commit is on the disk, or was given up."""
+        await self._database.committed()
+
+    @property
     def dialect(self) -> str:
         """ "sqlite" or "postgresql", for statements that the two spell differently."""
         return self._database.dialect
@@ -104,6 +122,21 @@ class Store:
     def write(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A connection for a plugin's store to write with, in one transaction; be short, writers queue."""
         return self._database.write()
+
+    def group_commit(
+        self,
+        on_sqlite: Callable[[sqlite3.Connection, list[T]], None],
+        on_postgresql: Callable[[Any, list[T]], Awaitable[None]],
+        *,
+        upkeep: Callable[[sqlite3.Connection], None] | None = None,
+    ) -> GroupCommit[T]:
+        """A writer of its own for entries that come by the thousand, such as messages; close it before the store.
+
+        Each function writes a batch inside a transaction that is open: the first is a plain call in a thread,
+        the second is given a connection of asyncpg. `upkeep` is what SQLite does for many entries at once, in a
+        transaction of its own: in quiet moments, and every few thousand entries.
+        """
+        return self._database.group_commit(on_sqlite, on_postgresql, upkeep)
 
     async def check(self) -> None:
         """Raises DatabaseUnreachable when the database does not answer."""

@@ -24,3 +24,10 @@ def _upsert(dialect: str, table: sa.Table, columns: tuple[str, ...]) -> sa.Execu
     return insert.on_conflict_do_update(
         index_elements=key, set_={name: insert.excluded[name] for name in columns}
     )
+
+
+def insert_or_ignore(dialect: str, table: sa.Table) -> sa.Executable:
+    """Insert rows of `table`, and leave out those that would break a rule of uniqueness."""
+    if dialect == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()

@@ -268,9 +268,12 @@ class TestServer:
         node = self.node
         async with asyncio.timeout(PATIENCE_S):
             await asyncio.sleep(0)
-            while (busy := node.background.tasks - node.questions.waiting) or any(
-                session.is_busy for session in node.sessions
+            while (
+                (busy := node.background.tasks - node.questions.waiting)
+                or node.store.uncommitted
+                or any(session.is_busy for session in node.sessions)
             ):
+                await node.store.committed()
                 if busy:  # one of them may come to ask a client, which nothing tells
                     await asyncio.wait(busy, timeout=LOOK_AGAIN_S)
                 for session in node.sessions:

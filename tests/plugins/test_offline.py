@@ -257,7 +257,7 @@ async def test_messages_of_somebody_who_has_gone_for_good_are_delivered():
 
 
 async def test_messages_stay_while_the_gate_cannot_be_asked(monkeypatch):
-    from rainbow_xmpp.plugins.offline.gate import Gate
+    from rainbow_xmpp.plugin.keeping import LateGate as Gate
 
     async with TestServer([Offline]) as server:
         ann, bob = await server.login("ann@acme"), await server.person("bob@acme")

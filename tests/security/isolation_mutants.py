@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from rainbow_xmpp.plugin import Account, Passage
+from rainbow_xmpp.plugin.keeping import LateGate as Gate
 from rainbow_xmpp.plugins import company_isolation
 from rainbow_xmpp.plugins.blocking import Blocking
 from rainbow_xmpp.plugins.company_isolation import CompanyIsolation, known, parting
 from rainbow_xmpp.plugins.company_roster import CompanyRoster
-from rainbow_xmpp.plugins.offline.gate import Gate
 from rainbow_xmpp.plugins.rest_api.doorkeeper import Doorkeeper
 from rainbow_xmpp.presence import PresenceService
 from rainbow_xmpp.router.pipeline import Pipeline

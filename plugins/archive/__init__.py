@@ -1,0 +1,175 @@
+"""Everybody's log of messages: the one source of history, of what waits for a device, and of what was said before.
+
+A message is given its number here, goes into the logs of both sides, and is delivered when it is on the disk; see
+docs/decisions/0021-delivered-when-committed.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+from rainbow_xmpp.plugin import (
+    Account,
+    AccountRemoved,
+    BecameAvailable,
+    Kept,
+    Outcome,
+    Passage,
+    Plugin,
+    PluginOptions,
+    Services,
+    Stage,
+    hook,
+    on,
+    option,
+)
+from rainbow_xmpp.plugin.keeping import is_worth_keeping
+from rainbow_xmpp.plugins.archive.entries import Entry, Mark, index_sqlite, write_postgresql, write_sqlite
+from rainbow_xmpp.plugins.archive.hand_over import HAND_OVER_S, HandOver
+from rainbow_xmpp.plugins.archive.log import Log
+from rainbow_xmpp.plugins.archive.numbers import Numbers, origin_of, peer_of
+from rainbow_xmpp.plugins.archive.owners import Owner, Owners
+from rainbow_xmpp.router import delivery
+from rainbow_xmpp.store.group_commit import GroupCommit
+from rainbow_xmpp.xml import hint_of, names
+
+_ORIGIN = hint_of("origin-id")
+
+
+class Archive(
+    Plugin,
+    name="archive",
+    implements={"XEP-0359": "0.7.0"},
+    features=(names.STANZA_ID,),
+):
+    """Keeps what people say to each other, once, in the order in which it was said."""
+
+    class Options(PluginOptions):
+        node: int = option(
+            0,
+            "A number of this node that no other node has which shares its database.",
+            ge=0,
+            le=255,
+        )
+
+    options: Options
+
+    def __init__(self, services: Services, options: Options) -> None:
+        super().__init__(services, options)
+        self._owners = Owners(services.store, services.domain)
+        self._log = Log(services.store)
+        self._numbers = Numbers(services.now, options.node)
+        self._commits: GroupCommit[Entry | Mark] = services.store.group_commit(
+            write_sqlite, write_postgresql, upkeep=index_sqlite
+        )
+        self._hand_over = HandOver(services, self._owners, self._log, self._commits)
+
+    async def start(self) -> None:
+        last = await self._log.last_number()
+        self._numbers = Numbers(self.services.now, self.options.node, last)
+
+    async def stop(self) -> None:
+        await self._commits.close()
+        await self._log.close()
+        await self._owners.close()
+
+    # -- on the way of a message ---------------------------------------------------------------------------
+
+    @hook(Stage.RECORD)
+    def keep(self, p: Passage) -> Awaitable[Kept | None] | Kept | None:
+        """Into the logs of both sides; it goes on when it is on the disk."""
+        recipient = p.recipient
+        if p.kind != "message" or recipient is None or not _is_worth_keeping(p):
+            return None
+        has_taker = p.target is not None or bool(delivery.message_receivers(p))
+        if not has_taker and delivery.without_receiver(p) is not delivery.Verdict.KEEP:
+            return None
+        from_log, to_log = self._owners.peek(p.sender), self._owners.peek(recipient)
+        if from_log is None or to_log is None:
+            return self._keep_later(p, recipient)
+        is_sent, is_received = from_log.wants(p.to), to_log.wants(p.sender_jid)
+        if is_sent is None or is_received is None:
+            return self._keep_later(p, recipient)
+        return self._kept(p, from_log, to_log, is_sent, is_received, waits=not has_taker)
+
+    async def _keep_later(self, p: Passage, recipient: Account) -> Kept | None:
+        from_log, to_log = await self._owners.find(p.sender), await self._owners.find(recipient)
+        if from_log is None or to_log is None:  # removed just now
+            return None
+        is_sent, is_received = from_log.wants(p.to), to_log.wants(p.sender_jid)
+        if is_sent is None:
+            is_sent = await self._is_in_roster(p.sender, p.to)
+        if is_received is None:
+            is_received = await self._is_in_roster(recipient, p.sender_jid)
+        home = self.services.sessions.homes.get(p.to.partition("/")[0])
+        p = p._replace(home=home, target=self.services.sessions.by_full.get(p.to))
+        waits = p.target is None and not delivery.message_receivers(p)
+        return self._kept(p, from_log, to_log, is_sent, is_received, waits=waits)
+
+    async def _is_in_roster(self, owner: Account, peer: str) -> bool:
+        bare = peer.partition("/")[0]
+        home = self.services.sessions.homes.get(self.services.bare_jid(owner))
+        if home is not None and home.is_loaded and (bare in home.contacts or home.is_seen_by(bare)):
+            return True
+        roster = await self.services.store.rosters.load(owner.company.id, owner.id)
+        return any(item.contact == bare for item in roster.visible)
+
+    def _kept(
+        self, p: Passage, from_log: Owner, to_log: Owner, is_sent: bool, is_received: bool, *, waits: bool
+    ) -> Kept | None:
+        number = self._numbers.next()
+        to = p.to.partition("/")[0]
+        entry = Entry(number, to_log.marked(p.data, number) if is_received else p.data, p.data)
+        entry.account = from_log.number
+        entry.peer = peer_of(to)
+        view = p.view
+        if view.hints & _ORIGIN and (child := view.child("origin-id", names.STANZA_ID)) is not None:
+            entry.origin_id = view.child_element(child).get("id", "")
+            if entry.origin_id:
+                entry.origin = origin_of(from_log.number, entry.peer, entry.origin_id)
+        if is_sent and from_log.number != to_log.number:
+            entry.sender = from_log
+        if is_received:
+            entry.recipient = to_log
+            entry.writer = peer_of(p.sender_jid.partition("/")[0])
+            entry.waits = waits
+        if not (is_sent or is_received or entry.origin):
+            return None
+        entry.commit = self._commits.add(entry, len(p.data))
+        if entry.waits:
+            self._hand_over.expect(entry)
+        return entry
+
+    @hook(Stage.PLACE, before=("offline",))
+    def place(self, p: Passage) -> bool:
+        """It stands in the recipient's log and waits there."""
+        entry = p.kept
+        if not isinstance(entry, Entry) or entry.recipient is None:
+            return False
+        self._hand_over.left_waiting(entry, p.to)
+        return True
+
+    @hook(Stage.DELIVER)
+    def delivered(self, p: Passage, outcome: Outcome) -> None:
+        """Somebody came while it was being kept: nothing waits."""
+        entry = p.kept
+        if isinstance(entry, Entry) and entry.waits and outcome is Outcome.DELIVERED:
+            self._hand_over.taken(entry)
+
+    # -- what waits ------------------------------------------------------------------------------------------
+
+    @on(BecameAvailable, deadline_s=HAND_OVER_S)
+    async def welcome(self, event: BecameAvailable) -> None:
+        """Hand over what waits, before anything the client asks for next."""
+        if await self._log.misses_any(event.session.account):
+            await self._hand_over.to(event.session)
+
+    @on(AccountRemoved)
+    def forget(self, event: AccountRemoved) -> None:
+        """Its log goes with it."""
+        self._owners.forget(event.account_id)
+
+
+def _is_worth_keeping(p: Passage) -> bool:
+    """Talk between people, with something in it."""
+    return p.type in ("chat", "normal") and is_worth_keeping(p.view, for_good=True)

@@ -1,0 +1,178 @@
+"""What goes to the disk for one message, and how a batch of that is written."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rainbow_xmpp.plugin import Kept
+from rainbow_xmpp.plugins.archive.numbers import RECEIVED
+from rainbow_xmpp.plugins.archive.owners import Owner
+from rainbow_xmpp.xml import names, scan_again
+
+
+class Entry(Kept):
+    """One message on its way into the logs of both sides, or of one."""
+
+    __slots__ = ("account", "origin", "origin_id", "peer", "recipient", "sender", "stanza", "waits", "writer")
+
+    def __init__(self, number: int, data: bytes, stanza: bytes) -> None:
+        super().__init__(number, data)
+        self.stanza = stanza
+        """As it is kept: without an id of ours."""
+        self.account = 0
+        """The sender's number as an owner, whether its log has the message or not."""
+        self.sender: Owner | None = None
+        """Whose log has it as sent."""
+        self.recipient: Owner | None = None
+        """Whose log has it as received."""
+        self.writer = 0
+        """The sender's number as a peer."""
+        self.peer = 0
+        """The recipient's number as a peer."""
+        self.origin = 0
+        """What it is known by when it is sent again; 0 when its sender gave it no origin-id."""
+        self.origin_id = ""
+        self.waits = False
+        """Nobody of the recipient's is there to take it."""
+
+    @property
+    def received_key(self) -> int:
+        """Its key in the recipient's log."""
+        return self.number * 2 + RECEIVED
+
+
+class Mark:
+    """A message of somebody's waits for a device, or does so no more."""
+
+    __slots__ = ("keys", "owner", "waits")
+
+    def __init__(self, owner: int, keys: Sequence[int], *, waits: bool) -> None:
+        self.owner = owner
+        self.keys = keys
+        self.waits = waits
+
+
+Row = tuple[int, int, int, bytes]
+"""Key, owner, peer, stanza."""
+Pair = tuple[int, int]
+"""Owner, key."""
+
+_SAID = "INSERT OR IGNORE INTO archive_origins (origin, owner, number) VALUES (?, ?, ?)"
+_SAID_BEFORE = "SELECT owner, number FROM archive_origins WHERE origin = ?"
+_KEEP = "INSERT INTO archive_messages (key, owner, peer, stanza) VALUES (?, ?, ?, ?)"
+_WAIT = "INSERT OR IGNORE INTO archive_waiting (owner, key) VALUES (?, ?)"
+_TAKEN = "DELETE FROM archive_waiting WHERE owner = ? AND key = ?"
+_STANZA = "SELECT stanza FROM archive_messages WHERE key IN (?, ?)"
+
+
+def write_sqlite(connection: sqlite3.Connection, entries: list[Entry | Mark]) -> None:
+    """Write a batch inside the transaction that is open."""
+    said = _origins(entries)
+    if said:
+        written = connection.executemany(_SAID, [(e.origin, e.account, e.number) for e in said])
+        if written.rowcount != len(said):
+            for entry in said:
+                found = connection.execute(_SAID_BEFORE, (entry.origin,)).fetchone()
+                if found is not None and found[1] != entry.number:
+                    earlier = connection.execute(_STANZA, (found[1] * 2, found[1] * 2 + RECEIVED)).fetchone()
+                    entry.was_known = _is_same(entry, found[0], earlier)
+    rows, waiting, taken = _sorted_out(entries)
+    if rows:
+        connection.executemany(_KEEP, rows)
+    if waiting:
+        connection.executemany(_WAIT, waiting)
+    if taken:
+        connection.executemany(_TAKEN, taken)
+
+
+_NEW = "FROM archive_messages WHERE key > (SELECT key FROM archive_indexed) ORDER BY owner"
+_INDEX = (
+    f"INSERT INTO archive_by_owner (owner, key) SELECT owner, key {_NEW}, key",
+    f"INSERT INTO archive_by_peer (owner, peer, key) SELECT owner, peer, key {_NEW}, peer, key",
+    "UPDATE archive_indexed SET key = max(key, coalesce((SELECT max(key) FROM archive_messages), 0))",
+)
+
+
+def index_sqlite(connection: sqlite3.Connection) -> None:
+    """Enter what is new into the indexes, in their order."""
+    for statement in _INDEX:
+        connection.execute(statement)
+
+
+_PG_SAID = """INSERT INTO archive_origins (origin, owner, number)
+    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) ON CONFLICT DO NOTHING RETURNING number"""
+_PG_KEEP = """INSERT INTO archive_messages (key, owner, peer, stanza)
+    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bytea[]) ON CONFLICT DO NOTHING"""
+_PG_BY_OWNER = """INSERT INTO archive_by_owner (key, owner)
+    SELECT * FROM unnest($1::bigint[], $2::bigint[]) ON CONFLICT DO NOTHING"""
+_PG_BY_PEER = """INSERT INTO archive_by_peer (key, owner, peer)
+    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) ON CONFLICT DO NOTHING"""
+_PG_WAIT = """INSERT INTO archive_waiting (owner, key)
+    SELECT * FROM unnest($1::bigint[], $2::bigint[]) ON CONFLICT DO NOTHING"""
+_PG_TAKEN = """DELETE FROM archive_waiting WHERE (owner, key) IN
+    (SELECT * FROM unnest($1::bigint[], $2::bigint[]))"""
+
+
+async def write_postgresql(connection: Any, entries: list[Entry | Mark]) -> None:
+    """Write a batch inside the transaction that is open. A batch whose commit was not answered may come again."""
+    said = _origins(entries)
+    if said:
+        origins = _columns((e.origin, e.account, e.number) for e in said)
+        new = {row[0] for row in await connection.fetch(_PG_SAID, *origins)}
+        for entry in said:
+            if entry.number in new:
+                continue
+            found = await connection.fetchrow(_SAID_BEFORE.replace("?", "$1"), entry.origin)
+            if found is not None and found[1] != entry.number:
+                keys = (found[1] * 2, found[1] * 2 + RECEIVED)
+                earlier = await connection.fetchrow(_STANZA.replace("?, ?", "$1, $2"), *keys)
+                entry.was_known = _is_same(entry, found[0], earlier)
+    rows, waiting, taken = _sorted_out(entries)
+    if rows:
+        columns = _columns(rows)
+        await connection.execute(_PG_KEEP, *columns)
+        await connection.execute(_PG_BY_OWNER, *columns[:2])
+        await connection.execute(_PG_BY_PEER, *columns[:3])
+    if waiting:
+        await connection.execute(_PG_WAIT, *_columns(waiting))
+    if taken:
+        await connection.execute(_PG_TAKEN, *_columns(taken))
+
+
+def _columns(rows: Iterable[Sequence[object]]) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _origins(entries: Iterable[Entry | Mark]) -> list[Entry]:
+    return [e for e in entries if isinstance(e, Entry) and e.origin]
+
+
+def _is_same(entry: Entry, owner: int, earlier: Sequence[bytes] | None) -> bool:
+    """What the number of an origin-id was known for is this message, and not one with the same number by chance."""
+    if owner != entry.account:
+        return False
+    if earlier is None:  # in nobody's log any more
+        return True
+    view = scan_again(earlier[0])
+    child = view.child("origin-id", names.STANZA_ID)
+    return child is not None and view.child_element(child).get("id") == entry.origin_id
+
+
+def _sorted_out(entries: Iterable[Entry | Mark]) -> tuple[list[Row], list[Pair], list[Pair]]:
+    rows: list[Row] = []
+    waiting: list[Pair] = []
+    taken: list[Pair] = []
+    for e in entries:
+        if isinstance(e, Mark):
+            (waiting if e.waits else taken).extend((e.owner, key) for key in e.keys)
+        elif not e.was_known:
+            sender, recipient = e.sender, e.recipient
+            if sender is not None:
+                rows.append((e.number * 2, sender.number, e.peer, e.stanza))
+            if recipient is not None:
+                rows.append((e.received_key, recipient.number, e.writer, e.stanza))
+                if e.waits:
+                    waiting.append((recipient.number, e.received_key))
+    return rows, waiting, taken

@@ -1,0 +1,99 @@
+"""Messages that wait for a device: handed over when one comes (RFC 6121 §8.5.2.2, XEP-0160)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from weakref import WeakValueDictionary
+
+from rainbow_xmpp.plugin import Services, Session
+from rainbow_xmpp.plugin.keeping import LateGate, with_delay
+from rainbow_xmpp.plugins.archive.entries import Entry, Mark
+from rainbow_xmpp.plugins.archive.log import Log, Logged
+from rainbow_xmpp.plugins.archive.numbers import time_of
+from rainbow_xmpp.plugins.archive.owners import Owner, Owners
+from rainbow_xmpp.router.kept import until_settled
+from rainbow_xmpp.store.group_commit import GroupCommit
+
+PAGE = 10
+"""Messages handed over between two looks at the session: even the largest fit into its output budget."""
+HAND_OVER_S = 300.0
+"""How long handing over everything may take; what is left then waits for the next session."""
+
+
+class HandOver:
+    """What waits in people's logs. Nothing is forgotten before a session was given it."""
+
+    def __init__(
+        self, services: Services, owners: Owners, log: Log, commits: GroupCommit[Entry | Mark]
+    ) -> None:
+        self._services = services
+        self._owners = owners
+        self._log = log
+        self._commits = commits
+        self._expected: set[int] = set()
+        """Keys that are being written as waiting; what becomes of them shows when they are written."""
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def expect(self, entry: Entry) -> None:
+        """This message will be written as waiting: nobody was there when it came."""
+        assert entry.commit is not None, "it is on its way to the disk"
+        self._expected.add(entry.received_key)
+        entry.commit.after(self._settled, entry)
+
+    def _settled(self, entry: Entry) -> None:
+        if entry.was_known or (entry.commit is not None and entry.commit.error is not None):
+            self._expected.discard(entry.received_key)
+
+    def left_waiting(self, entry: Entry, to: str) -> None:
+        """It is written, and nobody is here to take it."""
+        self._expected.discard(entry.received_key)
+        if not entry.waits:  # there was somebody when it came
+            self._mark(entry, waits=True)
+
+    def taken(self, entry: Entry) -> None:
+        """It is written, and somebody has taken it: they came while it was."""
+        self._expected.discard(entry.received_key)
+        self._mark(entry, waits=False)
+
+    def _mark(self, entry: Entry, *, waits: bool) -> None:
+        assert entry.recipient is not None, "it waits in somebody's log"
+        self._commits.add(Mark(entry.recipient.number, (entry.received_key,), waits=waits), 0)
+
+    async def to(self, session: Session) -> None:
+        """Oldest first; of two sessions that come at once the second gets what the first left.
+
+        What the gate does not let through any more stays in the log and is not handed over: its sender was told
+        nothing either.
+        """
+        account = session.account
+        owner = await self._owners.find(account)
+        if owner is None:
+            return
+        gate = LateGate(self._services, account)
+        turn = self._turns.setdefault(account.id, asyncio.Lock())
+        after = 0
+        async with turn:
+            while found := await self._log.waiting(owner.number, after=after, most=PAGE):
+                after = found[-1].key
+                ours = [message for message in found if message.key not in self._expected]
+                passing = [message for message in ours if await gate.lets(message.stanza)]
+                if not self._takes_messages(session):
+                    return
+                for message in passing:
+                    session.wire.send(self._late(owner, message))
+                await self._forget(owner, ours)
+
+    async def _forget(self, owner: Owner, messages: Sequence[Logged]) -> None:
+        if messages:
+            mark = Mark(owner.number, [message.key for message in messages], waits=False)
+            await until_settled(self._commits.add(mark, 0))
+
+    def _late(self, owner: Owner, message: Logged) -> bytes:
+        """The message as it is handed over: with its id, and when it came (XEP-0203)."""
+        marked = owner.marked(message.stanza, message.number)
+        return with_delay(marked, self._services.domain, time_of(message.number))
+
+    def _takes_messages(self, session: Session) -> bool:
+        is_here = self._services.sessions.by_full.get(session.full) is session
+        return is_here and session.presence is not None and session.priority >= 0

@@ -1,0 +1,105 @@
+"""Keeping messages for people: which are worth it, when they came, and whether they may still be handed over."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from xml.etree.ElementTree import Element
+
+from rainbow_xmpp.errors import StanzaError
+from rainbow_xmpp.jid import JID
+from rainbow_xmpp.router.passage import Passage
+from rainbow_xmpp.xml import View, hint_of, names, scan_again
+
+if TYPE_CHECKING:
+    from rainbow_xmpp.plugin.services import Services
+    from rainbow_xmpp.store.values import Account
+
+_PASSING = frozenset(
+    (names.CHATSTATES, names.HINTS, names.DELAY, names.STANZA_ID, names.VCARD_UPDATE, names.CARBONS)
+)
+"""What says nothing any more once the moment is over, or is only about the message itself."""
+_BODY = hint_of("body")
+_HINTED = hint_of("no-store", "no-permanent-store", "store")
+
+
+def is_worth_keeping(message: View, *, for_good: bool = False) -> bool:
+    """Whether its recipient would miss it; the sender's hints come first (XEP-0334, XEP-0160 §3, XEP-0313 §5.1.1).
+
+    `for_good`: in a history, and not only until somebody comes.
+    """
+    if message.hints & _HINTED:
+        if message.has("no-store", names.HINTS):
+            return False
+        if for_good and message.has("no-permanent-store", names.HINTS):
+            return False
+        if message.has("store", names.HINTS):
+            return True
+    if message.hints & _BODY and message.has("body"):
+        return True
+    return any(
+        child.name != "thread" if child.ns == message.ns else child.ns not in _PASSING
+        for child in message.children
+    )
+
+
+def with_delay(stanza: bytes, domain: str, at: float) -> bytes:
+    """The stanza with the server's stamp of this Unix time (seconds), and with no other that claims to be ours."""
+    view = scan_again(stanza)
+    forged = [
+        child
+        for child in view.children
+        if (child.name, child.ns) == ("delay", names.DELAY)
+        and _is_server(view.child_element(child).get("from", ""), domain)
+    ]
+    stamp = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    delay = Element(f"{{{names.DELAY}}}delay", {"from": domain, "stamp": stamp})
+    delay.text = "Offline storage"
+    return view.without(*forged).plus(delay).data
+
+
+def _is_server(address: str, domain: str) -> bool:
+    try:
+        jid = JID.parse(address)
+    except ValueError:
+        return False
+    return jid.domain == domain and not jid.local
+
+
+class LateGate:
+    """The gate, asked again about messages that waited for one account; each sender is looked up once.
+
+    Their senders may have been blocked or have moved since.
+    """
+
+    def __init__(self, services: Services, owner: Account) -> None:
+        self._services = services
+        self._owner = owner
+        self._senders: dict[str, Account | None] = {}
+
+    async def lets(self, stanza: bytes) -> bool:
+        """Whether a message may still be delivered. Raises what the database raises, and then nothing is decided.
+
+        What the server itself wrote may; so may what was written by somebody who has no account any more: it was let
+        through when there were two to ask about.
+        """
+        view = scan_again(stanza)
+        from_ = view.attrs.get("from", "")
+        if from_ == self._services.domain:
+            return True
+        sender = await self._sender(from_)
+        if sender is None:
+            return True
+        to, kind = self._services.bare_jid(self._owner), view.attrs.get("type", "normal")
+        p = Passage("message", kind, view, stanza, from_, sender, None, to, self._owner, None, None)
+        try:
+            await self._services.may_pass(p)
+        except StanzaError:
+            return False
+        return True
+
+    async def _sender(self, from_: str) -> Account | None:
+        bare = str(JID.parse(from_).bare)
+        if bare not in self._senders:
+            self._senders[bare] = await self._services.account_of(bare)
+        return self._senders[bare]

@@ -1,0 +1,342 @@
+"""Group commit: what many ask for while one transaction runs goes to the disk together in the next one.
+
+A commit costs as much as twenty rows, so rows are written by one thread (SQLite) or one connection (PostgreSQL) of
+their own, in the order in which they came. Nobody waits in a task: whoever adds an entry may leave a call with its
+batch, and all calls of a batch are made in one turn of the event loop when it is settled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from rainbow_xmpp.errors import Condition, RainbowError, StanzaError
+from rainbow_xmpp.store.outage import is_outage
+
+if TYPE_CHECKING:
+    import sqlite3
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+MOST_ENTRIES = 200
+"""So many entries go into one transaction at most; a longer one would keep other writers waiting."""
+LINGER_S = 0.002
+"""So long a batch waits for company when the one before had some; a lonely entry never waits."""
+MOST_WAITING = 20_000
+"""So many entries may wait while the database is away."""
+MOST_WAITING_BYTES = 67_108_864
+"""The same for their size."""
+PATIENCE_S = 10.0
+"""So long a batch is tried again while the database is away. Then whoever waits is told."""
+RETRY_S = 0.25
+"""Between two tries."""
+TRANSACTION_S = 5.0
+"""So long PostgreSQL may take for one batch before its connection counts as lost."""
+UPKEEP_AFTER = 1_000
+"""Entries after which the upkeep is done even while more are waiting."""
+CHECKPOINT_AFTER = 2_000
+"""Entries after which a quiet moment is used for a checkpoint."""
+WAL_PAGES = 4_000
+"""Pages of the write-ahead log at which SQLite makes a checkpoint itself, in the midst of a batch."""
+
+
+class Overloaded(StanzaError):
+    """More waits for the disk than may wait; it may pass (type "wait")."""
+
+    def __init__(self) -> None:
+        super().__init__(Condition.RESOURCE_CONSTRAINT)
+
+
+class Closed(RainbowError):
+    """The writer has been closed."""
+
+
+class Batch(Generic[T]):
+    """Entries that are committed together, and what is to be done then. Satisfies `rainbow_xmpp.session.Settling`."""
+
+    __slots__ = ("_calls", "began", "bytes", "entries", "error", "is_settled")
+
+    def __init__(self) -> None:
+        self.entries: list[T] = []
+        self.bytes = 0
+        self.began = 0.0
+        """When its first entry came; 0.0 before (monotonic clock, seconds)."""
+        self.is_settled = False
+        self.error: Exception | None = None
+        """Why nothing of it was kept; None when all was, or while that is open."""
+        self._calls: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+
+    def after(self, call: Callable[..., None], *arguments: Any) -> None:
+        """Call this when the batch is settled, behind what was left here before; at once when it is already."""
+        if self.is_settled:
+            call(*arguments)
+        else:
+            self._calls.append((call, arguments))
+
+    def settle(self, error: Exception | None = None) -> None:
+        """It is over. A call that fails costs the others nothing."""
+        self.error = error
+        calls = self._calls
+        for call, arguments in calls:  # grows while it runs: what is added now comes behind
+            try:
+                call(*arguments)
+            except Exception:
+                log.exception("what waited for a commit failed")
+        self.is_settled = True
+        self._calls = []
+
+
+class Backend(Protocol[T]):
+    """Where batches go. Raising means that nothing of the batch was kept."""
+
+    async def write(self, entries: list[T]) -> None:
+        """Write these in one transaction. The results of each entry are left in it."""
+
+    async def look_after(self, *, is_quiet: bool) -> None:
+        """Between two batches: time for the upkeep, if it is due. `is_quiet`: nothing has to be written now."""
+
+    async def close(self) -> None:
+        """Let go of thread and connection."""
+
+
+class GroupCommit(Generic[T]):
+    """The one writer of a kind of entries in this process. `add` never waits."""
+
+    def __init__(self, backend: Backend[T], *, patience_s: float = PATIENCE_S) -> None:
+        self._backend = backend
+        self._patience_s = patience_s
+        self._open: Batch[T] = Batch()
+        self._full: list[Batch[T]] = []
+        self._waiting = 0
+        self._waiting_bytes = 0
+        self._task: asyncio.Task[None] | None = None
+        self._has_company = False
+        self._is_closed = False
+        self.is_away = False
+        """The last try failed: the database does not take anything at the moment."""
+        self.batches = 0
+        """Committed since the start."""
+        self.committed = 0
+        """Entries committed since the start."""
+        self.failed = 0
+        """Entries given up since the start, whose senders were told."""
+
+    @property
+    def waiting(self) -> int:
+        """Entries that are not settled."""
+        return self._waiting
+
+    def add(self, entry: T, size: int) -> Batch[T]:
+        """Let this entry of so many bytes be written with the next batch, which is returned.
+
+        Raises Overloaded when too much waits already; the entry is not taken then.
+        """
+        if self._waiting >= MOST_WAITING or self._waiting_bytes >= MOST_WAITING_BYTES:
+            raise Overloaded()
+        batch = self._open
+        if len(batch.entries) >= MOST_ENTRIES:
+            self._full.append(batch)
+            self._open = batch = Batch()
+        if not batch.entries:
+            batch.began = monotonic()
+        batch.entries.append(entry)
+        batch.bytes += size
+        self._waiting += 1
+        self._waiting_bytes += size
+        if self._task is None:
+            if self._is_closed:
+                raise Closed("nothing is written any more")
+            self._task = asyncio.get_running_loop().create_task(self._run(), name="group commit")
+        return batch
+
+    async def settled(self) -> None:
+        """Wait until everything that was added is settled."""
+        while self._task is not None:
+            await asyncio.wait((self._task,))
+
+    async def close(self) -> None:
+        """Write what waits, then let go; what the database does not take within the patience is given up."""
+        await self.settled()
+        self._is_closed = True
+        await self._backend.close()
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                if self._has_company and not self._full and len(self._open.entries) < MOST_ENTRIES:
+                    await asyncio.sleep(LINGER_S)
+                batch = self._next()
+                self._has_company = len(batch.entries) > 1
+                await self._commit(batch)
+                await self._backend.look_after(is_quiet=not self._waiting)
+        except Exception:
+            log.exception("the upkeep of a group commit failed")
+        finally:
+            self._task = None
+            if self._waiting and not self._is_closed:  # came while it rested
+                self._task = asyncio.get_running_loop().create_task(self._run(), name="group commit")
+
+    def _next(self) -> Batch[T]:
+        if self._full:
+            return self._full.pop(0)
+        batch, self._open = self._open, Batch()
+        return batch
+
+    async def _commit(self, batch: Batch[T]) -> None:
+        error: Exception | None = None
+        while True:
+            try:
+                await self._backend.write(batch.entries)
+                self._is_back()
+                error = None
+                break
+            except Exception as failure:
+                error = failure
+                if not is_outage(failure):
+                    log.exception("a batch could not be written")
+                    break
+                self._went_away(failure)
+                if monotonic() - batch.began > self._patience_s:
+                    break
+                await asyncio.sleep(RETRY_S)
+        self._waiting -= len(batch.entries)
+        self._waiting_bytes -= batch.bytes
+        self.batches += 1
+        if error is None:
+            self.committed += len(batch.entries)
+        else:
+            self.failed += len(batch.entries)
+        batch.settle(error)
+
+    def _went_away(self, failure: Exception) -> None:
+        if not self.is_away:
+            self.is_away = True
+            log.error(
+                "the database takes nothing (%s): messages wait up to %d s, then their senders are told",
+                failure,
+                self._patience_s,
+            )
+
+    def _is_back(self) -> None:
+        if self.is_away:
+            self.is_away = False
+            log.warning("the database takes messages again")
+
+
+class SqliteThread(Generic[T]):
+    """A `Backend`: SQLite, by a connection and a thread of its own.
+
+    `turn` is the place in the queue of all writers of this process; `write` runs in the thread, inside a
+    transaction that is already open.
+    """
+
+    def __init__(
+        self,
+        open_: Callable[[], sqlite3.Connection],
+        turn: Callable[[], AbstractAsyncContextManager[None]],
+        write: Callable[[sqlite3.Connection, list[T]], None],
+        upkeep: Callable[[sqlite3.Connection], None] | None = None,
+    ) -> None:
+        self._open = open_
+        self._turn = turn
+        self._write = write
+        self._upkeep = upkeep
+        self._connection: sqlite3.Connection | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="group-commit")
+        self._unkept = 0
+        self._unchecked = 0
+
+    async def write(self, entries: list[T]) -> None:
+        async with self._turn():
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._transaction, entries)
+
+    def _transaction(self, entries: list[T]) -> None:
+        with self._open_transaction() as connection:
+            self._write(connection, entries)
+        self._unkept += len(entries)
+        self._unchecked += len(entries)
+
+    @contextmanager
+    def _open_transaction(self) -> Iterator[sqlite3.Connection]:
+        connection = self._connection
+        if connection is None:
+            connection = self._connection = self._open()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            self._connection = None
+            connection.close()  # rolls back; a connection in an unknown state is not used again
+            raise
+
+    async def look_after(self, *, is_quiet: bool) -> None:
+        """The upkeep, and the write-ahead log into the database while nobody waits, sooner than amid a batch."""
+        is_due = self._upkeep is not None and self._unkept > 0 and (is_quiet or self._unkept >= UPKEEP_AFTER)
+        is_to_check = is_quiet and self._unchecked >= CHECKPOINT_AFTER
+        if not (is_due or is_to_check):
+            return
+        try:
+            async with self._turn():
+                await asyncio.get_running_loop().run_in_executor(
+                    self._thread, self._look_after, is_due, is_to_check
+                )
+        except Exception as error:
+            if not is_outage(error):
+                raise
+
+    def _look_after(self, is_due: bool, is_to_check: bool) -> None:
+        if is_due and self._upkeep is not None:
+            with self._open_transaction() as connection:
+                self._upkeep(connection)
+            self._unkept = 0
+        if is_to_check and self._connection is not None:
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            self._unchecked = 0
+
+    async def close(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._let_go)
+        self._thread.shutdown()
+
+    def _let_go(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class PostgresqlConnection(Generic[T]):
+    """A `Backend`: PostgreSQL, by one connection. `write` runs inside a transaction that is already open."""
+
+    def __init__(
+        self, connect: Callable[[], Awaitable[Any]], write: Callable[[Any, list[T]], Awaitable[None]]
+    ) -> None:
+        self._connect = connect
+        self._write = write
+        self._connection: Any = None
+
+    async def write(self, entries: list[T]) -> None:
+        connection = self._connection
+        if connection is None or connection.is_closed():
+            connection = self._connection = await self._connect()
+        try:
+            async with asyncio.timeout(TRANSACTION_S), connection.transaction():
+                await self._write(connection, entries)
+        except BaseException:
+            self._connection = None
+            connection.terminate()
+            raise
+
+    async def look_after(self, *, is_quiet: bool) -> None:
+        """PostgreSQL looks after itself."""
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None

@@ -34,7 +34,12 @@ _SENT = N_(
 
 
 class Beginning(Form, form_type=names.REGISTER, title=N_("Make an account"), instructions=_BOTH_STEPS):
-    """XEP-0077 before login: one form for both steps, since some clients show no second one."""
+    """XEP-0077 before login: one form for both steps, since some clients show no second one.
+
+    `username` is there for Gajim, which lets no form be sent without it.
+    """
+
+    username: str = form_field(default="", hidden=True, max_len=MOST_ADDRESS)
 
     purpose: Purpose = form_field(
         N_("What for?"), var="x-purpose", default=Purpose.REGISTER, options=_PURPOSES
@@ -48,6 +53,7 @@ class Beginning(Form, form_type=names.REGISTER, title=N_("Make an account"), ins
 class Recovering(Form, form_type=names.REGISTER, title=N_("Set a new password"), instructions=_BOTH_STEPS):
     """The same where people are invited: whoever has an account may have forgotten the password."""
 
+    username: str = form_field(default="", hidden=True, max_len=MOST_ADDRESS)
     email: str = form_field(_ADDRESS, max_len=MOST_ADDRESS)
     code: str = form_field(_CODE, var="x-pin", default="", max_len=MOST_CODE)
     password: str = form_field(_PASSWORD, default="", private=True, max_len=MOST_PASSWORD)

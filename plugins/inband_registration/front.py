@@ -17,6 +17,8 @@ from rainbow_xmpp.plugin import (
 from rainbow_xmpp.plugins.inband_registration.refusals import NoAddress
 
 PAGE = "/register"
+TIME_FOR_A_LETTER_S = 600
+"""How long somebody may take to read a letter on a connection that has not logged in: as long as its code is good."""
 
 
 class Front:
@@ -51,9 +53,11 @@ class Front:
     async def ask(self, purpose: Purpose, address: str, stranger: Stranger) -> str:
         """Have a code sent; the request's id. Raises NoAddress, TooMany and RegistrationClosed."""
         try:
-            return (await self.desk.ask(purpose, address, asker(stranger))).request_id
+            asked = await self.desk.ask(purpose, address, asker(stranger))
         except ValueError:
             raise NoAddress from None
+        stranger.allow_time(TIME_FOR_A_LETTER_S)
+        return asked.request_id
 
     async def latest(self, purpose: Purpose, address: str, stranger: Stranger) -> str:
         """The request of somebody who comes back on another connection. Raises NoAddress."""

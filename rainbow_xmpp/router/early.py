@@ -72,7 +72,7 @@ class EarlyRegistry:
         return undo
 
     async def answer(
-        self, request: EarlyRequest, strangers: MutableMapping[str, Stranger], source: str, language: str
+        self, request: EarlyRequest, strangers: MutableMapping[str, Stranger], new: Callable[[], Stranger]
     ) -> EarlyReply:
         """As `AnswersStrangers.answer`."""
         entry = self._entries.get(request.name)
@@ -80,7 +80,7 @@ class EarlyRegistry:
             raise PeerViolation(StreamCondition.NOT_AUTHORIZED, detail="nobody answers this any more")
         stranger = strangers.get(entry.owner)
         if stranger is None:
-            stranger = strangers[entry.owner] = Stranger(source, language)
+            stranger = strangers[entry.owner] = new()
         if isinstance(entry, _Iq):
             return EarlyReply(await _answer_iq(entry, stranger, request.view))
         return await _answer_element(entry, stranger, request.view)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,6 +17,9 @@ class Stranger:
     """The network address, for limits and never for logs."""
     language: str
     """One of `rainbow_xmpp.languages`, by the stream header."""
+    allow_time: Callable[[int], None]
+    """Give them so many seconds more to log in, since they wait for something outside, such as a letter: once for each
+    connection, and only after what other limits have counted."""
     memory: dict[str, Any] = field(default_factory=dict, repr=False)
     """What the plugin remembers of them until they log in or leave."""
 
@@ -36,9 +39,9 @@ class AnswersStrangers(Protocol):
     """Asks the plugin that answers such a request."""
 
     async def answer(
-        self, request: EarlyRequest, strangers: MutableMapping[str, Stranger], source: str, language: str
+        self, request: EarlyRequest, strangers: MutableMapping[str, Stranger], new: Callable[[], Stranger]
     ) -> EarlyReply:
-        """What the plugin says. `strangers` is what the plugins know of this connection, by plugin.
+        """What the plugin says. `strangers` is what the plugins know of this connection, by plugin; `new` makes one.
 
         Raises PeerViolation when the stranger broke the rules of the protocol; what fails on our side is told in the
         answer.
@@ -49,6 +52,6 @@ class NobodyAnswers:
     """Where no plugin does."""
 
     async def answer(
-        self, request: EarlyRequest, strangers: MutableMapping[str, Stranger], source: str, language: str
+        self, request: EarlyRequest, strangers: MutableMapping[str, Stranger], new: Callable[[], Stranger]
     ) -> EarlyReply:
         raise AssertionError(f"nobody answers {request.name}")

@@ -32,6 +32,9 @@ class LoginLink(Wire, Protocol):
     def restart_stream(self) -> None:
         """The next thing from the peer is a stream header."""
 
+    def allow_time(self, seconds: int) -> None:
+        """The peer has so much more time to log in, from now on; this counts once."""
+
     def start_tls(self) -> None:
         """Begin the TLS handshake on this connection."""
 

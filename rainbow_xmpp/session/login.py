@@ -241,9 +241,11 @@ class Login:
         raise AssertionError(f"nobody does {asked!r}")
 
     async def _answer_early(self, asked: EarlyRequest) -> Sequence[Step]:
-        language = choose_language(self._stream.header.lang)
-        reply = await self._entrance.early.answer(asked, self._strangers, self._source, language)
+        reply = await self._entrance.early.answer(asked, self._strangers, self._new_stranger)
         return self._stream.answered(reply.data, is_question=reply.is_question)
+
+    def _new_stranger(self) -> Stranger:
+        return Stranger(self._source, choose_language(self._stream.header.lang), self._link.allow_time)
 
     # -- accounts ------------------------------------------------------------------------------------
 

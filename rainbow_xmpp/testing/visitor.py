@@ -32,6 +32,8 @@ class Visitor(MemoryWire):
         super().__init__(ended)
         self.source = source
         self.is_closing = False
+        self.allowed_s = 0
+        """How much more time it was given to log in."""
         self.session: Session | None = None
         """Once a resource is bound."""
         self._login = Login(entrance, self, WebSocketFraming(), source, bindings)
@@ -106,6 +108,9 @@ class Visitor(MemoryWire):
 
     def restart_stream(self) -> None:
         """Call `open` again."""
+
+    def allow_time(self, seconds: int) -> None:
+        self.allowed_s = self.allowed_s or seconds
 
     def start_tls(self) -> None:
         raise AssertionError("it has TLS")

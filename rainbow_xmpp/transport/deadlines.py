@@ -21,11 +21,12 @@ class Deadlines:
     def __init__(self, login_timeout_s: int) -> None:
         self._login_timeout_s = login_timeout_s
         self._waiting: dict[Link, int] = {}
+        self._patient: dict[Link, int] = {}
         self._leaving: dict[Link, int] = {}
         self.tick = 0
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + len(self._patient)
 
     def set_login_timeout(self, login_timeout_s: int) -> None:
         """For connections that come from now on; those that wait have no longer than that from now."""
@@ -36,7 +37,7 @@ class Deadlines:
     @property
     def waiting(self) -> list[Link]:
         """Connections that have not logged in."""
-        return list(self._waiting)
+        return [*self._waiting, *self._patient]
 
     @property
     def leaving(self) -> list[Link]:
@@ -46,8 +47,14 @@ class Deadlines:
     def add(self, link: Link) -> None:
         self._waiting[link] = self.tick + self._login_timeout_s
 
+    def extend(self, link: Link, seconds: int) -> None:
+        """Let a connection that waits have so much time from now on to log in; once, however often it is asked for."""
+        if self._waiting.pop(link, None) is not None:
+            self._patient[link] = self.tick + seconds
+
     def discard(self, link: Link) -> None:
         self._waiting.pop(link, None)
+        self._patient.pop(link, None)
         self._leaving.pop(link, None)
 
     def abort_soon(self, link: Link) -> None:
@@ -59,6 +66,9 @@ class Deadlines:
         self.tick += 1
         for link in list(self._due(self._waiting)):
             del self._waiting[link]
+            link.timed_out()
+        for link in [link for link, tick in self._patient.items() if tick < self.tick]:
+            del self._patient[link]
             link.timed_out()
         for link in list(self._due(self._leaving)):
             del self._leaving[link]

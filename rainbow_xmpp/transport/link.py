@@ -233,6 +233,10 @@ class Link(Reading):
         """The session sends faster than it may and has to wait."""
         self._shared.counters.limit_pace += 1
 
+    def allow_time(self, seconds: int) -> None:
+        """So much more time to log in (`Deadlines.extend`)."""
+        self._shared.deadlines.extend(self, seconds)
+
     def timed_out(self) -> None:
         """Too long without a login."""
         self._shared.counters.limit_login_time += 1

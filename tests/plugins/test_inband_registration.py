@@ -90,7 +90,7 @@ async def test_somebody_registers_in_two_steps_and_logs_in_on_the_same_connectio
     visitor = server.knock()
     assert len(announced(visitor)) == 2
     first = await visitor.ask("get", QUERY, to=server.domain)
-    assert {"FORM_TYPE", "email", "x-pin", "password", "x-purpose"} <= form_of(first).keys()
+    assert {"FORM_TYPE", "username", "email", "x-pin", "password", "x-purpose"} <= form_of(first).keys()
     assert form_of(first)["FORM_TYPE"] == names.REGISTER
     assert first.find(f"{R}query/{R}instructions") is not None
     url = first.find(f"{R}query/{{{names.OOB}}}x/{{{names.OOB}}}url")
@@ -98,7 +98,9 @@ async def test_somebody_registers_in_two_steps_and_logs_in_on_the_same_connectio
     assert url.text == f"{server.node.config.public_url}/register"
     assert first.find(f"{R}query/{R}password") is None  # nobody could register by legacy fields
 
+    assert visitor.allowed_s == 0
     second = await visitor.ask("set", submit(email="Zoe@New.example"))
+    assert visitor.allowed_s == 600  # a letter takes its time
     assert told(second) == ("modify", "not-acceptable")  # what clients show again (Gajim)
     assert form_of(second)["username"] == "zoe\\40new.example"
     pin = await pin_to(server, "zoe@new.example")
@@ -256,8 +258,10 @@ async def test_too_many_requests_of_a_network_are_told_to_wait() -> None:
     async with await server_with(per_source_per_hour=1) as server:
         visitor = server.knock()
         await visitor.ask("set", submit(email="one@new.example"))
-        later = await visitor.ask("set", submit(email="two@new.example"))
+        late = server.knock()
+        later = await late.ask("set", submit(email="two@new.example"))
         assert told(later) == ("wait", "resource-constraint")
+        assert late.allowed_s == 0  # who gets no letter need not wait for one
 
 
 async def test_an_outage_is_told_to_wait_and_no_failed_login(

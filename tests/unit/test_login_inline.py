@@ -89,6 +89,8 @@ class Link(MemoryWire):
 
     def start_tls(self) -> None: ...
 
+    def allow_time(self, seconds: int) -> None: ...
+
     def say(self, text: str) -> None:
         self.login.received(scan(text.encode()))
 

@@ -23,17 +23,20 @@ def proof(token: str, word: bytes, channel: bytes) -> bytes:
 async def first_token(wire: Wire, person: Person, mechanism: str) -> str:
     wish = f"{AGENT}<request-token xmlns='{FAST}' mechanism='{mechanism}'/>"
     success = await wire.authenticate2(person.localpart, person.password, inline=wish)
+    await wire.expect("stream:features")
     token = success.find(f"{{{FAST}}}token")
     assert token is not None
     return token.attrib["token"]
 
 
-async def come_back(wire: Wire, person: Person, token: str, mechanism: str, channel: bytes) -> Element:
+async def come_back(
+    wire: Wire, person: Person, token: str, mechanism: str, channel: bytes, inline: str = BIND
+) -> Element:
     """Header and login in one flight: nothing that the server says is waited for."""
     wire._restart()
     await wire.send_header(f"to='{wire.endpoint.domain}' from='{person.jid}' version='1.0'")
     message = person.localpart.encode() + b"\0" + proof(token, b"Initiator", channel)
-    await wire.send_authenticate(mechanism, message, f"{AGENT}<fast xmlns='{FAST}'/>{BIND}")
+    await wire.send_authenticate(mechanism, message, f"{AGENT}<fast xmlns='{FAST}'/>{inline}")
     return await wire.sasl2_reply("success")
 
 

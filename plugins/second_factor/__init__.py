@@ -17,6 +17,7 @@ from rainbow_xmpp.plugin import (
     Plugin,
     SecondFactor,
     Services,
+    Session,
     SessionStarted,
     marks_of,
     on,
@@ -30,8 +31,6 @@ from rainbow_xmpp.plugins.second_factor.task import CodeTask
 from rainbow_xmpp.session.tasks import SECOND_FACTORS, Task
 
 _ENDED = PeerViolation(StreamCondition.RESET, "the app password was ended")
-_ID_CHARS = 24
-"""Of an app password. The ids of the API's logins are longer."""
 
 
 class SecondFactorAtLogin(
@@ -77,24 +76,29 @@ class SecondFactorAtLogin(
 
     @on(SessionStarted)
     def started(self, event: SessionStarted) -> None:
-        """Its owner sees when an app password was used."""
-        session = event.session
-        if len(session.family) == _ID_CHARS:
-            self.services.spawn(self.desk.app_used(session.account, session.family))
+        """Its owner sees when an app password was used; one that was dropped meanwhile lets nobody in."""
+        if event.session.app_password:
+            self.services.spawn(self._used(event.session))
+
+    async def _used(self, session: Session) -> None:
+        await self._end_without_password([session])
+        await self.desk.app_used(session.account, session.app_password)
 
     @on(Changed)
     async def changed(self, event: Changed) -> None:
         """Sessions end with the app password that let them in, here and on every other server."""
         account_id = event.change.account_id
-        if account_id is None:
-            return
-        of_apps = [s for s in self.services.sessions.of_account(account_id) if len(s.family) == _ID_CHARS]
-        if not of_apps:
-            return
-        good = await self.services.app_passwords.ids(of_apps[0].account)
-        for session in of_apps:
-            if session.family not in good:
-                session.wire.fail(_ENDED)
+        if account_id is not None:
+            sessions = self.services.sessions.of_account(account_id)
+            await self._end_without_password([session for session in sessions if session.app_password])
+
+    async def _end_without_password(self, sessions: Sequence[Session]) -> None:
+        """Of one account, those whose app password is none any more."""
+        if sessions:
+            good = await self.services.app_passwords.ids(sessions[0].account)
+            for session in sessions:
+                if session.app_password not in good:
+                    session.wire.fail(_ENDED)
 
     # -- for other plugins (`SecondFactor`) ------------------------------------------------------------
 

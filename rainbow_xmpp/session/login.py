@@ -163,10 +163,10 @@ class Login:
                 case Bind():
                     self._bind(output)
                 case Entered(session):
-                    session.family = self._family or self._app_password
+                    session.family, session.app_password = self._family, self._app_password
                     self._entrance.started(session)
                 case TakenBack(session):
-                    session.family = self._family or self._app_password
+                    session.family, session.app_password = self._family, self._app_password
                 case _:
                     self._wait_for(self._step(output))
 

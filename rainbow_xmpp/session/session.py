@@ -107,6 +107,7 @@ class Session:
         "_task",
         "account",
         "agent",
+        "app_password",
         "bare",
         "directed",
         "family",
@@ -141,6 +142,8 @@ class Session:
         self.resource = full[len(home.bare) + 1 :]
         self.family = ""
         """The login of the API whose token let it in; it ends with that."""
+        self.app_password = ""
+        """The id of the app password that let it in; it ends with that."""
         self.wire = wire
         self.agent = agent
         """What the client said of itself; for the account's own user only (XEP-0388 §2.3)."""

@@ -412,12 +412,33 @@ async def test_app_passwords_come_and_go(server: TestServer, factor: SecondFacto
     await server.settle()
     assert (await factor.status(ann)).app_passwords[0].used_at == int(server.clock())
 
+    other_login = await server.store.refresh_tokens.begin(ann, 1000)
+    await server.store.refresh_tokens.end_family(other_login.family)
+    await server.node.watch.poll()
+    assert client.violation is None  # a login of the API ended, and this is none
     assert await factor.drop_app_password(ann, id, asker=HERE)
     assert not await factor.drop_app_password(ann, id, asker=HERE)
     assert client.violation is not None
     assert staying.violation is None
     assert (await Client(server).modern(password))[0] == "not-authorized"
     assert [app.id for app in (await factor.status(ann)).app_passwords] == [other]
+
+
+async def test_an_app_password_that_is_dropped_during_a_login_lets_nobody_in(
+    server: TestServer, factor: SecondFactor, ann: Account
+) -> None:
+    ann, _, _ = await enrolled(server, factor, ann)
+    id, password = await factor.new_app_password(ann, "Gajim", asker=HERE)
+    client = Client(server)
+    assert (await client.modern(password))[0] == "success"
+    session = client.session
+    assert session is not None
+    server.node.sessions.remove(session)  # as if it were not bound yet
+    await factor.drop_app_password(ann, id, asker=HERE)
+    assert client.violation is None
+    server.node.session_started(session)
+    await server.settle()
+    assert client.violation is not None
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a" * 61, "a\0b"])

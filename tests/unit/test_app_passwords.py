@@ -247,7 +247,7 @@ async def test_the_session_is_of_its_app_password(server: TestServer, careful: s
     client = Client(server)
     assert (await client.modern(APP))[0] == "success"
     assert client.session is not None
-    assert client.session.family == careful
+    assert (client.session.app_password, client.session.family) == (careful, "")
 
 
 async def test_nobody_is_let_in_where_nobody_asks_for_the_factor(server: TestServer, careful: str) -> None:

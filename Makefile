@@ -19,7 +19,7 @@ SOURCES  := rainbow_xmpp plugins tests benchmarks $(wildcard setup.py)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format format-check lint types bench fuzz leaks conf clean
+.PHONY: help run test check format format-check lint types bench fuzz leaks postfix conf clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ leaks: $(DEVELOP)  ## search for what companies may learn of each other, LEAKS_M
 	$(BIN)/python -m tests.security.api_fuzz
 	RAINBOW_TRIES=2000 $(BIN)/pytest tests/security/test_isolation_timing.py
 	RAINBOW_TRIES=500 $(BIN)/pytest -s tests/security/test_pin_attacks.py -k same_time
+
+postfix: $(DEVELOP)  ## letters through Debian's Postfix into a mailbox; as root, with the package postfix
+	$(BIN)/python -m tests.faults.postfix_run
 
 conf: $(INSTALL)  ## write conf/ and the reference page anew from the schema
 	$(BIN)/rainbow-xmpp config example > conf/rainbow.toml

@@ -79,9 +79,9 @@ class Composer:
         message["Date"] = datetime.fromtimestamp(now, UTC)
         message["Message-ID"] = f"<{on_the_wire(f'{letter_id}@{self._domain}')}>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: no answers from holiday programs
-        message["Content-Language"] = letter.language
         message.set_content("\n\n".join(paragraphs) + "\n")
         message.add_alternative(page, subtype="html")
+        message["Content-Language"] = letter.language  # now: what makes a multipart moves what was said before
         return message
 
     def _templates_in(self, language: str) -> jinja2.Environment:

@@ -107,6 +107,7 @@ def test_every_letter_can_be_written_in_every_language(template: str, language: 
     assert "Acme <& Sons>" not in page.get_content()
     assert message["Message-ID"] == "<5f@chat.example>"
     assert message["Auto-Submitted"] == "auto-generated"
+    assert message["Content-Language"] == language
     assert message["From"] == '"chat.example" <no-reply@chat.example>'
 
 

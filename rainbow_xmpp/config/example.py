@@ -48,6 +48,7 @@ BENCH: Settings = {
     **SHIPPED,
     "limits.connections_per_address": 0,
     "limits.half_open_per_address": 0,
+    "limits.half_open_connections": 0,
     "limits.logins_per_address_per_minute": 0,
     "limits.login_failures_per_address_per_minute": 0,
     "limits.login_failures_per_account_per_minute": 0,

@@ -56,6 +56,13 @@ class Limits:
     half_open_per_address: int = key(
         50, "Of these, connections that have not logged in yet. 0 = off.", ge=0, le=MANY, reload="live"
     )
+    half_open_connections: int = key(
+        5000,
+        "Connections that have not logged in, from all addresses together; more are refused. 0 = off.",
+        ge=0,
+        le=MANY,
+        reload="live",
+    )
     logins_per_address_per_minute: int = key(
         300, "Login attempts from one address. 0 = off.", ge=0, le=MANY, reload="live"
     )

@@ -81,7 +81,9 @@ class Composer:
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: no answers from holiday programs
         message.set_content("\n\n".join(paragraphs) + "\n")
         message.add_alternative(page, subtype="html")
-        message["Content-Language"] = letter.language  # now: what makes a multipart moves what was said before
+        message["Content-Language"] = (
+            letter.language
+        )  # now: what makes a multipart moves what was said before
         return message
 
     def _templates_in(self, language: str) -> jinja2.Environment:

@@ -89,6 +89,7 @@ class Counters:
     loop_stalls: int = 0
 
     connections: int = 0
+    connections_half_open: int = 0
     sessions: int = 0
     sessions_inactive: int = 0
     sessions_websocket: int = 0
@@ -205,6 +206,12 @@ FAMILIES: Sequence[Family] = (
     _one("rainbow_http_requests", "HTTP requests answered, refusals included.", "http_requests"),
     _one("rainbow_faults", "Errors of the server itself; each has a traceback in the log.", "faults"),
     _one("rainbow_connections", "Open connections of every kind.", "connections", gauge=True),
+    _one(
+        "rainbow_connections_half_open",
+        "Open connections that have not logged in.",
+        "connections_half_open",
+        gauge=True,
+    ),
     Family(
         "rainbow_resumptions",
         "Attempts to resume a session whose connection was lost.",

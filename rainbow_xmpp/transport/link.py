@@ -157,7 +157,7 @@ class Link(Reading):
         session.last_heard = self._shared.deadlines.tick
         self.set_limit(self._shared.limits.stanza_bytes)
         self._shared.deadlines.discard(self)
-        self._shared.gatekeeper.logged_in(self.source)
+        self._shared.logged_in(self.source)
 
     def fail(self, violation: PeerViolation) -> None:
         """Close the stream with an error (RFC 6120 §4.9)."""

@@ -47,7 +47,9 @@ class LinkShared:
         """These count from now on: for what comes next on every connection, and for new ones altogether."""
         self.limits = limits
         self.xml_before_login = xml_limits(limits.xml_before_login, limits.stanza_bytes_before_login)
-        self.gatekeeper.limit(limits.connections_per_address, limits.half_open_per_address)
+        self.gatekeeper.limit(
+            limits.connections_per_address, limits.half_open_per_address, limits.half_open_connections
+        )
         self.deadlines.set_login_timeout(limits.login_timeout_s)
         self.entrance.resources_per_account = limits.resources_per_account
         self.entrance.pace = Pace.of(limits)
@@ -58,9 +60,16 @@ class LinkShared:
             self.counters.connections_refused += 1
             return False
         self.counters.connections += 1
+        self.counters.connections_half_open = self.gatekeeper.half_open
         return True
+
+    def logged_in(self, source: str) -> None:
+        """One of its connections is no longer half-open."""
+        self.gatekeeper.logged_in(source)
+        self.counters.connections_half_open = self.gatekeeper.half_open
 
     def left(self, source: str, *, was_half_open: bool) -> None:
         """Count a connection out."""
         self.gatekeeper.left(source, was_half_open=was_half_open)
         self.counters.connections -= 1
+        self.counters.connections_half_open = self.gatekeeper.half_open

@@ -146,7 +146,7 @@ class Mux(Reading):
 
     def _to_http(self) -> None:
         held = self._chosen()
-        self._shared.links.gatekeeper.logged_in(self._source)
+        self._shared.links.logged_in(self._source)
         self._http = self._shared.http()
         self._http.connection_made(self._transport)
         self._http.data_received(held)

@@ -77,7 +77,7 @@ def test_attempts_are_forgotten_with_their_minute() -> None:
 
 
 def test_addresses_that_have_gone_are_forgotten() -> None:
-    gatekeeper = Gatekeeper(10, 10)
+    gatekeeper = Gatekeeper(10, 10, 100)
     with at_most(100_000):
         for number in range(STRANGERS):
             gatekeeper.admit(f"source {number}")

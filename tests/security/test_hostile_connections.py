@@ -249,6 +249,35 @@ async def test_an_address_has_only_so_many_connections_that_have_not_logged_in(
     assert await is_soon_let_in(raw, source)
 
 
+async def test_all_addresses_together_have_only_so_many_that_have_not_logged_in(
+    start_server: Callable[..., RainbowServer], stack: AsyncExitStack
+) -> None:
+    """Whoever is in stays in, and somebody who leaves makes room."""
+    server = start_server({"limits": {"half_open_connections": 3}})
+    ann = await Door(server, "tls", stack).log_in()
+
+    async def connected() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection(
+            server.endpoint.host, server.endpoint.port, local_addr=(new_address(), 0)
+        )
+        stack.callback(writer.transport.abort)
+        return reader, writer
+
+    strangers = [await connected() for _ in range(3)]
+    late, _ = await connected()
+    assert await rest_of(late) == b""
+    await ann.settle()
+    assert not any(reader.at_eof() for reader, _ in strangers)
+    strangers[0][1].transport.abort()
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                await Door(server, "wss", stack).log_in()
+                break
+            except OSError:  # that one has gone was not seen yet
+                await asyncio.sleep(0.02)
+
+
 async def test_an_address_has_only_so_many_connections(
     target: RainbowServer, stack: AsyncExitStack, raw: Callable[..., Awaitable[Streams]], source: str
 ) -> None:

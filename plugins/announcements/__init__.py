@@ -106,25 +106,25 @@ class Announcements(
     @command(f"{names.ADMIN}#announce", "Announcement to everybody online", roles=ADMINS)
     async def ask_announce(self, ctx: Context, dialog: Dialog) -> str:
         asked = await dialog.ask(forms.Announce)
-        await self.announce_online(ctx.sender_now, Words(asked.announcement))
+        await self.announce_online(ctx.sender_now, Words(asked.announcement), asked.reason)
         return "It is being sent."
 
     @command(f"{names.ADMIN}#announce-all", "Announcement to everybody", roles=ADMINS)
     async def ask_announce_all(self, ctx: Context, dialog: Dialog) -> str:
         asked = await dialog.ask(forms.Announce, note="It waits for those who are not online.")
-        await self.announce_all(ctx.sender_now, Words(asked.announcement))
+        await self.announce_all(ctx.sender_now, Words(asked.announcement), asked.reason)
         return "It is being sent."
 
     @command(f"{names.ADMIN}#set-motd", "Set the message of the day", roles=ADMINS)
     async def ask_motd(self, ctx: Context, dialog: Dialog) -> str:
         asked = await dialog.ask(forms.MessageOfTheDay.blank(motd=self._text(Kind.MOTD, ctx.sender_now)))
-        await self.set_motd(ctx.sender_now, Words(asked.motd))
+        await self.set_motd(ctx.sender_now, Words(asked.motd), asked.reason)
         return "It is shown to everybody once, to those online now."
 
     @command(f"{names.ADMIN}#edit-motd", "Edit the message of the day", roles=ADMINS)
     async def ask_edited_motd(self, ctx: Context, dialog: Dialog) -> str:
         asked = await dialog.ask(forms.MessageOfTheDay.blank(motd=self._text(Kind.MOTD, ctx.sender_now)))
-        await self.put(Kind.MOTD, ctx.sender_now, Words(asked.motd))
+        await self.put(Kind.MOTD, ctx.sender_now, Words(asked.motd), asked.reason)
         return "It is shown to those who have not seen the one before."
 
     @command(f"{names.ADMIN}#delete-motd", "Delete the message of the day", roles=ADMINS)
@@ -134,7 +134,7 @@ class Announcements(
     @command(f"{names.ADMIN}#set-welcome", "Set the welcome message", roles=ADMINS)
     async def ask_welcome(self, ctx: Context, dialog: Dialog) -> str:
         asked = await dialog.ask(forms.WelcomeMessage.blank(welcome=self._text(Kind.WELCOME, ctx.sender_now)))
-        await self.put(Kind.WELCOME, ctx.sender_now, Words(asked.welcome))
+        await self.put(Kind.WELCOME, ctx.sender_now, Words(asked.welcome), asked.reason)
         return "New people see it at their first login."
 
     @command(f"{names.ADMIN}#delete-welcome", "Delete the welcome message", roles=ADMINS)
@@ -147,38 +147,41 @@ class Announcements(
 
     # -- announcing ------------------------------------------------------------------------------------
 
-    async def announce_online(self, sender: Account, words: Words) -> None:
+    async def announce_online(self, sender: Account, words: Words, reason: str = "") -> None:
         """To everybody with a session (§4.23); it is on its way when this returns."""
         self._refuse_many()
-        await self._record("announcements.sent", sender, to="online")
+        await self._record("announcements.sent", sender, reason, to="online")
         self.services.spawn(self._tell(self._crowd.online(_scope(sender)), words, "headline"))
 
-    async def announce_all(self, sender: Account, words: Words) -> None:
+    async def announce_all(self, sender: Account, words: Words, reason: str = "") -> None:
         """To everybody; it is kept for those who are not online."""
         self._refuse_many()
-        await self._record("announcements.sent", sender, to="all")
+        await self._record("announcements.sent", sender, reason, to="all")
         self.services.spawn(self._tell(self._crowd.everybody(_scope(sender)), words, "normal"))
 
-    async def set_motd(self, sender: Account, words: Words) -> None:
+    async def set_motd(self, sender: Account, words: Words, reason: str = "") -> None:
         """A message of the day: now to those online, to the others when they come (§4.24)."""
         self._refuse_many()
-        await self.put(Kind.MOTD, sender, words, as_new=True)
+        await self.put(Kind.MOTD, sender, words, reason, as_new=True)
         self.services.spawn(self._show_online(_scope(sender)))
 
-    async def put(self, kind: Kind, sender: Account, words: Words, *, as_new: bool = False) -> None:
+    async def put(
+        self, kind: Kind, sender: Account, words: Words, reason: str = "", *, as_new: bool = False
+    ) -> None:
         """Hang a text up, or another in its place for those who have not seen it yet (§4.25, §4.27)."""
         await self._board.put(kind, _scope(sender), words, as_new=as_new)
-        await self._record("announcements.put", sender, what=str(kind))
+        await self._record("announcements.put", sender, reason, what=str(kind))
 
     async def take_down(self, kind: Kind, sender: Account) -> str:
         """Whoever has not seen it will not (§4.26, §4.28)."""
         if not await self._board.take_down(kind, _scope(sender)):
             return "There was none."
-        await self._record("announcements.taken_down", sender, what=str(kind))
+        await self._record("announcements.taken_down", sender, "", what=str(kind))
         return "It is deleted."
 
-    async def _record(self, kind: str, sender: Account, **facts: str) -> None:
-        await self.services.audit(kind, company_id=_scope(sender), actor=sender.id, **facts)
+    async def _record(self, kind: str, sender: Account, reason: str, **facts: str) -> None:
+        scope = _scope(sender)
+        await self.services.audit(kind, company_id=scope, actor=sender.id, reason=reason.strip(), **facts)
 
     def _refuse_many(self) -> None:
         if self._under_way >= self.options.at_once:

@@ -4,12 +4,14 @@ from rainbow_xmpp.plugin import Form, form_field
 from rainbow_xmpp.xml import names
 
 MAX_CHARACTERS = 10_000
+WHY = "It goes into the audit log, and nobody is told it."
 
 
 class Announce(Form, form_type=names.ADMIN, title="An announcement"):
     """§4.23."""
 
     announcement: str = form_field("Text", lines=True, max_len=MAX_CHARACTERS)
+    reason: str = form_field("Reason", default="", var="x-reason", max_len=500, desc=WHY)
 
 
 class MessageOfTheDay(
@@ -18,6 +20,7 @@ class MessageOfTheDay(
     """§4.24 and §4.25."""
 
     motd: str = form_field("Text", lines=True, max_len=MAX_CHARACTERS)
+    reason: str = form_field("Reason", default="", var="x-reason", max_len=500, desc=WHY)
 
 
 class WelcomeMessage(
@@ -29,3 +32,4 @@ class WelcomeMessage(
     """§4.27."""
 
     welcome: str = form_field("Text", lines=True, max_len=MAX_CHARACTERS)
+    reason: str = form_field("Reason", default="", var="x-reason", max_len=500, desc=WHY)

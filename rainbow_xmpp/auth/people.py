@@ -108,7 +108,9 @@ class People:
                 account = await self._store.accounts.add(replace(new, sealed=blob, key_id=key_id))
         return Added(account, made)
 
-    async def set_password(self, account: Account, password: str = "", *, actor: str) -> str:
+    async def set_password(
+        self, account: Account, password: str = "", *, actor: str, reason: str = ""
+    ) -> str:
         """A new password, which ends what was logged in with the old one; returns it when it was made here.
 
         Raises WeakPassword and NotFound.
@@ -116,7 +118,9 @@ class People:
         made = "" if password else self._policy_of(account.company).generate()
         await self.judge_for(account, password or made)
         key_id, blob = await self._sealed(password or made, account.id)
-        async with self._recorded(Kind.PASSWORD_CHANGED, account.company.id, account.id, actor):
+        async with self._recorded(
+            Kind.PASSWORD_CHANGED, account.company.id, account.id, actor, reason=reason
+        ):
             await self._store.credentials.put(account, blob, key_id)
         return made
 

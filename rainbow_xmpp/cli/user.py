@@ -55,6 +55,7 @@ for act in (*ACTS, *LETTERS, second_factor, set_, show):
 )
 @password_stdin_option
 @generate_option
+@reason_option
 @json_option
 @pass_invocation
 def add(
@@ -65,6 +66,7 @@ def add(
     role: str,
     password_stdin: bool,
     generate: bool,
+    reason: str,
     as_json: bool,
 ) -> None:
     """Add a person, who can then log in by EMAIL or by localpart."""
@@ -73,7 +75,7 @@ def add(
     config = invocation.config()
     password = given_password(from_stdin=password_stdin, generate=generate)
     added = invocation.with_store(
-        config, lambda store: add_person(store, config, email, company, localpart, role, password)
+        config, lambda store: add_person(store, config, email, company, localpart, role, password, reason)
     )
     account, shown = added.account, added.password
     if as_json:
@@ -103,15 +105,20 @@ def list_(invocation: Invocation, company: str | None, as_json: bool) -> None:
 @click.argument("who", metavar="USER")
 @password_stdin_option
 @generate_option
+@reason_option
 @json_option
 @pass_invocation
-def passwd(invocation: Invocation, who: str, password_stdin: bool, generate: bool, as_json: bool) -> None:
+def passwd(
+    invocation: Invocation, who: str, password_stdin: bool, generate: bool, reason: str, as_json: bool
+) -> None:
     """Give USER (an e-mail address or a localpart) a new password; what was logged in is logged out."""
     from rainbow_xmpp.cli.passwords import given_password
 
     config = invocation.config()
     password = given_password(from_stdin=password_stdin, generate=generate)
-    account, shown = invocation.with_store(config, lambda store: _set_password(store, config, who, password))
+    account, shown = invocation.with_store(
+        config, lambda store: _set_password(store, config, who, password, reason)
+    )
     if as_json:
         print_json({"id": account.id, "user": who} | ({"password": shown} if shown else {}))
     else:
@@ -166,7 +173,14 @@ def import_(invocation: Invocation, file: Path, as_json: bool) -> None:
 
 
 async def add_person(
-    store: "Store", config: Config, email: str, company: str, localpart: str | None, role: str, password: str
+    store: "Store",
+    config: Config,
+    email: str,
+    company: str,
+    localpart: str | None,
+    role: str,
+    password: str,
+    reason: str = "",
 ) -> "Added":
     """Make an account, with a random password for "". What stands in the way ends the command."""
     from rainbow_xmpp.ids import new_localpart
@@ -180,7 +194,7 @@ async def add_person(
         role=Role(role),
     )
     try:
-        return await people_of(store, config).add(new, password, actor=cli_actor())
+        return await people_of(store, config).add(new, password, actor=cli_actor(), reason=reason)
     except AlreadyExists as taken:
         what = "e-mail address" if taken.field == "email" else "localpart"
         raise Failed(f'The {what} "{taken.value}" belongs to another account.') from None
@@ -191,9 +205,13 @@ async def _members(store: "Store", company: str | None) -> "list[Member]":
     return [member for each in companies for member in await store.accounts.list(each.id)]
 
 
-async def _set_password(store: "Store", config: Config, who: str, password: str) -> "tuple[Account, str]":
+async def _set_password(
+    store: "Store", config: Config, who: str, password: str, reason: str
+) -> "tuple[Account, str]":
     account = await person_called(store, config, who)
-    return account, await people_of(store, config).set_password(account, password, actor=cli_actor())
+    return account, await people_of(store, config).set_password(
+        account, password, actor=cli_actor(), reason=reason
+    )
 
 
 def _person(account: "Account", emails: tuple[str, ...], domain: str) -> dict[str, object]:

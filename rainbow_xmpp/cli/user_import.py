@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from rainbow_xmpp.auth.policy import PasswordPolicy, weakness
 from rainbow_xmpp.cli.console import Failed
 from rainbow_xmpp.cli.passwords import derived, sealer_of
@@ -28,6 +30,7 @@ from rainbow_xmpp.ids import new_localpart
 from rainbow_xmpp.observe.audit import Kind, cli_actor
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.store.errors import ImportRefused
+from rainbow_xmpp.store.joined import Work, joining
 from rainbow_xmpp.store.names import company_key
 from rainbow_xmpp.store.values import Conflict, ConflictField, NewAccount
 
@@ -75,32 +78,56 @@ async def import_people(store: Store, config: Config, file: Path) -> ImportRepor
             errors.append(RowError(row.line, weakness(problems)))
     accounts = [_account(row) for row in rows]
     errors += _row_errors(rows, await store.accounts.conflicts(accounts))
-    errors += [error async for error in _too_many(store, config, rows)]
+    errors += await _too_many(store, config, rows)
     if errors:
         return ImportReport(0, tuple(sorted(errors)))
     try:
         ready = [each async for each in _with_credentials(config, rows, accounts)]
         async with _recorded(store, config, rows):
-            await store.accounts.add_many(ready)
+            with joining(_still_has_room(store, config, rows)):
+                await store.accounts.add_many(ready)
+    except NotAllowed as full:  # the same, and now there is no room for all of these
+        return ImportReport(0, tuple(await _too_many(store, config, rows)) or (RowError(1, str(full)),))
     except ImportRefused as refused:  # somebody else added people meanwhile
         return ImportReport(0, tuple(_row_errors(rows, refused.conflicts)))
     return ImportReport(len(accounts))
 
 
-async def _too_many(store: Store, config: Config, rows: Sequence[Row]) -> AsyncIterator[RowError]:
+async def _too_many(store: Store, config: Config, rows: Sequence[Row]) -> list[RowError]:
     """Companies whose service level has no room for all of theirs, each at its first row."""
     levels = ServiceLevels(config.service_levels)
+    found = []
+    for row, more in _companies_in(rows):
+        company = await store.companies.by_name(row.company)
+        if company is not None:
+            try:
+                levels.room_for(company, await store.accounts.count(company.id), more)
+            except NotAllowed as full:
+                found.append(RowError(row.line, f"{full}; the file has {more} more"))
+    return found
+
+
+def _still_has_room(store: Store, config: Config, rows: Sequence[Row]) -> Work:
+    """The same, within the transaction that adds them: others may have been added while passwords were hashed."""
+    levels = ServiceLevels(config.service_levels)
+
+    async def check(connection: AsyncConnection) -> None:
+        for row, more in _companies_in(rows):
+            company = await store.companies.by_name(row.company)
+            if company is not None:
+                others = await store.accounts.count_within(connection, company.id) - more
+                levels.room_for(company, others, more)
+
+    return check
+
+
+def _companies_in(rows: Sequence[Row]) -> list[tuple[Row, int]]:
+    """The first row of each company, and how many it has."""
     first: dict[str, Row] = {}
     for row in rows:
         first.setdefault(company_key(row.company), row)
     people = Counter(company_key(row.company) for row in rows)
-    for key, row in first.items():
-        company = await store.companies.by_name(key)
-        if company is not None:
-            try:
-                levels.room_for(company, await store.accounts.count(company.id), people[key])
-            except NotAllowed as full:
-                yield RowError(row.line, f"{full}; the file has {people[key]} more")
+    return [(row, people[key]) for key, row in first.items()]
 
 
 @asynccontextmanager

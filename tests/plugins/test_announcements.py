@@ -87,8 +87,10 @@ async def test_an_operator_speaks_to_everybody_online(server, operator):
 
 async def test_an_administrator_speaks_to_the_own_company(server, admin):
     bob, carol = await server.login("bob@acme"), await server.login("carol@globex")
-    await run(admin, f"{A}announce", announcement="Cake!")
+    await run(admin, f"{A}announce", announcement="Cake!", **{"x-reason": "a birthday"})
     assert (await heard(bob), await heard(carol)) == (["Cake!"], [])
+    (record,) = await server.audit("announcements.sent")
+    assert record.entry.reason == "a birthday"
 
 
 async def test_an_announcement_to_all_waits_for_those_who_are_not_online(server, admin):

@@ -229,3 +229,12 @@ def test_letters_are_written_by_a_server_that_runs(line: CommandLine) -> None:
     assert "no server is running" in line.refused("user", "reset-password", "alice")
     assert "There is nobody" in line.refused("user", "reset-password", "bob")
     assert "There is no company" in line.refused("user", "invite", "zoe@new.example", "--company", "Acne")
+
+
+def test_why_somebody_was_added_or_given_a_password_is_recorded(line: CommandLine) -> None:
+    add(line, "ann@acme.example", "--reason", "joined on Monday")
+    line.ok("user", "passwd", "ann@acme.example", "--generate", "--reason", "lost it")
+    shown = json.loads(line.ok("audit", "show", "--json"))
+    reasons = {record["kind"]: record["reason"] for record in shown}
+    assert reasons["user.added"] == "joined on Monday"
+    assert reasons["user.password_changed"] == "lost it"

@@ -1,6 +1,7 @@
 """What every command may ask for: the configuration and the open store."""
 
 import asyncio
+import secrets
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -39,6 +40,19 @@ class Invocation:
     def draft(self) -> Draft:
         """The configuration as written, while files it names may still be missing."""
         return read(self.file, self.environ)
+
+    def config_to_look_at(self) -> Config:
+        """The same for commands that only show what is configured: nothing is opened with the keys.
+
+        Those of a server that was not set up yet have no files; they are taken for ones that nobody has.
+        """
+        draft = self.draft()
+        auth = draft.values.get("auth")
+        for dotted, instead in (("auth.sealing_key", secrets.token_hex(32)), ("auth.token_key", "")):
+            file = draft.file_named_by(dotted)
+            if isinstance(auth, dict) and file is not None and not file.exists():
+                auth[dotted.partition(".")[2]] = instead
+        return draft.config()
 
     def with_store(self, config: Config, work: "Callable[[Store], Awaitable[T]]") -> T:
         """What `work` returns, given the open store. A database that is out of date ends the command."""

@@ -36,7 +36,7 @@ def list_(invocation: Invocation, as_json: bool) -> None:
             "stages": [stage.value for stage in stages_of(cls)],
             "also": surfaces_of(cls),
         }
-        for cls, options in configured_plugins(invocation.config()).items()
+        for cls, options in configured_plugins(invocation.config_to_look_at()).items()
     ]
     columns = ["name", "source", "runs", "companies", "implements", "stages", "also"]
     if not as_json and all(row["companies"] == "all" for row in rows):
@@ -53,7 +53,7 @@ def stages(invocation: Invocation, as_json: bool) -> None:
     from rainbow_xmpp.plugin.select import select_plugins
     from rainbow_xmpp.router.stages import FAILURE
 
-    asked = overview.stages(select_plugins(invocation.config()))
+    asked = overview.stages(select_plugins(invocation.config_to_look_at()))
     if as_json:
         print_json(
             [

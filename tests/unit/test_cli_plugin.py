@@ -133,3 +133,11 @@ def test_what_new_writes_beside_our_sources_has_their_form() -> None:
             text=True,
         )
         assert done.returncode == 0, done.stdout
+
+
+def test_plugins_are_shown_before_there_are_keys(line: CommandLine) -> None:
+    """As in a fresh checkout; whatever opens the database says what is missing."""
+    (line.folder / "dev" / "sealing.key").unlink()
+    assert "company_isolation" in line.ok("plugin", "list")
+    assert "company_isolation" in line.ok("plugin", "stages")
+    assert "auth.sealing_key names the file dev/sealing.key" in line.refused("user", "list")

@@ -62,7 +62,7 @@ def test_each_stage_shows_whom_it_asks_in_order_and_what_a_failure_means(line: C
     shown = json.loads(line.ok("plugin", "stages", "--json"))
     assert [row["stage"] for row in shown] == [stage.value for stage in Stage]
     asked = {row["stage"]: [each["name"] for each in row["plugins"]] for row in shown}
-    assert asked["rewrite"] == ["forgery_guard", "a_marker"]  # as it says: after
+    assert asked["rewrite"].index("forgery_guard") < asked["rewrite"].index("a_marker")  # as it says: after
     assert "stanza_metrics" not in asked["observe"]
     usage = next(each for row in shown for each in row["plugins"] if each["name"] == "usage")
     assert usage["may_fail"]

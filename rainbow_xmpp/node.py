@@ -50,14 +50,17 @@ from rainbow_xmpp.session import Session, SessionTable, Wire
 from rainbow_xmpp.session.background import Background
 from rainbow_xmpp.session.directory import AccountDirectory
 from rainbow_xmpp.session.entrance import Elsewhere, Entrance
+from rainbow_xmpp.session.layer import Nowhere
 from rainbow_xmpp.session.limits import Pace, xml_limits
 from rainbow_xmpp.session.resources import Resources
 from rainbow_xmpp.session.watch import ChangeWatch
 from rainbow_xmpp.store import Store
-from rainbow_xmpp.stream import StreamSettings
+from rainbow_xmpp.store.values import Account
+from rainbow_xmpp.stream import StreamSettings, UserAgent
 from rainbow_xmpp.stream_management import StreamManagement
 from rainbow_xmpp.stream_management.elements import FEATURE as SM_FEATURE
 from rainbow_xmpp.stream_management.handing_back import HandingBack, note_arrival
+from rainbow_xmpp.stream_management.restart import Restart
 from rainbow_xmpp.stream_management.service import OWNER as SM_OWNER
 from rainbow_xmpp.xml import names
 
@@ -65,6 +68,10 @@ if TYPE_CHECKING:
     from rainbow_xmpp.observe.tracing import Tracing
 
 log = logging.getLogger(__name__)
+
+
+LEAST_SAVING_S = 2.0
+"""So long keeping sessions over a restart may take, however little of the time for a stop is left."""
 
 
 class Node:
@@ -146,6 +153,16 @@ class Node:
         self.inbound.sample(
             TraceSampler(self.tracing.begin, config.tracing.sample, timer) if self.tracing else timer
         )
+        self.restart = Restart(
+            store,
+            self._sealer.box_for("sessions"),
+            self.streams,
+            self.sessions,
+            load_roster=self.roster.load,
+            tell=self.events.tell,
+            listeners=presence_listeners,
+            new_session=self._without_connection,
+        )
         self.watch = ChangeWatch(
             store.changes,
             store.accounts,
@@ -174,6 +191,7 @@ class Node:
         await self.plugins.start(
             chosen, {cls.name: options for cls, options in chosen.items()}, self.services()
         )
+        await self.restart.load()
         self.departed.look()
         self.mail.start()
 
@@ -288,11 +306,24 @@ class Node:
         await self.watch.tidy(self.store.now())
         self.trail.tidy()
 
+    def _without_connection(self, account: Account, full: str, agent: UserAgent) -> Session:
+        home = self.sessions.home_for(account, full.partition("/")[0])
+        pace = Pace.of(self.config.limits)
+        session = Session(account, full, home, Nowhere(), self.inbound.handle, pace, agent=agent)
+        self.counters.sessions += 1
+        self.sessions.add(session)
+        return session
+
     def session_started(self, session: Session) -> None:
         """A resource was bound; its stanzas wait until everybody who must know has been told."""
         pending = self.events.tell(SessionStarted(session))
         if pending is not None:
             session.wait_for(pending)
+
+    @property
+    def connected(self) -> bool:
+        """Some session has a connection."""
+        return len(self.sessions) > self.streams.adrift
 
     def connection_over(self, session: Session, link: Wire, is_lost: bool) -> None:
         """A connection that carried this session is closed, or lost; the session ends unless another one has it."""
@@ -322,6 +353,11 @@ class Node:
     async def stop(self, settle_s: float) -> None:
         """Finish what runs beside, at most this long, stop the plugins, close the database."""
         await self.background.settle(settle_s)
+        try:
+            async with asyncio.timeout(max(settle_s, LEAST_SAVING_S)):
+                await self.restart.save()
+        except Exception:
+            log.exception("sessions cannot be resumed after the restart")
         await self.mail.stop()
         await self.plugins.stop()
         self.pool.close()

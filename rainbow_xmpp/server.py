@@ -310,7 +310,12 @@ class Server:
         goodbye = elsewhere.violation() if elsewhere else PeerViolation(StreamCondition.SYSTEM_SHUTDOWN)
         # All in one go: nobody shall first be told that the others go.
         for session in self.node.sessions:
-            session.wire.fail(goodbye)
+            link = session.link
+            # Whoever is sent to another server does not come back to this one.
+            if elsewhere is None and self.node.streams.keep_over_restart(session):
+                link.fail(goodbye)
+            else:
+                session.wire.fail(goodbye)
         for link in self._deadlines.waiting:
             link.fail(goodbye)
         await self._until_gone(min(limits.goodbye_timeout_s, deadline - time.monotonic()))
@@ -324,5 +329,5 @@ class Server:
     async def _until_gone(self, timeout_s: float) -> None:
         """Wait until every session has ended and every connection is closed, at most this long."""
         end = time.monotonic() + timeout_s
-        while (len(self.node.sessions) or self._deadlines.leaving) and time.monotonic() < end:  # noqa: ASYNC110
+        while (self.node.connected or self._deadlines.leaving) and time.monotonic() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.02)

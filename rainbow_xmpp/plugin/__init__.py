@@ -100,6 +100,8 @@ from rainbow_xmpp.router.events import (
     Event,
     InitialPresence,
     SessionEnded,
+    SessionKept,
+    SessionRestored,
     SessionStarted,
 )
 from rainbow_xmpp.router.iq import Answered, Target
@@ -208,6 +210,8 @@ __all__ = [
     "Services",
     "Session",
     "SessionEnded",
+    "SessionKept",
+    "SessionRestored",
     "SessionStarted",
     "Severity",
     "Stage",

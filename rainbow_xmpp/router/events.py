@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -70,6 +70,25 @@ class SessionEnded(Event):
     """A session is gone; it is no longer in the table, and its contacts have been told."""
 
     session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKept(Event):
+    """The server stops, and the session is kept so that it can be resumed afterwards (XEP-0198).
+
+    Put what must be known of it then into `notes`, under a name that begins with the plugin's.
+    """
+
+    session: Session
+    notes: dict[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRestored(Event):
+    """A session that was kept is there again, with what was noted of it. It follows `SessionStarted`."""
+
+    session: Session
+    notes: Mapping[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)

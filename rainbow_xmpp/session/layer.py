@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rainbow_xmpp.xml import names
+
 if TYPE_CHECKING:
     from rainbow_xmpp.errors import PeerViolation
     from rainbow_xmpp.session.session import Wire
@@ -14,8 +16,11 @@ class Nowhere:
 
     __slots__ = ("number", "prefixes", "source", "stanza_ns")
 
-    def __init__(self, lost: Wire) -> None:
+    def __init__(self, lost: Wire | None = None) -> None:
         """What was received on the lost connection may still be read as it was meant there."""
+        if lost is None:
+            self.stanza_ns, self.number, self.prefixes, self.source = names.CLIENT, 0, {}, ""
+            return
         self.stanza_ns, self.number, self.prefixes = lost.stanza_ns, lost.number, lost.prefixes
         self.source = lost.source
 

@@ -21,6 +21,7 @@ from rainbow_xmpp.store.credentials import Credentials
 from rainbow_xmpp.store.database import Database, Query
 from rainbow_xmpp.store.errors import DatabaseUnreachable
 from rainbow_xmpp.store.group_commit import GroupCommit
+from rainbow_xmpp.store.kept_sessions import KeptSessions
 from rainbow_xmpp.store.links import Links
 from rainbow_xmpp.store.refresh_tokens import RefreshTokens
 from rainbow_xmpp.store.rosters import Rosters
@@ -40,6 +41,7 @@ class Store:
         self.links = Links(database, now)
         self.authorisations = Authorisations(database, now)
         self.refresh_tokens = RefreshTokens(database, now)
+        self.kept_sessions = KeptSessions(database, now)
         self.changes = Changes(database)
         self.audit = AuditRecords(database)
         self.now = now

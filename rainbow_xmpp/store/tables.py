@@ -153,6 +153,13 @@ roster_versions = people_table(
     sa.Column("forgotten", sa.BigInteger(), nullable=False),
 )
 
+kept_sessions = people_table(
+    "kept_sessions",
+    sa.Column("id", LONG_ID, primary_key=True, autoincrement=True),
+    sa.Column("sealed", sa.LargeBinary(), nullable=False),
+    key=None,
+)
+
 changes = sa.Table(
     "changes",
     metadata,

@@ -28,6 +28,7 @@ from rainbow_xmpp.store.values import Account
 from rainbow_xmpp.stream_management import elements
 from rainbow_xmpp.stream_management.elements import HandledTooMany, failed
 from rainbow_xmpp.stream_management.managed import Managed
+from rainbow_xmpp.stream_management.settling import until_settled
 from rainbow_xmpp.xml import Element, View, names
 
 log = logging.getLogger(__name__)
@@ -161,6 +162,11 @@ class StreamManagement:
             )
             managed.fail(PeerViolation(StreamCondition.RESOURCE_CONSTRAINT, "too much is not acknowledged"))
 
+    @property
+    def adrift(self) -> int:
+        """How many sessions have no connection."""
+        return len(self._adrift)
+
     def unacknowledged(self, sessions: Iterable[Session]) -> tuple[int, int]:
         """How many stanzas, and bytes, are not acknowledged, of all these sessions."""
         queues = [managed.queue for session in sessions if (managed := Managed.of(session)) is not None]
@@ -180,15 +186,46 @@ class StreamManagement:
             self._give_up(min(others, key=list(self._adrift).index))
         if not self._make_room(managed.queue.bytes + _SESSION_BYTES):
             return False
-        self._cast_adrift(managed)
+        self._cast_adrift(managed, managed.max_s)
         return True
 
-    def _cast_adrift(self, managed: Managed) -> None:
+    # -- over a restart (`Restart`) --------------------------------------------------------------------
+
+    def keep_over_restart(self, session: Session) -> bool:
+        """The server stops: the session needs its connection no more. False when it is to end."""
+        managed = Managed.of(session)
+        if managed is None or not managed.id or managed.is_over:
+            return False
+        if not managed.is_adrift:
+            if self._bytes_adrift + managed.queue.bytes + _SESSION_BYTES > self.settings.kept_bytes:
+                return False
+            self._cast_adrift(managed, managed.max_s)
+        return True
+
+    def left_s(self, managed: Managed) -> int:
+        """The seconds until it is given up."""
+        return 0 if managed.ends_at is None else managed.ends_at - self._second
+
+    def bring_back(self, session: Session, resume_id: str, max_s: int, left_s: int) -> Managed:
+        """A session that was kept over a restart, and has no connection."""
+        managed = Managed(self, session, session.link, session.handler, resume_id, max_s)
+        session.put_lowest(managed, managed.handle)
+        self._by_id[resume_id] = managed
+        self._cast_adrift(managed, max(left_s, 1))
+        return managed
+
+    def drop(self, managed: Managed) -> None:
+        """It is not to be resumed; what waits for it is handed back."""
+        self._give_up(managed)
+
+    # -- who has no connection -------------------------------------------------------------------------
+
+    def _cast_adrift(self, managed: Managed, left_s: int) -> None:
         session = managed.session
         session.wire.move_to(Nowhere(session.link))  # type: ignore[attr-defined]  # a layer, since one is managed
         self._asked.pop(managed, None)
         managed.asked_at = None
-        managed.ends_at = ends_at = self._second + managed.max_s
+        managed.ends_at = ends_at = self._second + left_s
         self._wheel.setdefault(ends_at, []).append(managed.id)
         self._adrift[managed] = None
         self._bytes_adrift += managed.queue.bytes + _SESSION_BYTES
@@ -289,15 +326,9 @@ class StreamManagement:
         session = managed.session
         if not managed.is_adrift:
             link = session.link
-            self._cast_adrift(managed)
+            self._cast_adrift(managed, managed.max_s)
             link.give_way()
-        session.close()  # what waits behind the stanza under way is not handled, and will be sent again
-        await session.idle()
-        commit = session.unsettled
-        if commit is not None and not commit.is_settled:
-            settled = asyncio.Event()
-            commit.after(settled.set)
-            await settled.wait()
+        await until_settled(session)
         return lambda: self._take_over(managed, h)
 
     def _take_over(self, managed: Managed, h: int) -> TakenOver | bytes:

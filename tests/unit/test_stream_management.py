@@ -2,14 +2,18 @@
 
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 from xml.etree.ElementTree import Element
 
 import pytest
+import sqlalchemy as sa
 
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
+from rainbow_xmpp.plugin import Plugin, SessionKept, SessionRestored, on
 from rainbow_xmpp.plugins.offline import Offline
 from rainbow_xmpp.session.inline import TakenOver
 from rainbow_xmpp.session.session import ENDED_BY_ADMINISTRATOR
+from rainbow_xmpp.store.tables import kept_sessions
 from rainbow_xmpp.stream_management.managed import Managed
 from rainbow_xmpp.testing import Client, TestServer
 from rainbow_xmpp.testing.wire import MemoryWire
@@ -21,7 +25,7 @@ DELAY = "{urn:xmpp:delay}delay"
 
 @pytest.fixture
 async def server() -> AsyncIterator[TestServer]:
-    async with TestServer([Offline]) as server:
+    async with TestServer([Offline, Notes]) as server:
         yield server
 
 
@@ -369,6 +373,97 @@ async def test_a_stream_that_is_closed_hands_back_at_once(server: TestServer) ->
     ann.wire.abort()
     await server.settle()
     assert bodies(await (await server.login("ann@acme")).rest()) == ["1"]
+
+
+# -- over a restart
+
+
+class Notes(Plugin, name="notes"):
+    """Knows something of a session."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.found: dict[str, bytes] = {}
+
+    @on(SessionKept)
+    def keep(self, event: SessionKept) -> None:
+        event.notes["notes"] = event.session.resource.encode()
+
+    @on(SessionRestored)
+    async def restored(self, event: SessionRestored) -> None:
+        self.found[event.session.resource] = event.notes["notes"]
+
+
+async def restarted(server: TestServer, seconds: int = 0) -> None:
+    """What happens to sessions when the server stops and starts again; the rest of it goes on."""
+    node = server.node
+    for session in node.sessions:
+        if not node.streams.keep_over_restart(session):
+            session.wire.abort()
+    await server.settle()
+    await node.restart.save()
+    for session in node.sessions:
+        node.streams.ended(session)
+        node.sessions.remove(session)
+    server.clock.advance(seconds)
+    await node.restart.load()
+    await server.settle()
+    await server.settle()
+
+
+async def test_everything_of_a_session_is_there_after_a_restart(server: TestServer) -> None:
+    ann, bob = await managed(server, resource="phone"), await server.login("bob@acme")
+    ann.send("<presence xml:lang='de'><priority>7</priority></presence>")
+    ann.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
+    ann.send(f"<presence to='{bob.jid}'/>")
+    ann.session.family = ""
+    await server.settle()
+    sent = layer(ann).queue.sent
+    bob.say("1", to=ann.jid)
+    await server.settle()
+    before = ann.session
+    await restarted(server)
+    after = server.node.sessions.by_full[ann.jid]
+    assert after is not before
+    for name in ("presence", "priority", "directed", "is_interested", "lang", "agent", "full", "bare"):
+        assert getattr(after, name) == getattr(before, name), name
+    assert after.home.is_loaded
+    assert server.plugin(Notes).found == {"phone": b"phone"}
+    attrs = {"previd": layer(ann).id, "h": str(sent)}
+    found = await server.node.streams.find(ann.account, attrs)
+    assert callable(found)
+    taken = found()
+    assert isinstance(taken, TakenOver)
+    assert b"h='3'" in taken.results
+    assert b"<body>1<" in taken.unread[0]
+
+
+async def test_a_time_that_passed_during_the_restart_has_passed(server: TestServer) -> None:
+    ann, bob = await managed(server), await server.login("bob@acme")
+    bob.say("1", to=ann.jid)
+    await server.settle()
+    await restarted(server, seconds=301)
+    assert ann.jid not in server.node.sessions.by_full
+    assert bodies(await (await server.login("ann@acme")).rest()) == ["1"]
+
+
+async def test_what_was_kept_cannot_be_read_in_the_database_or_moved_to_somebody_else(
+    server: TestServer,
+) -> None:
+    ann, bob = await managed(server), await server.login("bob@acme")
+    bob.say("a secret word", to=ann.jid)
+    await server.settle()
+    assert server.node.streams.keep_over_restart(ann.session)
+    await server.node.restart.save()
+    async with server.store.write() as connection:
+        (sealed,) = (await connection.execute(sa.select(kept_sessions.c.sealed))).scalars()
+        assert b"secret" not in sealed
+        assert ann.jid.encode() not in sealed
+        await connection.execute(sa.update(kept_sessions).values(owner_id=bob.account.id))
+    server.node.streams.ended(ann.session)
+    server.node.sessions.remove(ann.session)
+    await server.node.restart.load()
+    assert len(server.node.sessions) == 1
 
 
 # -- the shape of a session

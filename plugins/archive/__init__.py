@@ -144,9 +144,20 @@ class Archive(
     def place(self, p: Passage) -> bool:
         """It stands in the recipient's log and waits there."""
         entry = p.kept
+        if entry is None and p.recipient is not None:
+            return self._put_back(p, p.recipient)
         if not isinstance(entry, Entry) or entry.recipient is None:
             return False
         self._hand_over.left_waiting(entry, p.to)
+        return True
+
+    def _put_back(self, p: Passage, recipient: Account) -> bool:
+        """A message that a device got and did not acknowledge (XEP-0198 §4): it is in the log, and waits again."""
+        owner = self._owners.peek(recipient)
+        number = 0 if owner is None else owner.number_in(p.data)
+        if owner is None or not number:
+            return False
+        self._hand_over.waits_again(owner, number)
         return True
 
     @hook(Stage.DELIVER)

@@ -37,6 +37,9 @@ class Entry(Kept):
         self.waits = False
         """Nobody of the recipient's is there to take it."""
 
+    def for_sender(self) -> bytes:
+        return self.stanza if self.sender is None else self.sender.marked(self.stanza, self.number)
+
     @property
     def received_key(self) -> int:
         """Its key in the recipient's log."""

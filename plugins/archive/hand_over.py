@@ -10,7 +10,7 @@ from rainbow_xmpp.plugin import Services, Session
 from rainbow_xmpp.plugin.keeping import LateGate, with_delay
 from rainbow_xmpp.plugins.archive.entries import Entry, Mark
 from rainbow_xmpp.plugins.archive.log import Log, Logged
-from rainbow_xmpp.plugins.archive.numbers import time_of
+from rainbow_xmpp.plugins.archive.numbers import RECEIVED, time_of
 from rainbow_xmpp.plugins.archive.owners import Owner, Owners
 from rainbow_xmpp.router.kept import until_settled
 from rainbow_xmpp.store.group_commit import GroupCommit
@@ -55,6 +55,10 @@ class HandOver:
         """It is written, and somebody has taken it: they came while it was."""
         self._expected.discard(entry.received_key)
         self._mark(entry, waits=False)
+
+    def waits_again(self, owner: Owner, number: int) -> None:
+        """It was delivered once, and did not arrive."""
+        self._commits.add(Mark(owner.number, (number * 2 + RECEIVED,), waits=True), 0)
 
     def _mark(self, entry: Entry, *, waits: bool) -> None:
         assert entry.recipient is not None, "it waits in somebody's log"

@@ -37,7 +37,9 @@ class Log:
         self._logins: Batcher[str, bool] = Batcher(self._who_misses_any)
         self._waiting = store.prepare(
             sa.select(_m.key, _m.stanza)
-            .select_from(tables.waiting.join(tables.messages, _m.key == _w.key))
+            .select_from(
+                tables.waiting.join(tables.messages, sa.and_(_m.key == _w.key, _m.owner == _w.owner))
+            )
             .where(_w.owner == sa.bindparam("owner"), _w.key > sa.bindparam("after"))
             .order_by(_w.key)
             .limit(sa.bindparam("most"))

@@ -35,6 +35,10 @@ class Kept:
         self.was_known = False
         """Once settled: it was kept and delivered before, and is not delivered again."""
 
+    def for_sender(self) -> bytes:
+        """The message as its sender's other devices get it, with its place in their own log."""
+        return self.data
+
 
 def until_settled(commit: Settling) -> asyncio.Future[None]:
     """Done when this is settled; whoever waits for it may be cancelled."""

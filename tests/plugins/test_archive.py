@@ -265,6 +265,42 @@ async def test_what_was_written_by_somebody_blocked_since_is_not_handed_over() -
         assert await bodies(bob) == []
 
 
+async def test_what_a_device_did_not_acknowledge_waits_in_the_log_again() -> None:
+    """XEP-0198 §4: once, under its id, and with the time it came."""
+    async with TestServer([Archive, Offline, ForgeryGuard]) as server:
+        ann, bob = await server.login("ann@acme"), await server.login("bob@acme")
+        bob.send("<enable xmlns='urn:xmpp:sm:3'/>")
+        await bob.rest()
+        say(ann, bob.bare, "arrived", "did not arrive")
+        first, lost = [stanza for stanza in await bob.rest() if stanza.find(BODY) is not None]
+        bob.send("<a xmlns='urn:xmpp:sm:3' h='1'/>")
+        server.clock.advance(60)
+        await bob.leave()
+        await server.settle()
+        assert await waiting(server) == 1
+        (late,) = [
+            stanza
+            for stanza in await (await server.login("bob@acme")).rest()
+            if stanza.find(BODY) is not None
+        ]
+        assert number_of(late, bob.bare) == number_of(lost, bob.bare) > number_of(first, bob.bare)
+        assert late.find(DELAY).get("stamp") == "2023-11-14T22:13:20Z"
+        assert await waiting(server) == 0
+
+
+async def test_an_id_of_somebody_elses_message_hands_over_nothing() -> None:
+    """Only rows of one's own log are ever handed over, whatever is marked as waiting."""
+    async with TestServer([Archive]) as server:
+        ann, bob, eve = [await server.login(f"{name}@acme") for name in ("ann", "bob", "eve")]
+        say(ann, bob.bare, "secret")
+        (got,) = await bob.rest()
+        await eve.leave()
+        forged = f"<stanza-id xmlns='urn:xmpp:sid:0' by='{eve.bare}' id='{number_of(got, bob.bare)}'/>"
+        ann.send(f"<message to='{eve.bare}' type='chat'><no-store xmlns='urn:xmpp:hints'/>{forged}</message>")
+        await server.settle()
+        assert await bodies(await server.login("eve@acme")) == []
+
+
 # -- a database that is away -------------------------------------------------------------------------------
 
 

@@ -209,13 +209,18 @@ class Authenticator:
         """The account was changed: what is remembered of its password is void."""
         self._verified.forget(account_id)
 
+    def may_ask(self, source: str) -> bool:
+        """Count a request of somebody who has not logged in: as an attempt to log in, of which a minute has so many."""
+        if self._attempts.allow(source, self._clock()):
+            return True
+        self._counters.limit_login_attempts += 1
+        return False
+
     def may_try(self, name: str, source: str) -> bool:
         """Count an attempt to log in; False when this source, or this name from it, has to wait."""
-        now = self._clock()
-        if not self._attempts.allow(source, now):
-            self._counters.limit_login_attempts += 1
+        if not self.may_ask(source):
             return False
-        if not self._throttle.may_try(name, source, now):
+        if not self._throttle.may_try(name, source, self._clock()):
             self._counters.limit_login_failures += 1
             return False
         return True

@@ -241,6 +241,8 @@ class Login:
         raise AssertionError(f"nobody does {asked!r}")
 
     async def _answer_early(self, asked: EarlyRequest) -> Sequence[Step]:
+        if not self._entrance.authenticator.may_ask(self._source):
+            raise PeerViolation(StreamCondition.POLICY_VIOLATION, "too many requests before login")
         reply = await self._entrance.early.answer(asked, self._strangers, self._new_stranger)
         return self._stream.answered(reply.data, is_question=reply.is_question)
 

@@ -216,6 +216,17 @@ async def test_changing_the_password_asks_for_the_old_one_and_ends_everything(se
     assert answer.status == 401
 
 
+async def test_the_old_password_is_guessed_here_no_more_often_than_at_a_login(server: TestServer) -> None:
+    ann = await logged_in(server, "ann@acme")
+    body = {"old_password": "wrong", "new_password": "Another-Horse-8"}
+    tries = server.node.config.limits.login_failures_per_account_per_minute
+    seen = [(await ann.call("POST", "/users/me/password", body)).status for _ in range(tries + 2)]
+    assert (seen[0], seen[-1]) == (403, 429)
+    late = await ann.call("POST", "/users/me/password", body | {"old_password": PASSWORD})
+    assert late.status == 429
+    assert int(late.headers["retry-after"]) > 0
+
+
 async def test_what_was_changed_meanwhile_is_not_changed_blindly(server: TestServer) -> None:
     ann = await logged_in(server, "ann@acme")
     tag = (await ann.call("GET", "/users/me")).headers["etag"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rainbow_xmpp.config import Limits
 from rainbow_xmpp.errors import Condition, LocalMisuse, PeerViolation, StanzaError, StreamCondition
 from rainbow_xmpp.plugin import EarlyReply, Element, Payload, Plugin, Stranger, before_login, child_text
 from rainbow_xmpp.plugin.login_marks import before_login_element
@@ -192,6 +193,18 @@ async def test_one_connection_asks_so_often_and_no_more(server: TestServer) -> N
     violation = await refusal(visitor, f"<iq xmlns='jabber:client' type='get' id='x'>{ASK}</iq>")
     assert violation.condition == "policy-violation"
     assert len(server.plugin(Early).seen) == MAX_EARLY_REQUESTS
+
+
+async def test_what_one_address_asks_counts_as_its_logins_do() -> None:
+    """Connections are free to open, so what one of them may ask bounds nothing."""
+    async with TestServer([Early], limits=Limits(logins_per_address_per_minute=3)) as server:
+        for _ in range(3):
+            assert (await server.knock().ask("get", ASK)).get("type") == "result"
+        request = f"<iq xmlns='jabber:client' type='get' id='x'>{ASK}</iq>"
+        assert (await refusal(server.knock(), request)).condition == "policy-violation"
+        assert (await refusal(server.knock(), DIALOG)).condition == "policy-violation"
+        assert (await server.knock(source="192.0.2.9").ask("get", ASK)).get("type") == "result"
+        assert server.node.counters.limit_login_attempts == 2
 
 
 async def test_requests_wait_for_each_other(server: TestServer) -> None:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import segno
 from aiohttp import web
 from markupsafe import Markup
 
 from rainbow_xmpp.http.source import source_of
-from rainbow_xmpp.plugin import Account, NotBegun, NotOffered, SecondFactor, Services, route
+from rainbow_xmpp.plugin import Account, NotBegun, SecondFactor, Services, route
 from rainbow_xmpp.plugins.account_pages.forms import Form
 from rainbow_xmpp.plugins.account_pages.front import Front, NotNow, asker, see
 from rainbow_xmpp.plugins.account_pages.visits import SECOND_FACTOR, Elsewhere, Visit, Visits
 
 _MOST_URI = 600
+_URI = re.compile(r"otpauth://totp/[!-~]+[?&]secret=([A-Z2-7]{16,128})(?:&[!-~]*)?").fullmatch
 _GROUP = 4
 _BEGIN = f"{SECOND_FACTOR}/begin"
 
@@ -55,12 +55,9 @@ class Factors:
 
         async def act(form: Form) -> web.Response:
             await self._visits.prove_again(visit, form, source_of(request))
-            try:
-                made = await self.offer(visit.account).begin(
-                    visit.account, form.get("code", ""), asker=asker(request)
-                )
-            except NotOffered:
-                raise Elsewhere("/account") from None
+            made = await self.offer(visit.account).begin(
+                visit.account, form.get("code", ""), asker=asker(request)
+            )
             return self._front.page(request, "factor-enrol.html", visit=visit, **qr_code(made.uri))
 
         return await self._front.take(request, "factor-begin.html", act, self._facts(visit), visit=visit)
@@ -152,10 +149,10 @@ class Factors:
 
 def qr_code(uri: str) -> dict[str, Any]:
     """What the page shows of an `otpauth:` URI. Raises Elsewhere for something else."""
-    parts = urlsplit(uri) if len(uri) <= _MOST_URI else urlsplit("")
-    secret = "".join(parse_qs(parts.query).get("secret", ()))
-    if parts.scheme != "otpauth" or not re.fullmatch(r"[A-Z2-7]{16,128}", secret):
+    found = _URI(uri) if len(uri) <= _MOST_URI else None
+    if found is None:
         raise Elsewhere(_BEGIN)
+    secret = found[1]
     drawn = segno.make(uri, error="m", micro=False).svg_inline(
         scale=5, border=4, dark="#000", light="#fff", omitsize=True
     )

@@ -12,6 +12,7 @@ from rainbow_xmpp.company.agreements import NotAllowed
 from rainbow_xmpp.errors import RainbowError
 from rainbow_xmpp.languages import N_
 from rainbow_xmpp.plugin import FactorCodeWanted, RegistrationClosed, TooMany, WrongCode, WrongOrExpired
+from rainbow_xmpp.plugin.own_password import WrongPassword
 from rainbow_xmpp.store.errors import InvalidName
 
 
@@ -103,6 +104,8 @@ def fault_of(error: Exception) -> Fault | None:
             return NAME
         case FactorCodeWanted():
             return CODE_WANTED
+        case WrongPassword():
+            return WRONG_PASSWORD
         case WrongCode():
             return WRONG_CODE
     return None

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from rainbow_xmpp.errors import RainbowError
 from rainbow_xmpp.http.source import source_of
-from rainbow_xmpp.plugin import Asker, PinDesk, Services
+from rainbow_xmpp.plugin import Asker, IsRequired, NotOffered, NotOn, PinDesk, Services
 from rainbow_xmpp.plugins.account_pages.faults import Fault, fault_of, too_long
 from rainbow_xmpp.plugins.account_pages.forms import Forged, Form, Forms
 from rainbow_xmpp.plugins.account_pages.pages import Pages, Reader
@@ -114,6 +114,8 @@ class Front:
                 return self.page(request, "stale.html", status=403)
             except Elsewhere as elsewhere:
                 return see(elsewhere.path)
+            except (NotOffered, NotOn, IsRequired):
+                return see("/account")  # it was otherwise when the page was made
             except web.HTTPException:
                 raise
             except NotNow as missing:

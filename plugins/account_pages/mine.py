@@ -6,6 +6,7 @@ from aiohttp import web
 
 from rainbow_xmpp.http.source import source_of
 from rainbow_xmpp.plugin import SecondFactor, Services, route
+from rainbow_xmpp.plugin.own_password import change_own_password
 from rainbow_xmpp.plugin.places import end_place, places_of
 from rainbow_xmpp.plugins.account_pages.faults import PASSWORD_NEEDED, Hindered
 from rainbow_xmpp.plugins.account_pages.forms import CURRENT, Form
@@ -85,12 +86,10 @@ class Mine:
         visit = await self._visits.enter(request)
 
         async def act(form: Form) -> web.Response:
-            account, people = visit.account, self._services.people
             if not form.get(CURRENT):
                 raise Hindered(PASSWORD_NEEDED)
-            await self._visits.prove(account, form[CURRENT], source_of(request))
-            await people.set_password(account, form.get("password", ""), actor=account.id)
-            await self._front.desk.tell_of_new_password(account, asker(request).language)
+            new = form.get("password", "")
+            await change_own_password(self._services, visit.account, form[CURRENT], new, asker=asker(request))
             response = see("/login?changed=1")
             await self._visits.end(visit, response)
             return response

@@ -66,6 +66,9 @@ STROPHE = Kind("strophe", "wss", ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"), lamb
 CONVERSE = Kind("Converse", "wss", ("SCRAM", "PLAIN"), lambda: _node("converse.mjs"))
 EVENTING = Kind("slixmpp-eventing", "tls", ("SCRAM-SHA-256",), lambda: _python("slixmpp_eventing.py"))
 """With what builds upon personal eventing; for the tests of that."""
+PAGES = Kind("pages", "wss", (), lambda: _node("pages.mjs"))
+"""The server's own pages in a browser; no XMPP client."""
+IN_CHROMIUM = (CONVERSE, PAGES)
 KINDS = (SLIXMPP, AIOXMPP, XMPP_CLIENT, STANZA, STROPHE)
 
 
@@ -159,7 +162,7 @@ class Client:
 
 def _environ(kind: Kind, endpoint: Endpoint) -> dict[str, str]:
     environ = os.environ | {"PYTHONPATH": str(ROOT), "NODE_EXTRA_CA_CERTS": str(endpoint.ca_file)}
-    return environ | {"CHROMIUM": str(setup_clients.chromium_program())} if kind is CONVERSE else environ
+    return environ | {"CHROMIUM": str(setup_clients.chromium_program())} if kind in IN_CHROMIUM else environ
 
 
 @asynccontextmanager

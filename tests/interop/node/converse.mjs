@@ -1,19 +1,9 @@
 // Converse in headless Chromium over WSS, used the way a person does: form, contact list, chat window.
 
-import { chromium } from "playwright-core";
-
+import { launch } from "./browser.mjs";
 import { emit, serve } from "./lines.mjs";
 
 const WAIT_MS = 25_000;
-const FLAGS = [
-  "--no-sandbox", // Chromium refuses to start as root with it
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 let browser;
 let page;
 
@@ -83,7 +73,7 @@ async function tell(event, fields) {
 
 /** A browser on the page, with Converse started. */
 async function show({ page_url, ...settings }) {
-  browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: FLAGS });
+  browser = await launch();
   const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1100, height: 750 } });
   context.setDefaultTimeout(WAIT_MS);
   page = await context.newPage();

@@ -39,17 +39,39 @@ class Audience:
 
     # -- what is published ------------------------------------------------------------------------------
 
-    async def tell(self, owner: Account, node: Node, event: bytes) -> None:
-        """Tell the account's own clients, and its presence subscribers' whom the node's access model allows."""
+    async def tell(self, owner: Account, node: Node, event: bytes) -> frozenset[str]:
+        """Tell the account's own clients, its presence subscribers' whom the node's access model allows, and those
+        who subscribed by asking for it; returns who of these may not see the node any more."""
         bare = self._services.bare_jid(owner)
         home = self._services.sessions.homes.get(bare)
         receivers = [] if home is None else self._sessions(home, node.name)
         for viewer in await self._viewers(owner, home, node):
             receivers += self._sessions(viewer, node.name)
+        lost: set[str] = set()
+        for jid in node.subscribers:
+            if await self._is_lost(jid, owner, node):
+                lost.add(jid)
+            else:
+                receivers += self._subscribed(jid, node.name)
         if receivers:
-            pending = self._services.spread(owner, bare, [events.message(bare, event)], receivers)
+            told = dict.fromkeys(receivers)
+            pending = self._services.spread(owner, bare, [events.message(bare, event)], told)
             if pending is not None:
                 await pending
+        return frozenset(lost)
+
+    async def _is_lost(self, jid: str, owner: Account, node: Node) -> bool:
+        account = await self._account(jid.partition("/")[0])
+        return account is None or await self._access.refusal(account, owner, node) is not None
+
+    def _subscribed(self, jid: str, node: str) -> list[Session]:
+        """The sessions that get what a subscriber is told (XEP-0163 §4.3.2)."""
+        sessions = self._services.sessions
+        if "/" in jid:
+            session = sessions.by_full.get(jid)
+            return [session] if session is not None and session.presence is not None else []
+        home = sessions.homes.get(jid)
+        return [] if home is None else self._sessions(home, node)
 
     def _sessions(self, home: Home, node: str) -> list[Session]:
         return [s for s in home.sessions if s.presence is not None and node in self.wanted_by(s)]
@@ -133,6 +155,15 @@ class Audience:
         ]
         if messages:
             pending = self._services.spread(owner, bare, messages, [session])
+            if pending is not None:
+                await pending
+
+    async def send_last_of(self, owner: Account, node: Node, session: Session) -> None:
+        """Send a node's last item to a session that has just subscribed to it."""
+        if node.last is not None and node.config.deliver_notifications:
+            bare = self._services.bare_jid(owner)
+            message = await self._last_message(owner, bare, node)
+            pending = self._services.spread(owner, bare, [message], [session])
             if pending is not None:
                 await pending
 

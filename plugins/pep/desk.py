@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from rainbow_xmpp.plugin import Account, Condition, Element, StanzaError
+from rainbow_xmpp.plugin import (
+    Account,
+    Condition,
+    Element,
+    Event,
+    Published,
+    PublishedItem,
+    Services,
+    StanzaError,
+    TakenBack,
+)
 from rainbow_xmpp.plugins.pep import events, faults
 from rainbow_xmpp.plugins.pep.audience import Audience
 from rainbow_xmpp.plugins.pep.node_config import DEFAULT, NodeConfig, check, configured, meets
@@ -16,7 +26,8 @@ from rainbow_xmpp.plugins.pep.store import Change, PersonalNodes
 from rainbow_xmpp.plugins.pep.values import Affiliation, Item, Node
 
 NOBODY: Mapping[str, Affiliation] = {}
-MOST_AFFILIATIONS = 1000
+MOST_AFFILIATIONS = MOST_SUBSCRIBERS = 1000
+"""Of one node."""
 
 
 class Room(NamedTuple):
@@ -32,7 +43,10 @@ class Room(NamedTuple):
 class Desk:
     """Changes of an account's nodes, one after the other; each is told when it is on the disk."""
 
-    def __init__(self, kept: PersonalNodes, shelves: Shelves, audience: Audience, room: Room) -> None:
+    def __init__(
+        self, services: Services, kept: PersonalNodes, shelves: Shelves, audience: Audience, room: Room
+    ) -> None:
+        self._services = services
         self._kept = kept
         self._shelves = shelves
         self._audience = audience
@@ -42,6 +56,51 @@ class Desk:
     async def _turn(self, owner: Account) -> AsyncIterator[None]:
         async with self._shelves.turn(owner):
             yield
+
+    async def _tell_plugins(self, event: Event) -> None:
+        """Other plugins hear of it when the turn is over, and may publish more."""
+        pending = self._services.tell(event)
+        if pending is not None:
+            await pending
+
+    async def _tell(self, owner: Account, node: Node, event: bytes) -> None:
+        """Whoever is to be told and may not see the node any more is subscribed no longer (XEP-0163 §7.1)."""
+        lost = await self._audience.tell(owner, node, event)
+        if lost:
+            await self._resubscribe(owner, node.name, lambda subscribers: subscribers - lost)
+
+    async def _resubscribe(
+        self, owner: Account, name: str, decide: Callable[[frozenset[str]], frozenset[str]]
+    ) -> Node:
+        """Others subscribe to a node from now on. Only in the account's turn."""
+        async with self._kept.change(owner) as change:
+            node = _there(await change.node(name))
+            node = replace(node, subscribers=decide(node.subscribers))
+            await change.put_subscribers(name, node.subscribers)
+        self._shelves.changed(owner, name, node)
+        return node
+
+    async def subscribe(self, owner: Account, name: str, jid: str) -> Node:
+        """Somebody who may see a node subscribes to it (§6.1). Raises StanzaError."""
+
+        def decide(subscribers: frozenset[str]) -> frozenset[str]:
+            if jid not in subscribers and len(subscribers) >= MOST_SUBSCRIBERS:
+                raise faults.too_many_subscriptions()
+            return subscribers | {jid}
+
+        async with self._turn(owner):
+            return await self._resubscribe(owner, name, decide)
+
+    async def unsubscribe(self, owner: Account, name: str, jids: Collection[str]) -> None:
+        """These subscribe no longer (§6.2, §8.8.2). Raises StanzaError."""
+
+        def decide(subscribers: frozenset[str]) -> frozenset[str]:
+            if not subscribers.issuperset(jids):
+                raise faults.not_subscribed()
+            return subscribers.difference(jids)
+
+        async with self._turn(owner):
+            await self._resubscribe(owner, name, decide)
 
     async def publish(
         self, owner: Account, name: str, item_id: str, payload: bytes, options: Mapping[str, Any]
@@ -66,7 +125,8 @@ class Desk:
             self._shelves.changed(owner, name, node)
             if node.config.deliver_notifications:
                 event = events.published(name, item, with_payload=node.config.deliver_payloads)
-                await self._audience.tell(owner, node, event)
+                await self._tell(owner, node, event)
+        await self._tell_plugins(Published(owner, name, PublishedItem(item.id, payload)))
         return item
 
     async def _node_for(self, change: Change, name: str, options: Mapping[str, Any]) -> Node:
@@ -113,7 +173,7 @@ class Desk:
             self._shelves.changed(owner, name, node)
             if node.config.notify_config and node.config != before.config:
                 shown = node.config.to_result() if node.config.deliver_payloads else None
-                await self._audience.tell(owner, node, events.configured(name, shown))
+                await self._tell(owner, node, events.configured(name, shown))
 
     async def affiliate(self, owner: Account, name: str, wanted: Mapping[str, Affiliation]) -> None:
         """Change who is what to a node (§8.9.2). Raises StanzaError."""
@@ -137,7 +197,8 @@ class Desk:
                 node = _there(await change.node(name))
             self._shelves.changed(owner, name, node)
             if notify or node.config.notify_retract:
-                await self._audience.tell(owner, node, events.retracted(name, [item_id]))
+                await self._tell(owner, node, events.retracted(name, [item_id]))
+        await self._tell_plugins(TakenBack(owner, name, (item_id,)))
 
     async def purge(self, owner: Account, name: str) -> None:
         """Take back every item (§8.5). Raises StanzaError."""
@@ -146,7 +207,8 @@ class Desk:
                 node = _persistent(_there(await change.node(name)))
                 await change.purge(name)
             self._shelves.changed(owner, name, replace(node, last=None))
-            await self._audience.tell(owner, node, events.purged(name))
+            await self._tell(owner, node, events.purged(name))
+        await self._tell_plugins(TakenBack(owner, name, ()))
 
     async def delete(self, owner: Account, name: str) -> None:
         """Delete a node with its items (§8.4). Raises StanzaError."""
@@ -157,6 +219,7 @@ class Desk:
             self._shelves.changed(owner, name, None)
             if node.config.notify_delete:
                 await self._audience.tell(owner, node, events.deleted(name))
+        await self._tell_plugins(TakenBack(owner, name, ()))
 
     async def items(self, owner: Account, name: str, ids: Sequence[str], most: int | None) -> list[Item]:
         """What is kept in a node, the oldest first (§6.5)."""

@@ -21,7 +21,9 @@ def not_yours() -> StanzaError:
     return StanzaError(Condition.FORBIDDEN)
 
 
-def unsupported(feature: str) -> StanzaError:
+def unsupported(action: str) -> StanzaError:
+    """Something that is not done here; it is named as a feature of §10."""
+    feature = {"options": "subscription-options", "default": "retrieve-default-sub"}.get(action, action)
     return fault(Condition.FEATURE_NOT_IMPLEMENTED, "unsupported", feature=feature)
 
 
@@ -64,3 +66,20 @@ def closed_node() -> StanzaError:
 def full(text: str) -> StanzaError:
     """The account has as much as it may have."""
     return StanzaError(Condition.RESOURCE_CONSTRAINT, text, type=ErrorType.WAIT)
+
+
+def invalid_jid() -> StanzaError:
+    """Nobody subscribes somebody else (§6.1.3.1)."""
+    return fault(Condition.BAD_REQUEST, "invalid-jid")
+
+
+def not_subscribed() -> StanzaError:
+    return StanzaError(
+        Condition.UNEXPECTED_REQUEST,
+        type=ErrorType.CANCEL,
+        specific=f"{{{names.PUBSUB_ERRORS}}}not-subscribed",
+    )
+
+
+def too_many_subscriptions() -> StanzaError:
+    return fault(Condition.POLICY_VIOLATION, "too-many-subscriptions")

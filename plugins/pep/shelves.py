@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
@@ -98,4 +99,4 @@ def _without_large(node: Node) -> Node:
     last = node.last
     if last is None or len(last.payload) <= LAST_IN_MEMORY_BYTES:
         return node
-    return Node(node.name, node.config, node.affiliations, node.created_at, last._replace(payload=b""))
+    return replace(node, last=last._replace(payload=b""))

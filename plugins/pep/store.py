@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -24,6 +24,8 @@ MOST_ID_BYTES = 1023
 LAST_IN_MEMORY_BYTES = 4096
 """Larger items are read when they are needed."""
 
+NOBODY: frozenset[str] = frozenset()
+
 nodes = people_table(
     "pep_nodes",
     sa.Column("node", sa.String(MOST_ID_BYTES), nullable=False),
@@ -31,6 +33,7 @@ nodes = people_table(
     sa.Column("affiliations", sa.Text(), nullable=False),  # bare JID to affiliation, as JSON; empty: nobody
     sa.Column("last_item", sa.String(MOST_ID_BYTES)),
     sa.Column("last_us", sa.BigInteger(), nullable=False),  # the latest publication, kept or not
+    sa.Column("subscribers", sa.Text(), nullable=False, server_default=""),  # JIDs, as JSON; empty: nobody
     key=("node",),
 )
 items = people_table(
@@ -55,7 +58,16 @@ _LAST_ITEM = sa.and_(
     _i.company_id == _n.company_id, _i.owner_id == _n.owner_id, _i.node == _n.node, _i.item == _n.last_item
 )
 _LAST_PAYLOAD = sa.case((_i.size <= LAST_IN_MEMORY_BYTES, _i.payload))
-_NODE_COLUMNS = (_n.node, _n.config, _n.affiliations, _n.created_at, _i.item, _i.published_us, _LAST_PAYLOAD)
+_NODE_COLUMNS = (
+    _n.node,
+    _n.config,
+    _n.affiliations,
+    _n.created_at,
+    _n.subscribers,
+    _i.item,
+    _i.published_us,
+    _LAST_PAYLOAD,
+)
 _WITH_LAST = nodes.outerjoin(items, _LAST_ITEM)
 
 _ANY = sa.select(sa.literal(1)).select_from(nodes).limit(1)
@@ -111,8 +123,15 @@ class Change:
             "affiliations": kept,
             "last_item": None,
             "last_us": 0,
+            "subscribers": "",
         }
         await self._connection.execute(upsert(self._dialect, nodes, ("config", "affiliations")), row)
+
+    async def put_subscribers(self, node: str, subscribers: Iterable[str]) -> None:
+        """These subscribed by asking for it, and nobody else."""
+        kept = json.dumps(sorted(subscribers), ensure_ascii=False) if subscribers else ""
+        asked = self._whose | {"of_node": node}
+        await self._connection.execute(sa.update(nodes).where(_ONE_NODE).values(subscribers=kept), asked)
 
     async def bytes_beside(self, node: str, item: str) -> int:
         """The size of all payloads of the account but for this item's."""
@@ -200,7 +219,8 @@ class PersonalNodes:
         return bool(await self._store.fetch(self._any, {}))
 
     async def shelves(self, localparts: Sequence[str]) -> dict[str, Shelf]:
-        """The nodes of the accounts of these names; who has none is missing."""
+        """The nodes of the accounts of these names, of whatever company, since contacts are known by their addresses
+        only; who may see them is asked afterwards. Who has none is missing."""
         found: dict[str, Shelf] = {}
         for localpart, owner_id, *row in await self._store.fetch(
             self._shelves, {"keys": key_list(self._store.dialect, localparts)}
@@ -260,7 +280,7 @@ class PersonalNodes:
 
 def _node(row: Sequence[object]) -> Node:
     """From `_NODE_COLUMNS`."""
-    name, config, affiliations, created_at, item, published_us, payload = row[:7]
+    name, config, affiliations, created_at, subscribers, item, published_us, payload = row[:8]
     last = None
     if item is not None:
         assert isinstance(published_us, int)
@@ -269,7 +289,12 @@ def _node(row: Sequence[object]) -> Node:
         )
     assert isinstance(created_at, int)
     return Node(
-        str(name), NodeConfig.from_text(str(config)), _affiliations(str(affiliations)), created_at, last
+        str(name),
+        NodeConfig.from_text(str(config)),
+        _affiliations(str(affiliations)),
+        created_at,
+        frozenset(json.loads(str(subscribers))) if subscribers else NOBODY,
+        last,
     )
 
 

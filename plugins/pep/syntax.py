@@ -103,6 +103,26 @@ def affiliations_in(element: Element) -> dict[str, Affiliation]:
     return wanted
 
 
+def subscriber_in(element: Element, asker: str) -> str:
+    """The address that subscribes, which is the asker's (§6.1.3.1), or "" when it is somebody else's."""
+    try:
+        jid = JID.parse(element.get("jid", ""))
+    except ValueError:
+        raise faults.invalid_jid() from None
+    return str(jid) if str(jid.bare) == asker else ""
+
+
+def ended_in(element: Element) -> list[str]:
+    """Whose subscriptions an owner ends (§8.8.2). Raises StanzaError; nobody can be subscribed by others."""
+    ended = []
+    for each in element.findall(f"{{{names.PUBSUB_OWNER}}}subscription"):
+        if each.get("subscription", "none") != "none":
+            raise StanzaError(Condition.NOT_ACCEPTABLE, "an owner can only end subscriptions")
+        if each.get("subscription"):
+            ended.append(each.get("jid", ""))
+    return ended
+
+
 # -- answers -------------------------------------------------------------------------------------------------
 
 
@@ -149,6 +169,30 @@ def own_affiliations_answer(of_nodes: Mapping[str, Affiliation]) -> bytes:
         f"<affiliation node='{escape_attr(node)}' affiliation='{each}'/>" for node, each in of_nodes.items()
     )
     return _in_pubsub(names.PUBSUB, "affiliations", "", inside.encode())
+
+
+def subscription_answer(node: str, jid: str, state: str) -> bytes:
+    """§6.1.2, §6.2.2."""
+    inside = f"<subscription node='{escape_attr(node)}' jid='{escape_attr(jid)}' subscription='{state}'/>"
+    return f"<pubsub xmlns='{names.PUBSUB}'>{inside}</pubsub>".encode()
+
+
+def subscriptions_answer(found: Iterable[tuple[str, str]]) -> bytes:
+    """§5.6: nodes and the addresses that subscribed to them."""
+    inside = "".join(
+        f"<subscription node='{escape_attr(node)}' jid='{escape_attr(jid)}' subscription='subscribed'/>"
+        for node, jid in found
+    )
+    return _in_pubsub(names.PUBSUB, "subscriptions", "", inside.encode())
+
+
+def subscribers_answer(node: Node) -> bytes:
+    """§8.8.1, for the owner."""
+    inside = "".join(
+        f"<subscription jid='{escape_attr(jid)}' subscription='subscribed'/>"
+        for jid in sorted(node.subscribers)
+    )
+    return _in_pubsub(names.PUBSUB_OWNER, "subscriptions", node.name, inside.encode())
 
 
 def _in_pubsub(namespace: str, name: str, node: str, inside: bytes) -> bytes:

@@ -36,6 +36,8 @@ class Node:
     affiliations: Mapping[str, Affiliation]
     """By bare JID; only members and outcasts."""
     created_at: int
+    subscribers: frozenset[str] = frozenset()
+    """Bare and full JIDs that subscribed by asking for it; whoever sees the owner's presence need not."""
     last: Item | None = field(default=None, repr=False)
     """What was published last, when it is kept; its payload is empty when it is too large for memory."""
 

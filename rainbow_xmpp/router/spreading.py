@@ -5,13 +5,14 @@ No task, no queue, no tree and no copy but that of the address for a receiver; n
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rainbow_xmpp.errors import StanzaError
 from rainbow_xmpp.router.passage import Outcome, Passage
-from rainbow_xmpp.router.pipeline import Pipeline
+from rainbow_xmpp.router.pipeline import FETCH_S, Pipeline
 from rainbow_xmpp.session import Session, SessionTable
 from rainbow_xmpp.stanza import message_to
 from rainbow_xmpp.xml import scan_again
@@ -61,7 +62,8 @@ class Spreader:
     ) -> None:
         for p, session, lacking in waiting:
             try:
-                await lacking
+                async with asyncio.timeout(FETCH_S):
+                    await lacking
                 await self._pipeline.may_send(p)
             except Exception as error:
                 self._refused(p, error)

@@ -536,7 +536,7 @@ async def test_the_rest_of_what_an_owner_may_ask(server: TestServer):
         specific(await juliet.ask("set", owner_request("configure", node, wrong)))
         == "unsupported-access-model"
     )
-    assert specific(await juliet.ask("get", owner_request("subscriptions", node))) == "unsupported"
+    assert specific(await juliet.ask("get", owner_request("frobnicate", node))) == "unsupported"
 
 
 async def test_an_account_says_what_it_is_and_what_it_has(server: TestServer):

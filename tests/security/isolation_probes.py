@@ -126,6 +126,12 @@ def _published() -> Iterator[Probe]:
         yield Probe(
             f"publishing to {node}", f"<iq type='set' to='{{to}}' id='{{id}}'>{inside}</iq>", Action.MESSAGE
         )
+        inside = (
+            f"<pubsub xmlns='{PUBSUB}'><subscribe node='{node}' jid='human{{actor}}x@{{domain}}'/></pubsub>"
+        )
+        yield Probe(
+            f"subscribing to {node}", f"<iq type='set' to='{{to}}' id='{{id}}'>{inside}</iq>", Action.MESSAGE
+        )
         for what in ("info", "items"):
             inside = f"<query xmlns='http://jabber.org/protocol/disco#{what}' node='{node}'/>"
             stanza = f"<iq type='get' to='{{to}}' id='{{id}}'>{inside}</iq>"

@@ -62,8 +62,10 @@ async def test_what_a_node_is_configured_as_comes_back(store: Store, alice: Acco
     whom = {"bob@x.example": Affiliation.MEMBER, "eve@x.example": Affiliation.OUTCAST}
     async with kept.change(alice) as change:
         await change.put_node("n", config, whom)
+        await change.put_subscribers("n", ["b@x.example", "a@x.example/é"])
     node = (await kept.shelves(["alice"]))["alice"].nodes["n"]
     assert (node.config, node.affiliations) == (config, whom)
+    assert node.subscribers == {"b@x.example", "a@x.example/é"}
     async with kept.change(alice) as change:
         await change.put_node("n", DEFAULT, {})
     node = (await kept.shelves(["alice"]))["alice"].nodes["n"]

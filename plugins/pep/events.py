@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 
-from rainbow_xmpp import ids
 from rainbow_xmpp.plugin import Element
 from rainbow_xmpp.plugins.pep.values import Item
 from rainbow_xmpp.xml import escape_attr, names, serialise
+
+_dice = random.Random()  # ids differ, and tell nothing; nobody has to be kept from guessing them
 
 
 def item_bytes(item: Item, *, with_payload: bool = True) -> bytes:
@@ -47,14 +50,20 @@ def configured(node: str, form: Element | None) -> bytes:
 
 def message(from_: str, event: bytes, *, at_us: int = 0) -> bytes:
     """The headline that carries an event; `at_us` says when it was, for one that is told late (Unix time in µs)."""
-    head = f"<message xmlns='{names.CLIENT}' type='headline' from='{escape_attr(from_)}' id='{ids.new_stream_id()}'>"
+    addressed = f"from='{escape_attr(from_)}' id='{_dice.getrandbits(72):x}'"
+    head = f"<message xmlns='{names.CLIENT}' type='headline' {addressed}>"
     delay = ""
     if at_us:
-        stamp = datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        delay = f"<delay xmlns='{names.DELAY}' stamp='{stamp}'/>"
+        delay = f"<delay xmlns='{names.DELAY}' stamp='{_stamp(at_us // 1_000_000)}'/>"
     return (
         f"{head}<event xmlns='{names.PUBSUB_EVENT}'>".encode() + event + f"</event>{delay}</message>".encode()
     )
+
+
+@lru_cache(maxsize=4096)
+def _stamp(at: int) -> str:
+    """XEP-0082. The same again and again: whoever comes online gets the last items of many."""
+    return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
 
 
 def _items(node: str, inside: bytes) -> bytes:

@@ -33,6 +33,11 @@ CORPUS = [
         "<group>Friends</group><group>Work</group></item></query></iq>",
         "<iq type='set' id='v'><vCard xmlns='vcard-temp'><FN>A</FN><N><FAMILY>B</FAMILY><GIVEN/></N><PHOTO>"
         "<TYPE>image/png</TYPE><BINVAL>iVBORw0KGgo=</BINVAL></PHOTO></vCard></iq>",
+        "<iq type='set' id='p'><pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:x'><item id='a'>"
+        "<x xmlns='urn:x'>y</x></item></publish><publish-options><x xmlns='jabber:x:data' type='submit'><field "
+        "var='pubsub#access_model'><value>open</value></field></x></publish-options></pubsub></iq>",
+        "<iq type='get' id='i' to='b'><pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:x'>"
+        "<item id='current'/></items></pubsub></iq>",
         "<iq type='result' id='d'><query xmlns='http://jabber.org/protocol/disco#info'><identity type='pc' "
         "category='client'/><feature var='urn:xmpp:ping'/><x xmlns='jabber:x:data' type='result'><field "
         "var='FORM_TYPE' type='hidden'><value>urn:x</value></field></x></query></iq>",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, urlsplit
 
@@ -317,6 +318,25 @@ async def test_the_database_has_no_secret(server: TestServer, factor: SecondFact
         assert secret not in dump
         assert secret.replace("-", "") not in dump
     assert "Gajim" in dump
+
+
+async def test_the_log_has_no_secret_and_no_code(
+    server: TestServer, factor: SecondFactor, ann: Account, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    ann, app, recovery = await enrolled(server, factor, ann)
+    id, password = await factor.new_app_password(ann, "Gajim-canary", asker=HERE)
+    code, wrong = app.code(), app.wrong()
+    for typed in (code, wrong, recovery[0]):
+        await factor.check(ann, typed, asker=HERE)
+    await Client(server).modern(password)
+    await factor.drop_app_password(ann, id, asker=HERE)
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("rainbow_xmpp")]
+    assert f"a wrong code of the second factor of {ann.id}" in ours
+    recorded = str([(record.entry.kind, record.entry.facts) for record in await server.audit()])
+    for secret in (app.secret, code, wrong, recovery[0], password, "Gajim-canary", HERE.source, "ann@acme"):
+        assert secret not in str(ours)
+        assert secret not in recorded
 
 
 # -- ending it -------------------------------------------------------------------------------------

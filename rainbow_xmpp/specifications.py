@@ -193,6 +193,7 @@ TITLES: Mapping[str, str] = {
     "XEP-0424": "Message Retraction",
     "XEP-0425": "Moderated Message Retraction",
     "XEP-0428": "Fallback Indication",
+    "XEP-0431": "Full Text Search in MAM",
     "XEP-0400": "Multi-Factor Authentication with TOTP",
     "XEP-0440": "SASL Channel-Binding Type Capability",
     "XEP-0441": "Message Archive Management Preferences",

@@ -6,7 +6,8 @@ docs/decisions/0021-delivered-when-committed.md.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 from rainbow_xmpp.plugin import (
     Account,
@@ -16,45 +17,54 @@ from rainbow_xmpp.plugin import (
     Outcome,
     Passage,
     Plugin,
-    PluginOptions,
     Services,
     Stage,
     hook,
+    marks_of,
     on,
-    option,
 )
+from rainbow_xmpp.plugin import Mark as PluginMark
 from rainbow_xmpp.plugin.keeping import is_worth_keeping
+from rainbow_xmpp.plugins.archive.answers import Answers
 from rainbow_xmpp.plugins.archive.entries import Entry, Mark, index_sqlite, write_postgresql, write_sqlite
 from rainbow_xmpp.plugins.archive.hand_over import HAND_OVER_S, HandOver
+from rainbow_xmpp.plugins.archive.keeping import Keeping
 from rainbow_xmpp.plugins.archive.log import Log
 from rainbow_xmpp.plugins.archive.numbers import Numbers, origin_of, peer_of
+from rainbow_xmpp.plugins.archive.options import ArchiveOptions
 from rainbow_xmpp.plugins.archive.owners import Owner, Owners
+from rainbow_xmpp.plugins.archive.preferences import Preferences
+from rainbow_xmpp.plugins.archive.retractions import Retractions
 from rainbow_xmpp.router import delivery
 from rainbow_xmpp.store.group_commit import GroupCommit
 from rainbow_xmpp.xml import hint_of, names
 
 _ORIGIN = hint_of("origin-id")
+_RETRACT = hint_of("retract")
+_RETRACTIONS = (names.RETRACT, names.RETRACT + "#tombstone")
 
 
 class Archive(
     Plugin,
     name="archive",
-    implements={"XEP-0359": "0.7.0"},
-    features=(names.STANZA_ID,),
+    implements={
+        "XEP-0059": "1.0, pages by ids, not by an index",
+        "XEP-0297": "1.0",
+        "XEP-0313": "1.1.3, archives of people",
+        "XEP-0359": "0.7.0",
+        "XEP-0424": "0.4.2, with tombstones, between two people",
+        "XEP-0431": "0.2.0",
+        "XEP-0441": "0.2.0",
+    },
+    features=(names.STANZA_ID, *_RETRACTIONS),
+    account_features=(names.MAM, names.MAM_EXTENDED, *_RETRACTIONS),
 ):
     """Keeps what people say to each other, once, in the order in which it was said."""
 
-    class Options(PluginOptions):
-        node: int = option(
-            0,
-            "A number of this node that no other node has which shares its database.",
-            ge=0,
-            le=255,
-        )
+    Options = ArchiveOptions
+    options: ArchiveOptions
 
-    options: Options
-
-    def __init__(self, services: Services, options: Options) -> None:
+    def __init__(self, services: Services, options: ArchiveOptions) -> None:
         super().__init__(services, options)
         self._owners = Owners(services.store, services.domain)
         self._log = Log(services.store)
@@ -63,6 +73,16 @@ class Archive(
             write_sqlite, write_postgresql, upkeep=index_sqlite
         )
         self._hand_over = HandOver(services, self._owners, self._log, self._commits)
+        self.keeping = Keeping(services, lambda: self.options)
+        self._retractions = Retractions(services)
+        answers = Answers(services, self._owners, lambda: self.options)
+        self._parts = (answers, Preferences(self._owners), self.keeping)
+
+    def marks(self) -> Iterator[tuple[PluginMark, Callable[..., Any]]]:
+        """Its own, and those of whatever reads and keeps the logs."""
+        yield from super().marks()
+        for part in self._parts:
+            yield from marks_of(part)
 
     async def start(self) -> None:
         last = await self._log.last_number()
@@ -136,6 +156,8 @@ class Archive(
         if not (is_sent or is_received or entry.origin):
             return None
         entry.commit = self._commits.add(entry, len(p.data))
+        if view.hints & _RETRACT:
+            self._retractions.expect(entry, p)
         if entry.waits:
             self._hand_over.expect(entry)
         return entry

@@ -66,6 +66,22 @@ indexed = sa.Table(
     sa.Column("key", sa.BigInteger(), nullable=False),  # one row: up to this key, on SQLite
 )
 
+texts_known = sa.Table(
+    "archive_texts_known",
+    metadata,
+    sa.Column(
+        "number", sa.BigInteger(), nullable=False
+    ),  # one row: up to this number `texts` has entered words
+)
+
+gone = sa.Table(
+    "archive_gone",
+    metadata,
+    # Owners that were removed, by a trigger of the database in the same transaction: their rows are left to be deleted.
+    sa.Column("owner", LONG_ID, primary_key=True, autoincrement=False),
+    info=_OF_OWNERS,
+)
+
 waiting = sa.Table(
     "archive_waiting",
     metadata,

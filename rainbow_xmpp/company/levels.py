@@ -22,11 +22,11 @@ class ServiceLevels:
 
     def of(self, account: Account) -> ServiceLevel:
         """What somebody gets: by the own level, or else by the company's."""
-        return self._named(account.effective_service_level)
+        return self.named(account.effective_service_level)
 
     def of_company(self, company: Company) -> ServiceLevel:
         """What a company gets as a whole."""
-        return self._named(company.service_level)
+        return self.named(company.service_level)
 
     def require(self, name: str | None) -> None:
         """Raise UnknownLevel for a name that is not configured; None and "" name none."""
@@ -43,6 +43,6 @@ class ServiceLevels:
                 f"{company.name} has {members} people; its service level, {level}, allows {most}"
             )
 
-    def _named(self, name: str) -> ServiceLevel:
+    def named(self, name: str) -> ServiceLevel:
         """A level that was taken out of the configuration gives what a new company gets; `check db` tells of it."""
         return self.configured.get(name) or self.configured[DEFAULT_SERVICE_LEVEL]

@@ -23,6 +23,13 @@ class ServiceLevel:
         le=36_500,
         reload="live",
     )
+    archive_messages: int = key(
+        0,
+        "Messages kept in one person's archive: beyond, the oldest go. 0 = no limit.",
+        ge=0,
+        le=1_000_000_000,
+        reload="live",
+    )
     upload_mb: int = key(
         10,
         "Greatest size of a file somebody sends, in megabytes. For plugins that take files. 0 = none.",

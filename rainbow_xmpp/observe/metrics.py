@@ -67,6 +67,11 @@ class Counters:
     resumptions_ok: int = 0
     resumptions_failed: int = 0
 
+    archive_pages: int = 0
+    archive_expired: int = 0
+    archive_erased: int = 0
+    archive_retracted: int = 0
+
     webhooks_delivered: int = 0
     webhooks_failed: int = 0
     webhooks_dead: int = 0
@@ -195,6 +200,13 @@ FAMILIES: Sequence[Family] = (
             "unacknowledged": "limit_unacknowledged",
         },
         "limit",
+    ),
+    _one("rainbow_archive_pages", "Pages of histories that clients were given.", "archive_pages"),
+    Family(
+        "rainbow_archive_removed",
+        "Messages taken out of histories: too old or too many, of a removed account, taken back by their sender.",
+        {"retention": "archive_expired", "erasure": "archive_erased", "retraction": "archive_retracted"},
+        "by",
     ),
     Family(
         "rainbow_webhooks",

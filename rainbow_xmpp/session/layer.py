@@ -16,6 +16,8 @@ class Nowhere:
 
     __slots__ = ("number", "prefixes", "source", "stanza_ns")
 
+    is_choked = False
+
     def __init__(self, lost: Wire | None = None) -> None:
         """What was received on the lost connection may still be read as it was meant there."""
         if lost is None:
@@ -69,6 +71,10 @@ class Layer:
         below = self.below
         self.stanza_ns, self.number, self.prefixes = below.stanza_ns, below.number, below.prefixes
         self.source = below.source
+
+    @property
+    def is_choked(self) -> bool:
+        return self.below.is_choked
 
     def send(self, data: bytes) -> None:
         self.below.send(data)

@@ -46,6 +46,10 @@ class Wire(Protocol):
     prefixes: dict[str, str]
     """Prefixes that the peer declared on its stream header (TCP only)."""
 
+    @property
+    def is_choked(self) -> bool:
+        """Much waits to be read by the peer: who has more to send, and can wait, waits."""
+
     def send(self, data: bytes) -> None:
         """Send one stanza; never blocks. A peer that does not read is cut off at its output budget."""
 

@@ -23,6 +23,8 @@ class MemoryWire:
         self.violation: PeerViolation | None = None
         """The stream error that ended the stream."""
         self.is_open = True
+        self.is_choked = False
+        """The client reads too slowly."""
         self.is_paused = False
         """The server does not read from this connection for the moment."""
         self.pings = 0

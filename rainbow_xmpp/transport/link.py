@@ -30,13 +30,13 @@ class Link(Reading):
     """The part of a connection that is the same on every transport; asyncio's protocol of its socket."""
 
     __slots__ = (
-        "_is_choked",
         "_is_paused",
         "_login",
         "_out",
         "_session",
         "_shared",
         "_transport",
+        "is_choked",
         "is_closing",
         "number",
         "prefixes",
@@ -59,7 +59,7 @@ class Link(Reading):
         self.number = next(shared.numbers)
         self._session = None
         self._out = None
-        self._is_choked = False
+        self.is_choked = False
         self._is_paused = False
         self.is_closing = False
         self.prefixes = NO_PREFIXES
@@ -113,10 +113,10 @@ class Link(Reading):
         self._lost()
 
     def pause_writing(self) -> None:
-        self._is_choked = True
+        self.is_choked = True
 
     def resume_writing(self) -> None:
-        self._is_choked = False
+        self.is_choked = False
 
     def pause(self) -> None:
         """Stop reading."""
@@ -205,7 +205,7 @@ class Link(Reading):
         out, self._out = self._out, None
         if out:
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
-            if self._is_choked:
+            if self.is_choked:
                 self._check_output(self._transport.get_write_buffer_size())
 
     def _session_over(self, *, lost: bool = False) -> None:

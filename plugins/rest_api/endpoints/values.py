@@ -84,6 +84,7 @@ class LevelValue(Struct, frozen=True):
     name: str
     rooms: bool
     archive_days: int
+    archive_messages: Annotated[int, Meta(description="Of one person; 0 is no limit.")]
     upload_mb: int
     relay_minutes: Annotated[int, Meta(description="A month; 0 is none.")]
     max_members: Annotated[int, Meta(description="Of a company; 0 is no limit.")]

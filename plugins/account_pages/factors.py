@@ -10,7 +10,8 @@ from aiohttp import web
 from markupsafe import Markup
 
 from rainbow_xmpp.http.source import source_of
-from rainbow_xmpp.plugin import Account, NotBegun, SecondFactor, Services, route
+from rainbow_xmpp.plugin import Account, NotBegun, SecondFactor, Services, WrongCode, route
+from rainbow_xmpp.plugins.account_pages.faults import WRONG_FIRST_CODE, Hindered
 from rainbow_xmpp.plugins.account_pages.forms import Form
 from rainbow_xmpp.plugins.account_pages.front import Front, NotNow, asker, see
 from rainbow_xmpp.plugins.account_pages.visits import SECOND_FACTOR, Elsewhere, Visit, Visits
@@ -80,6 +81,8 @@ class Factors:
                 )
             except NotBegun:
                 raise Elsewhere(_BEGIN) from None
+            except WrongCode:
+                raise Hindered(WRONG_FIRST_CODE) from None
             return await self._with_codes(request, visit, codes, is_new=True)
 
         return await self._front.take(request, "factor-enrol.html", act, shown, visit=visit)

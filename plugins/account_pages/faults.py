@@ -54,6 +54,10 @@ PASSWORD_NEEDED = Fault("current", N_("Please type your password once more: you 
 WRONG_CODE = Fault(
     "code", N_("The code is wrong, or was used already. Wait for the next one, or use a recovery code.")
 )
+WRONG_FIRST_CODE = Fault(
+    "code",
+    N_("The code is wrong. Wait for the next one, and see whether the clock of your telephone is right."),
+)
 CODE_WANTED = Fault(
     "code",
     N_(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
+from rainbow_xmpp.router import kept
 from rainbow_xmpp.session import Session
 
 
@@ -16,6 +15,4 @@ async def until_settled(session: Session) -> None:
     await session.idle()
     commit = session.unsettled
     if commit is not None and not commit.is_settled:
-        settled = asyncio.Event()
-        commit.after(settled.set)
-        await settled.wait()
+        await kept.until_settled(commit)

@@ -1,7 +1,8 @@
 """Sessions that outlive their connection: who is kept, for how long, and where their messages go (XEP-0198)."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -250,15 +251,15 @@ class Commit:
 
     def __init__(self) -> None:
         self.is_settled = False
-        self._calls: list[object] = []
+        self._calls: list[Callable[[], None]] = []
 
-    def after(self, call: object, *arguments: object) -> None:
-        self._calls.append(call)
+    def after(self, call: Callable[..., None], *arguments: object) -> None:
+        self._calls.append(partial(call, *arguments))
 
     def settle(self) -> None:
         self.is_settled = True
         for call in self._calls:
-            call()  # type: ignore[operator]
+            call()
 
 
 async def test_only_what_is_kept_is_acknowledged(server: TestServer) -> None:
@@ -267,7 +268,7 @@ async def test_only_what_is_kept_is_acknowledged(server: TestServer) -> None:
     ann.say("1", to=bob.jid)
     ann.session.unsettled = first
     ann.send(f"<r xmlns='{SM}'/>")
-    ann.send("<presence/>")
+    ann.say("with the same commit", to=bob.jid)
     ann.send(f"<r xmlns='{SM}'/>")
     ann.say("2", to=bob.jid)
     ann.session.unsettled = second

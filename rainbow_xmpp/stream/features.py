@@ -10,6 +10,11 @@ STARTTLS = f"<starttls xmlns='{names.TLS}'><required/></starttls>".encode()
 BINDING = f"<bind xmlns='{names.BIND}'/><session xmlns='{names.SESSION}'><optional/></session>".encode()
 """RFC 6120 §7, and the session of RFC 3921 that old clients wait for."""
 
+SM = f"<sm xmlns='{names.SM}'/>".encode()
+"""XEP-0198 §2, and what can be asked for with a login (§9)."""
+SM_ENABLED = f"<enabled xmlns='{names.SM}'".encode()
+"""How the answer begins that says so."""
+
 
 def logins(offer: Offer, inline: bytes) -> bytes:
     """Classic SASL (RFC 6120 §6.3), SASL2 (XEP-0388 §2.1) and what can be bound (XEP-0440)."""

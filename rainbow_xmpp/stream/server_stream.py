@@ -315,7 +315,10 @@ class ServerStream:
         self.see(Seen.BIND if is_bound else Seen.SUCCESS_UNBOUND)
         success = sasl_elements.success(jid, self._proof, results)
         self._begun, self._proof, self._tasks = None, b"", ()
-        told = self._framing.features(self._features())
+        offered = self._features()
+        if features.SM_ENABLED in results:  # with the binding, and so not once more (XEP-0198 §3)
+            offered = offered.replace(features.SM, b"")
+        told = self._framing.features(offered)
         return [Authenticated(begun.mechanism), Send(success), Send(told)]
 
     def welcomed_back(self, jid: str, results: bytes) -> list[Output]:

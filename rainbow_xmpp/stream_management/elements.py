@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rainbow_xmpp.errors import Condition, PeerViolation, StreamCondition
+from rainbow_xmpp.stream import features
 from rainbow_xmpp.xml import escape_attr, names
 
 WRAP = 2**32
 """Where counters begin again (XEP-0198 §4)."""
-FEATURE = f"<sm xmlns='{names.SM}'/>".encode()
+FEATURE = features.SM
 REQUEST = f"<r xmlns='{names.SM}'/>".encode()
 
 

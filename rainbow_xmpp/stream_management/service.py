@@ -98,8 +98,9 @@ class StreamManagement:
 
     def _enable_late(self, session: Session, view: View) -> None:
         if Managed.of(session) is not None:
+            # As §3 shows it. Ending the stream as well would punish clients that ask for it wherever they can.
             session.link.send(failed(Condition.UNEXPECTED_REQUEST))
-            raise PeerViolation(StreamCondition.POLICY_VIOLATION, detail="stream management enabled twice")
+            return
         session.link.send(self.enable(session, view.attrs))
 
     def enable(self, session: Session, attrs: Mapping[str, str]) -> bytes:

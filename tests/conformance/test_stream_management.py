@@ -138,7 +138,8 @@ async def test_a_session_that_is_not_to_be_had_is_replaced_by_a_new_one_in_one_g
     success = await phone.again_inline(f"<bind xmlns='{BIND2}'>{ENABLE}</bind>")
     assert success.find(f"{{{SM}}}failed/{NOT_FOUND}") is not None
     enabled = child(success, f"bind2:bound/{{{SM}}}enabled")
-    await phone.wire.expect("stream:features")
+    features = await phone.wire.expect("stream:features")
+    assert features.find(f"{{{SM}}}sm") is None  # it is enabled already
     phone.id, phone.h = enabled.get("id") or "", 0
     assert phone.wire.jid != jid
     await phone.wire.send("<presence/>")
@@ -232,7 +233,15 @@ async def test_nobody_guesses_for_long(door: Door) -> None:
     await phone.wire.expect_stream_error("policy-violation")
 
 
-@pytest.mark.parametrize("element", [ENABLE, f"<a xmlns='{SM}'/>", f"<a xmlns='{SM}' h='4294967296'/>"])
+async def test_it_is_enabled_once(door: Door) -> None:
+    phone = await Phone.on(door)
+    await phone.wire.send(ENABLE)
+    assert (await phone.wire.expect(f"{{{SM}}}failed"))[0].tag.endswith("}unexpected-request")
+    phone.wire.abort()
+    assert (await phone.again()).tag == f"{{{SM}}}resumed"
+
+
+@pytest.mark.parametrize("element", [f"<a xmlns='{SM}'/>", f"<a xmlns='{SM}' h='4294967296'/>"])
 async def test_what_makes_no_sense_ends_the_stream(door: Door, element: str) -> None:
     phone = await Phone.on(door)
     await phone.wire.send(element)

@@ -51,6 +51,8 @@ class Kind:
     over: Literal["tls", "wss"]
     mechanisms: tuple[str, ...]
     command: Callable[[], list[str]]
+    resumes: bool = False
+    """It goes on with its session when the connection was lost (XEP-0198)."""
 
     def __str__(self) -> str:
         return self.name
@@ -60,7 +62,7 @@ SLIXMPP = Kind(
     "slixmpp", "tls", ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"), lambda: _python("slixmpp_client.py")
 )
 AIOXMPP = Kind("aioxmpp", "tls", ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"), _aioxmpp)
-XMPP_CLIENT = Kind("xmpp.js", "wss", ("SCRAM-SHA-1", "PLAIN"), lambda: _node("xmpp_client.mjs"))
+XMPP_CLIENT = Kind("xmpp.js", "wss", ("SCRAM-SHA-1", "PLAIN"), lambda: _node("xmpp_client.mjs"), True)
 STANZA = Kind("stanza", "wss", ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"), lambda: _node("stanza.mjs"))
 STROPHE = Kind("strophe", "wss", ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"), lambda: _node("strophe.mjs"))
 CONVERSE = Kind("Converse", "wss", ("SCRAM", "PLAIN"), lambda: _node("converse.mjs"))

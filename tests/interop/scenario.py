@@ -35,6 +35,9 @@ async def lose_connection(client: Client, person: Person, line: Relay, peer: Cli
     """Cuts the client's line, shows that its friend sees it go and come back, and that no message is lost."""
     line.cut()
     await client.wait("offline")
+    if client.kind.resumes:
+        await resume(client, line, peer)
+        return
     await peer.wait("presence", from_=client.jid, type="unavailable")
     await peer.do("message", to=person.jid, body=LATE_GREETING)
     await line.mend()
@@ -43,6 +46,16 @@ async def lose_connection(client: Client, person: Person, line: Relay, peer: Cli
     await client.wait("presence", from_=peer.jid, type="available")
     await client.wait("roster", jid=friend.jid, subscription="both")
     await client.wait("message", body=LATE_GREETING)
+
+
+async def resume(client: Client, line: Relay, peer: Client) -> None:
+    """Shows that the same session goes on: what it was sent meanwhile is there, and its friend saw nothing."""
+    await peer.do("message", to=client.jid, body=LATE_GREETING)
+    await line.mend()
+    await client.wait("message", body=LATE_GREETING)
+    await peer.do("message", to=client.jid, body="Da bist Du ja")
+    await client.wait("message", body="Da bist Du ja")
+    assert not any(event.get("type") == "unavailable" for event in peer.history)
 
 
 async def leave(client: Client, peer: Client) -> None:

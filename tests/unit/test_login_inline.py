@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element
 import pytest
 
 from rainbow_xmpp.auth.authenticator import WRONG, Known, Refused
+from rainbow_xmpp.company.desk import CompanyChange
 from rainbow_xmpp.errors import PeerViolation
 from rainbow_xmpp.plugin import (
     Account,
@@ -29,6 +30,7 @@ from rainbow_xmpp.plugin import (
 from rainbow_xmpp.sasl import FailureCondition
 from rainbow_xmpp.session.login import Login
 from rainbow_xmpp.session.tasks import Ask, Done, Fail, TaskStep
+from rainbow_xmpp.store.values import FactorRule
 from rainbow_xmpp.stream import NO_AGENT, Open, WebSocketFraming
 from rainbow_xmpp.testing import Person, TestServer
 from rainbow_xmpp.testing.wire import MemoryWire
@@ -428,6 +430,17 @@ async def test_whoever_vouches_says_whether_tasks_remain(
     link = await opened(connect, tasks=Demanding())
     link.by_token("right", mechanism)
     assert (await link.reply()).tag == f"{{{SASL2}}}{reply}"
+
+
+async def test_nobody_vouches_for_whoever_must_make_a_second_factor_first(
+    server: TestServer, ann: Person, connect: Connect
+) -> None:
+    settings = replace(ann.account.company.settings, second_factor=FactorRule.REQUIRED)
+    await server.node.companies.change(ann.account.company, CompanyChange(settings=settings), actor="test")
+    link = await opened(connect)
+    link.by_token("right", inline=BIND)
+    assert (await link.reply())[0].tag.endswith("}mechanism-too-weak")
+    assert link.session is None
 
 
 @pytest.mark.parametrize(("inline", "asked"), [("", "no"), ("<request xmlns='urn:example:t'/>", "yes")])

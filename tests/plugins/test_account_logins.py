@@ -232,6 +232,8 @@ async def test_a_form_of_others_does_nothing_behind_the_login(server: TestServer
     assert theirs is not None
     assert await ours.post(path, fields) == 403
     assert "Nothing was changed" in ours.text
+    back = re.search(r'<a class="button" href="([^"]+)">', ours.page)
+    assert back is not None and back[1] == ("/account" if path.endswith("/end") else path)
     assert await ours.post(path, fields | {"form": theirs[1]}) == 403
     for header in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec_Fetch_Site": "cross-site"}):
         other = Browser(server, **header)

@@ -18,6 +18,9 @@ COUNTED_AGAIN_S = 3600
 """Messages may be entered into the index after they were written."""
 WRITTEN_S = PATIENCE_S + TRANSACTION_S
 """So long after its number was drawn a message may come to the disk."""
+MUCH = 4_000
+"""Messages between two looks, beyond which the processor is left to them."""
+BUSY_FOR_S = 3600
 PAUSE_S = 0.05
 """Between two transactions: the database is everybody's."""
 
@@ -36,6 +39,10 @@ class Keeping:
         """When all of them were counted."""
         self._empty: set[int] = set()
         """Removed owners of whom nothing was left at the last look."""
+
+        self._said_before = 0
+        self._entered_at = services.now()
+        """When words were entered."""
 
     @every(hours=1)
     async def expire(self) -> None:
@@ -107,11 +114,20 @@ class Keeping:
     @every(seconds=20)
     async def enter_words(self) -> None:
         """Write the index of words up to what every writer of the database has written by now."""
-        if not self._options().full_text:
+        if not self._options().full_text or not self._is_time_for_words():
             return
         before = first_at(self._services.now() - WRITTEN_S)
         while await self._texts.enter_some(before):  # noqa: ASYNC110  # a pause, for others
             await asyncio.sleep(PAUSE_S)
+
+    def _is_time_for_words(self) -> bool:
+        """Not while people write much, unless they have done so for long: searches look at what is missing."""
+        now, said = self._services.now(), self._services.counters.messages_in
+        lately, self._said_before = said - self._said_before, said
+        if lately > MUCH and now - self._entered_at < BUSY_FOR_S:
+            return False
+        self._entered_at = now
+        return True
 
     @every(hours=6)
     async def forget_origins(self) -> None:

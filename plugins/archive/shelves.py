@@ -144,16 +144,20 @@ class Shelves:
             await connection.execute(sa.delete(tables.gone).where(_g.owner.in_(owners)))
 
     async def forget_origins(self, after: int, before: int) -> int | None:
-        """Of the next rows behind this one delete those with numbers below `before`; where to go on, if anywhere."""
+        """Of the next rows behind this one delete those with numbers below `before`, and those of nobody.
+
+        Where to go on, if anywhere.
+        """
+        is_theirs = sa.exists().where(_o.number == _s.owner)
         statement = (
-            sa.select(_s.origin, _s.number)
+            sa.select(_s.origin, _s.number, is_theirs)
             .where(_s.origin > after)
             .order_by(_s.origin)
             .limit(ORIGINS_AT_ONCE)
         )
         async with self._store.read() as connection:
             rows = (await connection.execute(statement)).all()
-        old = [origin for origin, number in rows if number < before]
+        old = [origin for origin, number, has_owner in rows if number < before or not has_owner]
         if old:
             async with self._store.write() as connection:
                 await connection.execute(sa.delete(tables.origins).where(_s.origin.in_(old)))

@@ -26,16 +26,18 @@ _UNSPACED = re.compile(
 
 def text_in(message: View) -> str:
     """What people wrote: subject and body, in every language they are there in."""
-    return "\n".join(
-        "".join(message.child_element(child).itertext())
-        for child in message.children
-        if child.ns == message.ns and child.name in ("subject", "body")
-    )
+    written = [c for c in message.children if c.name in ("subject", "body") and c.ns == message.ns]
+    if len({child.name for child in written}) == len(written):
+        return "\n".join(message.text_of(child.name) or "" for child in written)
+    return "\n".join("".join(message.child_element(child).itertext()) for child in written)
 
 
 def words_in(text: str) -> frozenset[str]:
     """The words of a message."""
-    found: dict[str, None] = {}
+    if text.isascii():
+        found = dict.fromkeys(word[:_MOST_CHARACTERS] for word in _RUN.findall(text.lower()))
+        return frozenset(found) if len(found) <= MOST_WORDS else frozenset(list(found)[:MOST_WORDS])
+    found = {}
     for run, is_unspaced in _runs(text):
         pairs = [run[i : i + 2] for i in range(len(run))] if is_unspaced else [run]
         found.update(dict.fromkeys(_spelled(word) for word in pairs))

@@ -68,6 +68,8 @@ STROPHE = Kind("strophe", "wss", ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"), lamb
 CONVERSE = Kind("Converse", "wss", ("SCRAM", "PLAIN"), lambda: _node("converse.mjs"))
 EVENTING = Kind("slixmpp-eventing", "tls", ("SCRAM-SHA-256",), lambda: _python("slixmpp_eventing.py"))
 """With what builds upon personal eventing; for the tests of that."""
+HISTORY = Kind("slixmpp-history", "tls", ("SCRAM-SHA-256",), lambda: _python("slixmpp_history.py"))
+"""With the archive; for the tests of that."""
 PAGES = Kind("pages", "wss", (), lambda: _node("pages.mjs"))
 """The server's own pages in a browser; no XMPP client."""
 IN_CHROMIUM = (CONVERSE, PAGES)

@@ -127,3 +127,20 @@ async def test_it_can_be_switched_off():
         form = await ann.ask("get", "<query xmlns='urn:xmpp:mam:2'/>")
         assert WORDS not in {field.get("var") for field in form.iter("{jabber:x:data}field")}
         assert await server.plugin(Archive).keeping._texts.known() == 0
+
+
+async def test_words_wait_while_people_write_much_but_not_for_ever(monkeypatch):
+    monkeypatch.setattr(keeping, "MUCH", 2)
+    async with TestServer([Archive]) as server:
+        ann, kept = await server.login("ann@acme"), server.plugin(Archive).keeping
+        said: list[int] = []
+        for advance in (60, 60, keeping.BUSY_FOR_S):
+            await talk(server, ann, ann.bare, "1", "2", "3")
+            server.clock.advance(advance)
+            await kept.enter_words()
+            said.append(await kept._texts.known())
+        assert said[0] == said[1] == 0 < said[2]
+        await talk(server, ann, ann.bare, "4")
+        server.clock.advance(60)
+        await kept.enter_words()
+        assert await kept._texts.known() > said[2]

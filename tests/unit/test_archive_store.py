@@ -13,6 +13,7 @@ from rainbow_xmpp.plugins.archive.owners import Owner, Owners
 from rainbow_xmpp.plugins.archive.shelves import Shelves
 from rainbow_xmpp.plugins.archive.texts import Texts
 from rainbow_xmpp.store import Store
+from rainbow_xmpp.store.tables import metadata
 from rainbow_xmpp.store.values import Account, NewAccount
 
 ALL_TABLES = (tables.messages, tables.by_owner, tables.by_peer, tables.waiting, tables.gone)
@@ -125,4 +126,32 @@ async def test_logs_are_read_and_cleared(store: Store, indexed: int) -> None:
         after = await shelf.forget_origins(after, base + 5)
     async with store.read() as connection:
         numbers = (await connection.execute(sa.select(tables.origins.c.number))).scalars()
-        assert sorted(numbers) == [base + 5, base + 6]
+        assert list(numbers) == [base + 6]  # what is old is gone, and what is nobody's
+
+
+async def test_nothing_of_a_removed_owner_is_left_in_any_table(store: Store) -> None:
+    """Whatever says that its rows are an owner's by number is emptied by the jobs, and only of that owner."""
+    (a, ann), (_, bob) = await owners_of(store, "ann", "bob")
+    theirs = [table for table in metadata.sorted_tables if table.info.get("people_by")]
+    assert {table.name for table in theirs} == {
+        *(table.name for table in ALL_TABLES),
+        "archive_origins",
+    }
+    async with store.write() as connection:
+        for place, owner in enumerate((ann.number, bob.number), 1):
+            for table in theirs:
+                if table is not tables.gone:
+                    row = {column.name: b"<a/>" if column.name == "stanza" else place for column in table.c}
+                    await connection.execute(sa.insert(table), row | {"owner": owner})
+    await store.accounts.remove(a.company.id, a.id)
+    shelf = Shelves(store)
+    while rows := await shelf.some_of(ann.number):
+        await shelf.take_out(rows)
+    await shelf.forget_gone(await shelf.gone())
+    after: int | None = -1
+    while after is not None:
+        after = await shelf.forget_origins(after, 0)
+    async with store.read() as connection:
+        for table in theirs:
+            owners = (await connection.execute(sa.select(table.c.owner))).scalars()
+            assert (table.name, list(owners)) == (table.name, [] if table is tables.gone else [bob.number])

@@ -367,6 +367,7 @@ class Events:
         one.client.send(f"<presence to='{to}' type='subscribe'><status>invite-{mark}</status></presence>")
         await world.applied()
         await self.follow(one, other, "subscribe")
+        self.heard()
         await self._is_over(one, other)
         await world.applied()
         await self._comes(other)

@@ -101,7 +101,8 @@ class Driver:
         peer = ("127.0.0.1", port, aioxmpp.connector.XMPPOverTLSConnector())
         self.client = client = aioxmpp.PresenceManagedClient(address, layer, override_peer=[peer])
         client.backoff_start = timedelta(seconds=0.2)
-        client.resumption_timeout = 0
+        if "resume" not in sys.argv:
+            client.resumption_timeout = 0
         outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._listen(outcome)
         client.presence = aioxmpp.PresenceState(available=True)

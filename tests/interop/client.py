@@ -34,8 +34,8 @@ def _python(script: str) -> list[str]:
     return [sys.executable, str(setup_clients.INTEROP / script)]
 
 
-def _aioxmpp() -> list[str]:
-    return [str(setup_clients.aioxmpp_python()), str(setup_clients.INTEROP / "aioxmpp_client.py")]
+def _aioxmpp(*arguments: str) -> list[str]:
+    return [str(setup_clients.aioxmpp_python()), str(setup_clients.INTEROP / "aioxmpp_client.py"), *arguments]
 
 
 def _node(script: str) -> list[str]:
@@ -66,6 +66,13 @@ XMPP_CLIENT = Kind("xmpp.js", "wss", ("SCRAM-SHA-1", "PLAIN"), lambda: _node("xm
 STANZA = Kind("stanza", "wss", ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"), lambda: _node("stanza.mjs"))
 STROPHE = Kind("strophe", "wss", ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"), lambda: _node("strophe.mjs"))
 CONVERSE = Kind("Converse", "wss", ("SCRAM", "PLAIN"), lambda: _node("converse.mjs"))
+RESUMING = (
+    Kind(
+        "slixmpp-resuming", "tls", ("SCRAM-SHA-256",), lambda: [*_python("slixmpp_client.py"), "resume"], True
+    ),
+    Kind("aioxmpp-resuming", "tls", ("SCRAM-SHA-256",), lambda: _aioxmpp("resume"), True),
+)
+"""With stream management."""
 EVENTING = Kind("slixmpp-eventing", "tls", ("SCRAM-SHA-256",), lambda: _python("slixmpp_eventing.py"))
 """With what builds upon personal eventing; for the tests of that."""
 HISTORY = Kind("slixmpp-history", "tls", ("SCRAM-SHA-256",), lambda: _python("slixmpp_history.py"))

@@ -28,6 +28,8 @@ class Client(ClientXMPP):
         self.auto_authorize = None
         self.leaving = False
         self.outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if "resume" in sys.argv:
+            self.register_plugin("xep_0198")
         self.register_plugin("xep_0054")
         self.register_plugin("xep_0133")  # brings commands (XEP-0050) and data forms (XEP-0004) along
         for event, handler in (

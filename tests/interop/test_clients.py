@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.client import KINDS, STROPHE, XMPP_CLIENT, Client, ClientFailed, Kind, running
+from tests.interop.client import KINDS, RESUMING, STROPHE, XMPP_CLIENT, Client, ClientFailed, Kind, running
 from tests.interop.relay import Relay
 from tests.interop.scenario import GREETING, become_friends, chat, leave, lose_connection
 from tests.process import ChatServer, Person, RainbowServer
@@ -21,7 +21,7 @@ EVERY_LOGIN = [
 ]
 """Each mechanism once, by turns with either name: what the server makes of names and of mechanisms is no one's business
 but its own, and tests/conformance/test_sasl.py has every pair."""
-FRIENDS = [(kind, "SCRAM") for kind in KINDS] + [(STROPHE, "PLAIN")]
+FRIENDS = [(kind, "SCRAM") for kind in KINDS] + [(STROPHE, "PLAIN"), *((kind, "SCRAM") for kind in RESUMING)]
 
 
 @pytest.mark.parametrize(("kind", "mechanism", "name"), EVERY_LOGIN)

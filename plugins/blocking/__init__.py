@@ -24,6 +24,8 @@ from rainbow_xmpp.plugin import (
     Services,
     Session,
     SessionEnded,
+    SessionKept,
+    SessionRestored,
     SessionStarted,
     Stage,
     StanzaError,
@@ -196,6 +198,17 @@ class Blocking(
     @on(SessionEnded)
     def forget_session(self, event: SessionEnded) -> None:
         self._told.discard(event.session)
+
+    @on(SessionKept)
+    def note(self, event: SessionKept) -> None:
+        """A session that is resumed after a restart is still told of changes."""
+        if event.session in self._told:
+            event.notes["blocking"] = b""
+
+    @on(SessionRestored)
+    def remember(self, event: SessionRestored) -> None:
+        if "blocking" in event.notes:
+            self._told.add(event.session)
 
     @on(AccountRemoved)
     def forget_account(self, event: AccountRemoved) -> None:

@@ -116,6 +116,7 @@ from rainbow_xmpp.stanza.form_fields import FormError
 from rainbow_xmpp.stanza.forms import Blank, Form, form_field
 from rainbow_xmpp.stanza.payload import Payload, attr, child, child_text, children, flag, text
 from rainbow_xmpp.store.values import Account, Change, ChangeKind, Company, FactorRule, Role, Visibility
+from rainbow_xmpp.stream_management.managed import when_acknowledged
 from rainbow_xmpp.xml import Element, View
 
 __all__ = [
@@ -260,6 +261,7 @@ __all__ = [
     "routes",
     "text",
     "time_of",
+    "when_acknowledged",
     "with_binding",
     "with_login",
     "with_mechanism",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
@@ -20,6 +21,7 @@ class Managed(Layer):
     """A session's stream management: the lowest of its layers. `StreamManagement` decides."""
 
     __slots__ = (
+        "_awaited",
         "_handle",
         "_owed_h",
         "_owes_behind",
@@ -63,6 +65,8 @@ class Managed(Layer):
         """It is being ended, and is not to be resumed."""
         self.came_later: dict[str, int] | None = None
         """Other sessions of the account that became available after so many stanzas were sent here."""
+        self._awaited: deque[tuple[int, Callable[[], None]]] | None = None
+        """What is to be done when so many stanzas are acknowledged."""
         self._owes_behind: Settling | None = None
         self._owed_h = 0
 
@@ -124,9 +128,18 @@ class Managed(Layer):
     def got(self, count: int) -> None:
         """The peer has so many more of what it was sent."""
         self.queue.forget(count)
+        awaited, acked = self._awaited, self.queue.acked
+        while awaited and awaited[0][0] <= acked:
+            awaited.popleft()[1]()
         if not self.queue.stanzas:
             self.unasked = self.unasked_bytes = 0
             self.came_later = None
+
+    def when_acknowledged(self, call: Callable[[], None]) -> None:
+        """See the function of this name."""
+        if self._awaited is None:
+            self._awaited = deque()
+        self._awaited.append((self.queue.sent, call))
 
     def ask(self) -> None:
         """Let the peer say what it has got."""
@@ -169,3 +182,16 @@ class Managed(Layer):
             self.is_over = True
             if self.is_adrift:
                 self._service.end_soon(self)
+
+
+def when_acknowledged(session: Session, call: Callable[[], None]) -> None:
+    """Call this when the client has everything that the session was sent so far; it must not wait.
+
+    At once, where the client acknowledges nothing. Never, when the session ends before: what it was sent is handed back
+    then. A restart of the server forgets the call, and hands back as well.
+    """
+    managed = Managed.of(session)
+    if managed is None or not managed.queue.stanzas:
+        call()
+    else:
+        managed.when_acknowledged(call)

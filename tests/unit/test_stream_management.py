@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
-from rainbow_xmpp.plugin import Plugin, SessionKept, SessionRestored, on
+from rainbow_xmpp.plugin import Plugin, SessionKept, SessionRestored, on, when_acknowledged
 from rainbow_xmpp.plugins.offline import Offline
 from rainbow_xmpp.session.inline import TakenOver
 from rainbow_xmpp.session.session import ENDED_BY_ADMINISTRATOR
@@ -295,6 +295,28 @@ async def test_a_resumption_waits_for_what_is_not_kept_yet(server: TestServer) -
 
 async def _settle_soon(commit: Commit) -> None:
     commit.settle()
+
+
+async def test_whoever_sends_hears_when_it_arrived(server: TestServer) -> None:
+    ann, bob, heard = await managed(server), await server.login("bob@acme"), list[str]()
+    when_acknowledged(ann.session, lambda: heard.append("before"))
+    for number in ("1", "2"):
+        bob.say(number, to=ann.jid)
+        await server.settle()
+        when_acknowledged(ann.session, partial(heard.append, number))
+    when_acknowledged(bob.session, lambda: heard.append("without"))
+    assert heard == ["before", "without"]
+    ann.send(f"<a xmlns='{SM}' h='1'/>")
+    assert heard == ["before", "without", "1"]
+    await lose(server, ann)
+    assert isinstance(await resume(server, ann, h=2), TakenOver)
+    assert heard == ["before", "without", "1", "2"]
+    bob.say("3", to=ann.jid)
+    await server.settle()
+    when_acknowledged(ann.session, partial(heard.append, "3"))
+    ann.session.wire.fail(ENDED_BY_ADMINISTRATOR)
+    await server.settle()
+    assert "3" not in heard
 
 
 # -- handed back

@@ -20,7 +20,7 @@ from rainbow_xmpp.xml import scan_again
 
 AT_ONCE = 64
 """Messages of one query of the database: the largest still fit into memory many times."""
-MOST_BYTES = 1_048_576
+MOST_BYTES = 262_144
 """A page that has grown beyond this is over."""
 
 _m = tables.messages.c

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.client import HISTORY, running
+from tests.interop.client import HISTORY, STANZA, running
 from tests.process import ChatServer, RainbowServer
 
 PATIENCE_S = 10.0
@@ -60,3 +60,22 @@ async def test_history_is_read_page_by_page_and_its_owner_has_a_say(
         await bob.wait("message", body="not kept")
         await bob.do("history", of=bob_person.jid)
         assert (await bob.wait("history"))["messages"] == after
+
+
+async def test_stanza_reads_it_too(server: ChatServer, tmp_path: Path) -> None:
+    if not isinstance(server, RainbowServer):
+        pytest.skip("these are our defaults")
+    ann_person, bob_person = server.new_person(), server.new_person()
+    async with (
+        running(STANZA, server.endpoint, tmp_path) as ann,
+        running(STANZA, server.endpoint, tmp_path) as bob,
+    ):
+        await ann.login(ann_person, server.endpoint)
+        await bob.login(bob_person, server.endpoint)
+        said = [f"message {n}" for n in range(7)]
+        for body in said:
+            await ann.do("message", to=bob_person.jid, body=body)
+        await bob.wait("message", body="message 6")
+        for client, own, other in ((ann, ann_person, bob_person), (bob, bob_person, ann_person)):
+            await client.do("history", of=own.jid, with_=other.jid, page=3)
+            assert [body for _, body in (await client.wait("history"))["messages"]] == said

@@ -49,5 +49,16 @@ serve({
   subscribe: ({ to }) => client.subscribe(to),
   approve: ({ to }) => client.acceptSubscription(to),
   message: ({ to, body }) => client.sendMessage({ to, type: "chat", body }),
+  async history({ of, with_, page }) {
+    const found = [];
+    let after;
+    for (let complete = false; !complete; ) {
+      const asked = { paging: { max: page, after }, ...(with_ && { with: with_ }) };
+      const answer = await client.searchHistory(of, asked);
+      found.push(...answer.results.map(({ item }) => [item.message.id, item.message.body]));
+      ({ complete = false, paging: { last: after } = {} } = answer);
+    }
+    emit("history", { of, messages: found });
+  },
   logout: () => client.disconnect(),
 });

@@ -27,7 +27,7 @@ CORE: Mapping[str, str] = {
     "XEP-0156": "1.4.0, the WebSocket in host-meta; DNS is the administrator's",
     "XEP-0198": "1.6.2",
     "XEP-0368": "1.1.0",
-    "XEP-0386": "1.1.0, messages that waited are kept, for want of an archive",
+    "XEP-0386": "1.1.0, messages that waited are handed over, and no metadata of the archive is sent",
     "XEP-0388": "1.0.4",
     "XEP-0440": "1.0.0",
     "XEP-0474": "0.5.0",

@@ -10,6 +10,7 @@ from rainbow_xmpp.plugins.archive.entries import Entry, index_sqlite, write_post
 from rainbow_xmpp.plugins.archive.history import History
 from rainbow_xmpp.plugins.archive.numbers import first_at, origin_of, peer_of
 from rainbow_xmpp.plugins.archive.owners import Owner, Owners
+from rainbow_xmpp.plugins.archive.ranges import containing
 from rainbow_xmpp.plugins.archive.shelves import Shelves
 from rainbow_xmpp.plugins.archive.texts import Texts
 from rainbow_xmpp.store import Store
@@ -58,7 +59,7 @@ async def write(store: Store, said: list[tuple[int, Owner, Owner, str]], *, inde
                 await connection.run_sync(lambda c: index_sqlite(c.connection.driver_connection._conn))
         data = (
             f"<message xmlns='jabber:client' from='{sender.number}@x/1' to='{recipient.number}@x'>"
-            f"<body>{body} word</body></message>"
+            f"<body>{body} word 天空</body></message>"
         ).encode()
         entry = Entry(number, data, data)
         entry.account, entry.origin = sender.number, origin_of(sender.number, 1, body)
@@ -93,6 +94,11 @@ async def test_logs_are_read_and_cleared(store: Store, indexed: int) -> None:
     assert not await history.has_all(ann.number, [base, base + 7], least=0)
     assert not await history.has_all(ann.number, [base], least=(base + 1) * 2)
 
+    mentions = store.prepare(containing(store.dialect, 4))
+    for words, found in ((b">3 word", [3]), (b">1 word", []), (b"word", [5, 4, 3, 2]), (b"nothing", [])):
+        parameters = {"owner": ann.number, "peer": peer_of(f"{bob.number}@x"), "words": words}
+        rows = await store.fetch(mentions, parameters | {"least": 0, "greatest": (base + 5) * 2 + 1})
+        assert [(row[0] >> 1) - base for row in rows] == found
     texts = Texts(store)
     while await texts.enter_some(base + 5):
         pass
@@ -101,6 +107,9 @@ async def test_logs_are_read_and_cleared(store: Store, indexed: int) -> None:
         ("word", None, "01234"),
         ("WORD 3", None, "3"),
         ("wor", None, ""),
+        ("天空 4", None, "4"),
+        ("天", None, "01234"),
+        ("空天", None, ""),
         ("word", peer_of(f"{bob.number}@x"), "01234"),
         ("word", 5, ""),
     ):

@@ -7,6 +7,8 @@ CONFIG ?= conf/rainbow.toml
 TESTS  ?= tests
 FUZZ_MINUTES ?= 5
 LEAKS_MINUTES ?= 15
+FAULTS_CLIENTS ?= 100
+FAULTS_KILLS ?= 100
 
 BIN      := $(VENV)/bin
 INSTALL  := $(VENV)/.installed
@@ -19,7 +21,7 @@ SOURCES  := rainbow_xmpp plugins tests benchmarks $(wildcard setup.py)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format format-check lint types bench fuzz leaks postfix conf clean
+.PHONY: help run test check format format-check lint types bench fuzz faults leaks postfix conf clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +53,9 @@ bench: $(DEVELOP)  ## load on loopback: CPU per message, memory per session, log
 
 fuzz: $(DEVELOP)  ## search for faults of the XML layer and the configuration loader, FUZZ_MINUTES long
 	$(BIN)/python -m tests.security.fuzz --minutes $(FUZZ_MINUTES)
+
+faults: $(DEVELOP)  ## kill the server under load, FAULTS_KILLS times: nothing may be lost, or come twice
+	$(BIN)/python -m tests.faults.crash --clients $(FAULTS_CLIENTS) --kills $(FAULTS_KILLS)
 
 leaks: $(DEVELOP)  ## search for what companies may learn of each other, LEAKS_MINUTES long, and for faults of the API
 	$(BIN)/python -m tests.security.isolation_walk --minutes $(LEAKS_MINUTES)

@@ -26,6 +26,7 @@ from rainbow_xmpp.plugin import (
 from rainbow_xmpp.plugin import Mark as PluginMark
 from rainbow_xmpp.plugin.keeping import is_worth_keeping
 from rainbow_xmpp.plugins.archive.answers import Answers
+from rainbow_xmpp.plugins.archive.behind import Behind
 from rainbow_xmpp.plugins.archive.entries import Entry, Mark, index_sqlite, write_postgresql, write_sqlite
 from rainbow_xmpp.plugins.archive.hand_over import HAND_OVER_S, HandOver
 from rainbow_xmpp.plugins.archive.keeping import Keeping
@@ -192,10 +193,10 @@ class Archive(
     # -- what waits ------------------------------------------------------------------------------------------
 
     @on(BecameAvailable, deadline_s=HAND_OVER_S)
-    async def welcome(self, event: BecameAvailable) -> None:
-        """Hand over what waits, before anything the client asks for next."""
-        if await self._log.misses_any(event.session.account):
-            await self._hand_over.to(event.session)
+    def welcome(self, event: BecameAvailable) -> Awaitable[None]:
+        """Hand over what waits, before anything newer, and before anything the client asks for next."""
+        event.session.wire = behind = Behind(event.session)
+        return self._hand_over.all_to(event.session, behind)
 
     @on(AccountRemoved)
     def forget(self, event: AccountRemoved) -> None:

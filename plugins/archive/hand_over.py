@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 
 from rainbow_xmpp.plugin import Services, Session
 from rainbow_xmpp.plugin.keeping import LateGate, with_delay
+from rainbow_xmpp.plugins.archive.behind import Behind
 from rainbow_xmpp.plugins.archive.entries import Entry, Mark
 from rainbow_xmpp.plugins.archive.log import Log, Logged
 from rainbow_xmpp.plugins.archive.numbers import RECEIVED, time_of
@@ -64,18 +65,25 @@ class HandOver:
         assert entry.recipient is not None, "it waits in somebody's log"
         self._commits.add(Mark(entry.recipient.number, (entry.received_key,), waits=waits), 0)
 
-    async def to(self, session: Session) -> None:
+    async def all_to(self, session: Session, behind: Behind) -> None:
+        """Everything that waits, and then what has come meanwhile and stands in `behind`."""
+        owner: Owner | None = None
+        try:
+            if await self._log.misses_any(session.account):
+                owner = await self._owners.find(session.account)
+                if owner is not None:
+                    await self._to(session, owner, behind)
+        finally:
+            behind.remove(owner)
+
+    async def _to(self, session: Session, owner: Owner, behind: Behind) -> None:
         """Oldest first; of two sessions that come at once the second gets what the first left.
 
         What the gate does not let through any more stays in the log and is not handed over: its sender was told
         nothing either.
         """
-        account = session.account
-        owner = await self._owners.find(account)
-        if owner is None:
-            return
-        gate = LateGate(self._services, account)
-        turn = self._turns.setdefault(account.id, asyncio.Lock())
+        gate = LateGate(self._services, session.account)
+        turn = self._turns.setdefault(session.account.id, asyncio.Lock())
         after = 0
         async with turn:
             while found := await self._log.waiting(owner.number, after=after, most=PAGE):
@@ -85,7 +93,7 @@ class HandOver:
                 if not self._takes_messages(session):
                     return
                 for message in passing:
-                    session.wire.send(self._late(owner, message))
+                    behind.hand_over(self._late(owner, message), message.number)
                 await self._forget(owner, ours)
 
     async def _forget(self, owner: Owner, messages: Sequence[Logged]) -> None:

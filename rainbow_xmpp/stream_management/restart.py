@@ -88,6 +88,7 @@ class Restart:
             if (managed := Managed.of(session)) is not None and managed.is_adrift and not managed.is_over
         ]
         settled = await asyncio.gather(*(_settled(managed.session) for managed in waiting))
+        await self._store.committed()  # what others said to them comes into their queues
         rows = []
         for managed, is_settled in zip(waiting, settled, strict=True):
             if is_settled:

@@ -221,6 +221,21 @@ async def test_what_nobody_takes_waits_in_the_log_and_comes_once_with_its_time()
         assert len(await rows(server)) == 2 * len(texts), "the log keeps it"
 
 
+async def test_newer_messages_do_not_overtake_those_that_waited() -> None:
+    async with TestServer([Archive]) as server:
+        ann, bob = await server.login("ann@acme"), await server.login("bob@acme", available=False)
+        texts = [str(n) for n in range(2 * PAGE + 1)]
+        say(ann, bob.bare, *texts)
+        await server.settle()
+        bob.send("<presence/>")
+        say(ann, bob.bare, "new")
+        say(ann, bob.jid, "newer")
+        ann.send(f"<message to='{bob.jid}' type='chat'>{TYPING}</message>")
+        got = [stanza.findtext(BODY) for stanza in await bob.rest() if stanza.tag == "{jabber:client}message"]
+        assert got == [*texts, "new", "newer", None]
+        assert await waiting(server) == 0
+
+
 async def test_whoever_comes_while_it_is_written_gets_it_once() -> None:
     async with TestServer([Archive]) as server:
         ann, bob = await server.login("ann@acme"), await server.login("bob@acme", available=False)

@@ -18,6 +18,7 @@ from rainbow_xmpp.plugin import (
     Passage,
     Plugin,
     Services,
+    SessionEnded,
     Stage,
     hook,
     marks_of,
@@ -197,6 +198,11 @@ class Archive(
         """Hand over what waits, before anything newer, and before anything the client asks for next."""
         event.session.wire = behind = Behind(event.session)
         return self._hand_over.all_to(event.session, behind)
+
+    @on(SessionEnded)
+    def ended(self, event: SessionEnded) -> None:
+        """Nothing is expected of it any more."""
+        self._hand_over.ended(event.session)
 
     @on(AccountRemoved)
     def forget(self, event: AccountRemoved) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from weakref import WeakValueDictionary
 
-from rainbow_xmpp.plugin import Services, Session
+from rainbow_xmpp.plugin import Services, Session, when_acknowledged
 from rainbow_xmpp.plugin.keeping import LateGate, with_delay
 from rainbow_xmpp.plugins.archive.behind import Behind
 from rainbow_xmpp.plugins.archive.entries import Entry, Mark
 from rainbow_xmpp.plugins.archive.log import Log, Logged
 from rainbow_xmpp.plugins.archive.numbers import RECEIVED, time_of
 from rainbow_xmpp.plugins.archive.owners import Owner, Owners
-from rainbow_xmpp.router.kept import until_settled
 from rainbow_xmpp.store.group_commit import GroupCommit
 
 PAGE = 10
@@ -23,7 +23,8 @@ HAND_OVER_S = 300.0
 
 
 class HandOver:
-    """What waits in people's logs. Nothing is forgotten before a session was given it."""
+    """What waits in people's logs. Nothing is forgotten before a session was given it, and its client has
+    acknowledged it, where it does that (XEP-0198)."""
 
     def __init__(
         self, services: Services, owners: Owners, log: Log, commits: GroupCommit[Entry | Mark]
@@ -34,6 +35,8 @@ class HandOver:
         self._commits = commits
         self._expected: set[int] = set()
         """Keys that are being written as waiting; what becomes of them shows when they are written."""
+        self._given: dict[Session, set[int]] = {}
+        """Keys of what was given to a device that has not said yet that it arrived."""
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def expect(self, entry: Entry) -> None:
@@ -86,20 +89,36 @@ class HandOver:
         turn = self._turns.setdefault(session.account.id, asyncio.Lock())
         after = 0
         async with turn:
+            given = self._expected.union(
+                *(keys for other, keys in self._given.items() if other.bare == session.bare)
+            )
             while found := await self._log.waiting(owner.number, after=after, most=PAGE):
                 after = found[-1].key
-                ours = [message for message in found if message.key not in self._expected]
+                ours = [message for message in found if message.key not in given | self._expected]
                 passing = [message for message in ours if await gate.lets(message.stanza)]
                 if not self._takes_messages(session):
                     return
                 for message in passing:
                     behind.hand_over(self._late(owner, message), message.number)
-                await self._forget(owner, ours)
+                keys = [message.key for message in ours]
+                self._given.setdefault(session, set()).update(keys)
+                when_acknowledged(session, partial(self._arrived, session, owner, keys))
 
-    async def _forget(self, owner: Owner, messages: Sequence[Logged]) -> None:
-        if messages:
-            mark = Mark(owner.number, [message.key for message in messages], waits=False)
-            await until_settled(self._commits.add(mark, 0))
+    def _arrived(self, session: Session, owner: Owner, keys: Sequence[int]) -> None:
+        """The device has them, as far as it says so: they wait for nobody any more."""
+        if keys:
+            self._commits.add(Mark(owner.number, keys, waits=False), 0).after(self._settle, session, keys)
+
+    def _settle(self, session: Session, keys: Sequence[int]) -> None:
+        given = self._given.get(session)
+        if given is not None:
+            given.difference_update(keys)
+            if not given:
+                del self._given[session]
+
+    def ended(self, session: Session) -> None:
+        """What it did not acknowledge waits for the next device."""
+        self._given.pop(session, None)
 
     def _late(self, owner: Owner, message: Logged) -> bytes:
         """The message as it is handed over: with its id, and when it came (XEP-0203)."""

@@ -303,6 +303,29 @@ async def test_what_a_device_did_not_acknowledge_waits_in_the_log_again() -> Non
         assert await waiting(server) == 0
 
 
+async def test_what_waited_is_forgotten_when_the_device_says_that_it_has_it() -> None:
+    async with TestServer([Archive, Offline]) as server:
+        ann, bob = await server.login("ann@acme"), await server.login("bob@acme", available=False)
+        say(ann, bob.bare, "one", "two")
+        await server.settle()
+        bob.send("<enable xmlns='urn:xmpp:sm:3'/>")
+        await bob.rest()
+        bob.send("<presence/>")
+        came = [stanza for stanza in await bob.rest() if stanza.tag.startswith("{jabber:client}")]
+        assert [stanza.findtext(BODY) for stanza in came][-2:] == ["one", "two"]
+        assert await waiting(server) == 2
+        assert await bodies(await server.login("bob@acme")) == [], (
+            "another device has nothing of it meanwhile"
+        )
+        seen = len(came) + 1  # the other device's presence
+        bob.send(f"<a xmlns='urn:xmpp:sm:3' h='{len(came) - 1}'/>")
+        await server.settle()
+        assert await waiting(server) == 2
+        bob.send(f"<a xmlns='urn:xmpp:sm:3' h='{seen}'/>")
+        await server.settle()
+        assert await waiting(server) == 0
+
+
 async def test_an_id_of_somebody_elses_message_hands_over_nothing() -> None:
     """Only rows of one's own log are ever handed over, whatever is marked as waiting."""
     async with TestServer([Archive]) as server:

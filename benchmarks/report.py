@@ -35,6 +35,22 @@ TABLES = {
         "cpu_us",
         (("cpu_us", "CPU µs", 1), *PER_ITEM, ("per_second", "msgs/s", 0), *LATENCY),
     ),
+    "durable": Table(
+        "Chat at saturation, history kept: CPU µs of the server per delivered message",
+        "cpu_us",
+        (
+            ("cpu_us", "CPU µs", 1),
+            *PER_ITEM,
+            ("spread_percent", "±%", 0),
+            ("per_second", "msgs/s", 0),
+            *LATENCY,
+        ),
+    ),
+    "durable-open": Table(
+        "Chat at a fixed rate, history kept: latency, and CPU µs per delivered message",
+        "cpu_us",
+        (("cpu_us", "CPU µs", 1), *PER_ITEM, ("per_second", "msgs/s", 0), *LATENCY),
+    ),
     "idle": Table(
         "Idle sessions: KiB of resident memory for each",
         "kib_per_session",

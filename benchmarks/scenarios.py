@@ -110,13 +110,13 @@ def _median(samples: list[dict[str, float]]) -> dict[str, float]:
     return {**chosen, "spread_percent": 100 * spread / statistics.median(s["cpu_us"] for s in samples)}
 
 
-def chat(turn: Turn) -> Iterator[Row]:
+def chat(turn: Turn, name: str = "chat") -> Iterator[Row]:
     """Closed loop: every pair keeps some messages in flight, so the server is saturated."""
     plan = turn.plan
     limit_ms = plan.chat_limit_s * 1000
     with turn.running():
         for transport in TRANSPORTS:
-            row = Row("chat", turn.server.label, transport)
+            row = Row(name, turn.server.label, transport)
             with turn.sessions(transport, 0, plan.chat_sessions):
                 turn.client.run("chat", plan.chat_warm_up, plan.chat_outstanding, limit_ms // 2)
                 samples = []
@@ -128,13 +128,13 @@ def chat(turn: Turn) -> Iterator[Row]:
             yield row
 
 
-def open_loop(turn: Turn) -> Iterator[Row]:
+def open_loop(turn: Turn, name: str = "open") -> Iterator[Row]:
     """Open loop: people write at random moments at a given rate, whatever the server does."""
     plan = turn.plan
     limit_ms = 2000 * plan.open_messages // plan.open_rate + 1000
     with turn.running():
         for transport in TRANSPORTS:
-            row = Row("open", turn.server.label, transport)
+            row = Row(name, turn.server.label, transport)
             with turn.sessions(transport, 0, plan.chat_sessions):
                 turn.client.run("open", plan.open_rate, plan.open_rate, limit_ms)
                 result, cpu = turn.measured("open", plan.open_messages, plan.open_rate, limit_ms)
@@ -142,6 +142,26 @@ def open_loop(turn: Turn) -> Iterator[Row]:
                 row.values = _per_item(cpu, result)
                 row.values["client_lateness_max_ms"] = result["client_lateness_max_ms"]
             yield row
+
+
+def durable(turn: Turn) -> Iterator[Row]:
+    """Chat at saturation with everybody's history kept: two rows a message, on the disk before it counts."""
+    yield from _with_history(turn, lambda: chat(turn, "durable"))
+
+
+def durable_open(turn: Turn) -> Iterator[Row]:
+    """The same at the fixed rate."""
+    yield from _with_history(turn, lambda: open_loop(turn, "durable-open"))
+
+
+def _with_history(turn: Turn, measure: Callable[[], Iterator[Row]]) -> Iterator[Row]:
+    if not turn.server.can_keep_history:
+        return
+    turn.server.keeps_history = True
+    try:
+        yield from measure()
+    finally:
+        turn.server.keeps_history = False
 
 
 def idle(turn: Turn) -> Iterator[Row]:
@@ -254,6 +274,8 @@ Scenario = Callable[[Turn], Iterator[Row]]
 SCENARIOS: dict[str, Scenario] = {
     "chat": chat,
     "open": open_loop,
+    "durable": durable,
+    "durable-open": durable_open,
     "idle": idle,
     "login": login,
     "presence": presence,

@@ -39,11 +39,15 @@ class Server(ABC):
     name: ClassVar[str]
     label: ClassVar[str]
     system_user: ClassVar[str] = ""
+    can_keep_history: ClassVar[bool] = False
+    """It has an archive (XEP-0313) that a scenario may switch on."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
         self.wss_port = free_port()
         self.tls_port = free_port()
+        self.keeps_history = False
+        """At the next start."""
         self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod

@@ -28,6 +28,7 @@ class Prosody(Server):
     name = "prosody"
     label = "prosody, as shipped"
     system_user = "prosody"
+    can_keep_history = True
     modules: ClassVar[str] = SHIPPED_MODULES
     settings: ClassVar[str] = 'limits = { c2s = { rate = "10kb/s" } }'
 
@@ -36,10 +37,10 @@ class Prosody(Server):
         return "" if shutil.which("prosody") else "prosody is not installed (apt-get install prosody)"
 
     def command(self) -> list[str]:
+        self._config.write_text(self._configuration())
         return ["prosody", "-F", "--config", str(self._config)]
 
     def prepare(self, accounts: Sequence[Account]) -> None:
-        self._config.write_text(self._configuration())
         folder = self.site.directory / "data" / DOMAIN / "accounts"
         folder.mkdir(parents=True)
         with ThreadPoolExecutor(2) as pool:
@@ -51,7 +52,8 @@ class Prosody(Server):
         return self.site.directory / "prosody.cfg.lua"
 
     def _configuration(self) -> str:
-        modules = " ".join(f'"{module}";' for module in self.modules.split())
+        history = ["mam"] if self.keeps_history else []
+        modules = " ".join(f'"{module}";' for module in [*self.modules.split(), *history])
         return f"""
             modules_enabled = {{ {modules} }}
             modules_disabled = {{ "s2s" }}

@@ -22,6 +22,7 @@ class Rainbow(Server):
 
     name = "rainbow"
     label = "rainbow"
+    can_keep_history = True
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
@@ -59,6 +60,7 @@ class Rainbow(Server):
             "RAINBOW_AUTH__SEALING_KEY": self._sealing_key,
             "RAINBOW_AUTH__TOKEN_KEY": self._token_key,
             "RAINBOW_PLUGINS__COMPANY_ROSTER__ENABLED": str(self.has_company_roster).lower(),
+            "RAINBOW_PLUGINS__ARCHIVE__ENABLED": str(self.keeps_history).lower(),
             "RAINBOW_STORAGE__URL": f"sqlite+aiosqlite:///{self.site.directory}/rainbow.db",
         }
 

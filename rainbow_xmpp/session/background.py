@@ -7,6 +7,8 @@ import logging
 from collections.abc import Awaitable, Coroutine
 from typing import Any
 
+from rainbow_xmpp.store.outage import is_outage
+
 log = logging.getLogger(__name__)
 
 
@@ -49,5 +51,8 @@ class Background:
 async def _finish(work: Awaitable[None]) -> None:
     try:
         await work
-    except Exception:
-        log.exception("background work failed")
+    except Exception as error:
+        if is_outage(error):
+            log.warning("background work failed: the database does not answer (%s)", type(error).__name__)
+        else:
+            log.exception("background work failed")

@@ -1,4 +1,4 @@
-"""The database is locked by somebody, or away: whoever is online goes on chatting."""
+"""The database is locked by somebody, or away: nobody is thrown out, and what cannot be kept is not delivered."""
 
 import asyncio
 import sqlite3
@@ -9,8 +9,9 @@ from contextlib import AsyncExitStack, contextmanager
 import aiohttp
 import pytest
 
+from rainbow_xmpp.store.group_commit import PATIENCE_S
 from tests.conformance.rosters import befriend, get_roster, set_item
-from tests.conformance.wire import SaslFailure, Wire
+from tests.conformance.wire import SaslFailure, Wire, child
 from tests.databases import Databases
 from tests.doors import Door
 from tests.postgres import PostgresMissing
@@ -45,9 +46,10 @@ async def until_readiness(server: RainbowServer, status: int, timeout_s: float =
             await asyncio.sleep(0.2)
 
 
-async def chat(one: Wire, other: Wire, rounds: int = 20) -> None:
+async def chat(one: Wire, other: Wire, rounds: int = 20, *, is_kept: bool = False) -> None:
+    hint = "" if is_kept else "<no-store xmlns='urn:xmpp:hints'/>"
     for number in range(rounds):
-        await one.send(f"<message to='{other.jid}' id='c{number}'><body>{number}</body></message>")
+        await one.send(f"<message to='{other.jid}' id='c{number}'><body>{number}</body>{hint}</message>")
         await other.expect(f"message[@id='c{number}']", 2)
         one, other = other, one
 
@@ -71,8 +73,12 @@ async def test_a_lock_on_the_database_stops_nobody_who_is_online(door: Door) -> 
         assert (await door.log_in(late)).jid  # reading is not locked
         assert cem.pop("iq[@id='w1']") is None
         assert ann.pop("message[@id='w2']") is None  # what one client says stays in order
+        await bob.send(f"<message to='{ann.jid}' id='k1'><body>to be kept</body></message>")
+        await asyncio.sleep(0.3)
+        assert ann.pop("message[@id='k1']") is None  # nobody is shown what may be lost yet
     assert (await cem.expect("iq[@id='w1']")).get("type") == "result"
     assert await ann.expect("message[@id='w2']") is not None
+    assert await ann.expect("message[@id='k1']") is not None
     assert list(await get_roster(cem)) == ["x@localhost"]
 
 
@@ -120,16 +126,20 @@ async def test_a_database_that_is_away_comes_back(
         try:
             await until_readiness(server, 503)
             await chat(ann, bob)
+            await bob.send(f"<message to='{ann.jid}' id='k1'><body>to be kept</body></message>")
             answer = await set_item(ann, "<item jid='x@localhost'/>")
             assert answer.get("type") == "error"
             wire = await door.opened()
             with pytest.raises(SaslFailure, match="temporary-auth-failure"):
                 await wire.authenticate(late.localpart, late.password)
+            refused = await bob.expect("message[@id='k1'][@type='error']", 2 * PATIENCE_S)
+            assert child(refused, "error").get("type") == "wait"
+            assert ann.pop("message[@id='k1']") is None  # whoever is told that it failed was told the truth
         finally:
             databases.postgres.run(f'ALTER DATABASE "{name}" WITH ALLOW_CONNECTIONS true')
         await until_readiness(server, 200)
         assert (await set_item(ann, "<item jid='x@localhost'/>")).get("type") == "result"
         await wire.authenticate(late.localpart, late.password)
-        await chat(ann, await door.log_in())
+        await chat(ann, await door.log_in(), is_kept=True)
     server.stop()
     databases.give_back(url, migrated=False)

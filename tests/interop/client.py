@@ -65,7 +65,7 @@ AIOXMPP = Kind("aioxmpp", "tls", ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-
 XMPP_CLIENT = Kind("xmpp.js", "wss", ("SCRAM-SHA-1", "PLAIN"), lambda: _node("xmpp_client.mjs"), True)
 STANZA = Kind("stanza", "wss", ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"), lambda: _node("stanza.mjs"))
 STROPHE = Kind("strophe", "wss", ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"), lambda: _node("strophe.mjs"))
-CONVERSE = Kind("Converse", "wss", ("SCRAM", "PLAIN"), lambda: _node("converse.mjs"))
+CONVERSE = Kind("Converse", "wss", ("SCRAM", "PLAIN"), lambda: _node("converse.mjs"), True)
 RESUMING = (
     Kind(
         "slixmpp-resuming", "tls", ("SCRAM-SHA-256",), lambda: [*_python("slixmpp_client.py"), "resume"], True

@@ -17,6 +17,9 @@ from tests.security.isolation_walk import new_server
 TRIES = int(os.environ.get("RAINBOW_TRIES", "60"))
 FACTOR = 5.0
 """The same order of magnitude; what a disk costs, or a hash, is more than that."""
+FACTOR_OF_WRITES = 12.0
+"""For `subscribe`: an invitation of somebody who is there is written down, which costs some milliseconds of the
+sender's own queue (docs/admin/isolation.md). It must not cost more than these writes."""
 QUANTILES = (0.25, 0.5, 0.75)
 Ask = Callable[[str], Awaitable[object]]
 
@@ -46,11 +49,11 @@ async def quantiles(ask: Ask, names: dict[str, Callable[[int], str]]) -> dict[st
     return {kind: [sorted(times)[int(len(times) * q)] for q in QUANTILES] for kind, times in taken.items()}
 
 
-async def assert_alike(ask: Ask, names: dict[str, Callable[[int], str]]) -> None:
+async def assert_alike(ask: Ask, names: dict[str, Callable[[int], str]], factor: float = FACTOR) -> None:
     found = await quantiles(ask, names)
     print({kind: [f"{s * 1e6:.0f} us" for s in times] for kind, times in found.items()})
     for one, other in zip(*found.values(), strict=True):
-        assert one / other < FACTOR and other / one < FACTOR, found
+        assert one / other < factor and other / one < factor, found
 
 
 def stanza(client: Client, text: str, server: TestServer) -> Ask:
@@ -76,7 +79,8 @@ async def test_stanzas_take_as_long_for_a_stranger_as_for_nobody(kind: str, is_o
             "stranger": lambda number: f"carol{number % min(many, 60):04}",
             "nobody": lambda number: f"nobod{number % min(many, 60):04}",
         }
-        await assert_alike(stanza(ann, STANZAS[kind], server), names)
+        factor = FACTOR_OF_WRITES if kind == "subscribe" else FACTOR
+        await assert_alike(stanza(ann, STANZAS[kind], server), names, factor)
 
 
 async def test_an_invitation_by_the_api_takes_as_long_for_a_stranger_as_for_nobody() -> None:

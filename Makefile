@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 CONFIG ?= conf/rainbow.toml
 TESTS  ?= tests
+# Twice the processors: half of what tests do is waiting.
+WORKERS ?= $(shell n=$$(nproc); echo $$(( n < 8 ? 2 * n : n )))
 FUZZ_MINUTES ?= 5
 LEAKS_MINUTES ?= 15
 FAULTS_CLIENTS ?= 100
@@ -31,7 +33,7 @@ run: $(INSTALL)  ## install, set up for development, serve on https://localhost:
 
 test: $(DEVELOP)  ## the whole test suite; installs the Debian packages it needs when run by root
 	@scripts/debian-packages tests/debian-packages.txt
-	$(BIN)/pytest -n auto --dist loadgroup $(TESTS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(TESTS)
 
 check: format-check lint types test  ## what a change must pass: format, lint, types, tests
 

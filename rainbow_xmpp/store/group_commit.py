@@ -39,7 +39,9 @@ RETRY_S = 0.25
 """Between two tries."""
 TRANSACTION_S = 5.0
 """So long PostgreSQL may take for one batch before its connection counts as lost."""
-UPKEEP_AFTER = 1_000
+QUIET_S = 1.0
+"""So long nothing must have come for a moment to be quiet."""
+UPKEEP_AFTER = 5_000
 """Entries after which the upkeep is done even while more are waiting."""
 CHECKPOINT_AFTER = 2_000
 """Entries after which a quiet moment is used for a checkpoint."""
@@ -117,6 +119,9 @@ class GroupCommit(Generic[T]):
         self._waiting = 0
         self._waiting_bytes = 0
         self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._last = 0.0
+        """When the last batch was settled."""
         self._has_company = False
         self._is_closed = False
         self.is_away = False
@@ -157,14 +162,19 @@ class GroupCommit(Generic[T]):
         return batch
 
     async def settled(self) -> None:
-        """Wait until everything that was added is settled."""
+        """Wait until everything that was added is settled, and do the upkeep."""
         while self._task is not None:
             await asyncio.wait((self._task,))
+        if self.committed and not self.is_away:
+            self._task = tidying = asyncio.create_task(self._look_after(), name="group commit")
+            await asyncio.wait((tidying,))
 
     async def close(self) -> None:
         """Write what waits, then let go; what the database does not take within the patience is given up."""
         await self.settled()
         self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
         await self._backend.close()
 
     async def _run(self) -> None:
@@ -175,13 +185,41 @@ class GroupCommit(Generic[T]):
                 batch = self._next()
                 self._has_company = len(batch.entries) > 1
                 await self._commit(batch)
-                await self._backend.look_after(is_quiet=not self._waiting)
+                await self._backend.look_after(is_quiet=False)
+        except Exception:
+            log.exception("the upkeep of a group commit failed")
+        finally:
+            self._last = monotonic()
+            self._ended()
+
+    def _ended(self) -> None:
+        """A task is over; what came meanwhile is written at once, and when nothing comes there is time."""
+        self._task = None
+        if self._is_closed:
+            return
+        loop = asyncio.get_running_loop()
+        if self._waiting:
+            self._task = loop.create_task(self._run(), name="group commit")
+        elif self._timer is None:
+            self._timer = loop.call_later(QUIET_S, self._look_whether_quiet)
+
+    def _look_whether_quiet(self) -> None:
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        if self._task is not None or monotonic() - self._last < QUIET_S:
+            self._timer = loop.call_later(QUIET_S, self._look_whether_quiet)
+        else:
+            self._task = loop.create_task(self._look_after(), name="group commit")
+
+    async def _look_after(self) -> None:
+        try:
+            await self._backend.look_after(is_quiet=True)
         except Exception:
             log.exception("the upkeep of a group commit failed")
         finally:
             self._task = None
-            if self._waiting and not self._is_closed:  # came while it rested
-                self._task = asyncio.get_running_loop().create_task(self._run(), name="group commit")
+            if self._waiting:
+                self._ended()
 
     def _next(self) -> Batch[T]:
         if self._full:

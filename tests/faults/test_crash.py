@@ -8,7 +8,7 @@ import pytest
 from tests.faults.crash import crash
 from tests.process import RainbowServer
 
-CLIENTS, KILLS, SEED = 6, 3, 20261126
+CLIENTS, KILLS, SEED = 4, 2, 20261126
 
 
 @pytest.mark.xdist_group("crash")

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from rainbow_xmpp.plugin import TooMany
 from rainbow_xmpp.plugins.company_isolation import CompanyIsolation
 from rainbow_xmpp.plugins.fast import Fast
 from rainbow_xmpp.plugins.mfa_pin import MfaPin
@@ -67,6 +68,22 @@ async def test_an_administrator_adds_changes_and_removes_people(server: TestServ
     assert (await ada.call("GET", path)).status == 404
     taken = await ada.call("POST", f"{of(ada)}/users", {"email": "ada@acme.example"})
     assert (taken.status, taken.json()["type"]) == (409, "urn:rainbow:problem:taken")
+
+
+async def test_who_was_added_when_too_many_letters_had_gone_out_is_told_of(
+    server: TestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await as_role(server, "ada@acme", Role.COMPANY_ADMIN)
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise TooMany(60)
+
+    monkeypatch.setattr(MfaPin, "welcome", refuse)
+    answer = await ada.call("POST", f"{of(ada)}/users", {"email": "late@acme.example"})
+    assert (answer.status, answer.headers["retry-after"]) == (429, "60")
+    assert "was added" in answer.json()["detail"]
+    again = await ada.call("POST", f"{of(ada)}/users", {"email": "late@acme.example"})
+    assert again.status == 409, "it is there"
 
 
 async def test_people_are_listed_page_by_page(server: TestServer) -> None:

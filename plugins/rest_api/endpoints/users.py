@@ -21,6 +21,7 @@ from rainbow_xmpp.plugin import (
     Reply,
     Role,
     Services,
+    TooMany,
     Visibility,
     endpoint,
 )
@@ -114,6 +115,7 @@ class UserEndpoints:
         problems={
             409: "The e-mail address or the localpart is taken.",
             422: "Nobody could be written to: this is no e-mail address, or no letters are sent here.",
+            429: "The user was added, but no letter was sent: the company has sent too many lately.",
         },
     )
     async def add(self, call: Call) -> Reply:
@@ -133,7 +135,15 @@ class UserEndpoints:
             name=body.name,
         )
         added = await self._services.people.add(new, actor=call.actor, reason=call.reason)
-        await desk.welcome(added.account, actor=call.actor, reason=call.reason)
+        try:
+            await desk.welcome(added.account, actor=call.actor, reason=call.reason)
+        except TooMany as refusal:
+            raise Problem(
+                429,
+                "too-many-requests",
+                "The user was added, but the company has sent too many letters lately: start a reset for them later.",
+                headers={"Retry-After": str(refusal.retry_after_s)},
+            ) from None
         value = await user_value(self._services, added.account)
         path = f"{PREFIX}/companies/{call.company.id}/users/{value.id}"
         return Reply(Created(value), headers={"Location": path})

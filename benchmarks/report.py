@@ -18,38 +18,34 @@ class Table:
 
 PER_ITEM = (("user_us", "user", 1), ("system_us", "sys", 1))
 LATENCY = (("p50_ms", "p50 ms", 2), ("p99_ms", "p99 ms", 2))
+AT_A_RATE = (("cpu_us", "CPU µs", 1), *PER_ITEM, ("per_second", "msgs/s", 0), *LATENCY)
+SATURATED = (
+    ("cpu_us", "CPU µs", 1),
+    *PER_ITEM,
+    ("spread_percent", "±%", 0),
+    ("per_second", "msgs/s", 0),
+    *LATENCY,
+)
 TABLES = {
     "chat": Table(
         "Chat at saturation: CPU µs of the server per delivered message",
         "cpu_us",
-        (
-            ("cpu_us", "CPU µs", 1),
-            *PER_ITEM,
-            ("spread_percent", "±%", 0),
-            ("per_second", "msgs/s", 0),
-            *LATENCY,
-        ),
+        SATURATED,
     ),
     "open": Table(
         "Chat at a fixed rate: latency, and CPU µs per delivered message",
         "cpu_us",
-        (("cpu_us", "CPU µs", 1), *PER_ITEM, ("per_second", "msgs/s", 0), *LATENCY),
+        AT_A_RATE,
     ),
     "durable": Table(
         "Chat at saturation, history kept: CPU µs of the server per delivered message",
         "cpu_us",
-        (
-            ("cpu_us", "CPU µs", 1),
-            *PER_ITEM,
-            ("spread_percent", "±%", 0),
-            ("per_second", "msgs/s", 0),
-            *LATENCY,
-        ),
+        SATURATED,
     ),
     "durable-open": Table(
         "Chat at a fixed rate, history kept: latency, and CPU µs per delivered message",
         "cpu_us",
-        (("cpu_us", "CPU µs", 1), *PER_ITEM, ("per_second", "msgs/s", 0), *LATENCY),
+        AT_A_RATE,
     ),
     "idle": Table(
         "Idle sessions: KiB of resident memory for each",

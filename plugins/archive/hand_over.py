@@ -8,12 +8,13 @@ from functools import partial
 from weakref import WeakValueDictionary
 
 from rainbow_xmpp.plugin import Services, Session, when_acknowledged
-from rainbow_xmpp.plugin.keeping import LateGate, with_delay
+from rainbow_xmpp.plugin.keeping import WAITED, LateGate
 from rainbow_xmpp.plugins.archive.behind import Behind
 from rainbow_xmpp.plugins.archive.entries import Entry, Mark
 from rainbow_xmpp.plugins.archive.log import Log, Logged
 from rainbow_xmpp.plugins.archive.numbers import RECEIVED, time_of
 from rainbow_xmpp.plugins.archive.owners import Owner, Owners
+from rainbow_xmpp.stanza.delay import with_delay
 from rainbow_xmpp.store.group_commit import GroupCommit
 
 PAGE = 10
@@ -123,7 +124,7 @@ class HandOver:
     def _late(self, owner: Owner, message: Logged) -> bytes:
         """The message as it is handed over: with its id, and when it came (XEP-0203)."""
         marked = owner.marked(message.stanza, message.number)
-        return with_delay(marked, self._services.domain, time_of(message.number))
+        return with_delay(marked, self._services.domain, time_of(message.number), WAITED)
 
     def _takes_messages(self, session: Session) -> bool:
         is_here = self._services.sessions.by_full.get(session.full) is session

@@ -19,8 +19,9 @@ from rainbow_xmpp.plugin import (
     on,
     option,
 )
-from rainbow_xmpp.plugin.keeping import LateGate, is_worth_keeping, with_delay
+from rainbow_xmpp.plugin.keeping import WAITED, LateGate, is_worth_keeping
 from rainbow_xmpp.plugins.offline.store import OfflineMessages, Room
+from rainbow_xmpp.stanza.delay import with_delay
 
 DAY_S = 86_400
 PAGE = 10
@@ -116,7 +117,7 @@ class Offline(
                 if not self._takes_messages(session):
                     return
                 for message in passing:
-                    session.wire.send(with_delay(message.stanza, domain, message.at))
+                    session.wire.send(with_delay(message.stanza, domain, message.at, WAITED))
                 if not self._takes_messages(session):
                     return
                 await self._messages.forget(owner.company.id, owner.id, [message.id for message in kept])

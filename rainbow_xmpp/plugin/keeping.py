@@ -1,10 +1,8 @@
-"""Keeping messages for people: which are worth it, when they came, and whether they may still be handed over."""
+"""Keeping messages for people: which are worth it, and whether they may still be handed over."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from xml.etree.ElementTree import Element
 
 from rainbow_xmpp.errors import StanzaError
 from rainbow_xmpp.jid import JID
@@ -43,27 +41,8 @@ def is_worth_keeping(message: View, *, for_good: bool = False) -> bool:
     )
 
 
-def with_delay(stanza: bytes, domain: str, at: float) -> bytes:
-    """The stanza with the server's stamp of this Unix time (seconds), and with no other that claims to be ours."""
-    view = scan_again(stanza)
-    forged = [
-        child
-        for child in view.children
-        if (child.name, child.ns) == ("delay", names.DELAY)
-        and _is_server(view.child_element(child).get("from", ""), domain)
-    ]
-    stamp = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    delay = Element(f"{{{names.DELAY}}}delay", {"from": domain, "stamp": stamp})
-    delay.text = "Offline storage"
-    return view.without(*forged).plus(delay).data
-
-
-def _is_server(address: str, domain: str) -> bool:
-    try:
-        jid = JID.parse(address)
-    except ValueError:
-        return False
-    return jid.domain == domain and not jid.local
+WAITED = "Offline storage"
+"""Why a message that waited is late, for people (`rainbow_xmpp.stanza.delay`, XEP-0203)."""
 
 
 class LateGate:

@@ -8,8 +8,11 @@ from rainbow_xmpp.jid import JID
 from rainbow_xmpp.xml import Element, names, scan_again
 
 
-def with_delay(stanza: bytes, domain: str, at: float) -> bytes:
-    """The stanza with the server's stamp of this Unix time (seconds), and with no other that claims to be ours."""
+def with_delay(stanza: bytes, domain: str, at: float, why: str | None = None) -> bytes:
+    """The stanza with the server's stamp of this Unix time (seconds), and with no other that claims to be ours.
+
+    `why` is for people: what made it late.
+    """
     view = scan_again(stanza)
     forged = [
         child
@@ -19,6 +22,7 @@ def with_delay(stanza: bytes, domain: str, at: float) -> bytes:
     ]
     stamp = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     delay = Element(f"{{{names.DELAY}}}delay", {"from": domain, "stamp": stamp})
+    delay.text = why
     return view.without(*forged).plus(delay).data
 
 

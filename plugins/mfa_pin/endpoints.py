@@ -30,6 +30,7 @@ from rainbow_xmpp.plugin import (
     absent,
     endpoint,
     time_of,
+    too_many,
 )
 from rainbow_xmpp.plugins.mfa_pin.desk import Desk
 from rainbow_xmpp.store.errors import StoreError
@@ -234,7 +235,7 @@ def told() -> Iterator[None]:
     try:
         yield
     except TooMany as refusal:
-        raise Problem(429, "too-many-requests", headers={"Retry-After": str(refusal.retry_after_s)}) from None
+        raise too_many(refusal.retry_after_s) from None
     except WrongOrExpired:
         raise Problem(422, "wrong-or-expired") from None
     except FactorCodeWanted:

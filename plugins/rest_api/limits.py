@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 
-from rainbow_xmpp.plugin import Problem
+from rainbow_xmpp.plugin import too_many
 
 MOST_REMEMBERED = 100_000
 
@@ -27,7 +27,7 @@ class Buckets:
         if left < 1:
             self._left[key] = (left, now)
             wait_s = max(1, round((1 - left) * 60 / most))
-            raise Problem(429, "too-many-requests", headers={"Retry-After": str(wait_s)})
+            raise too_many(wait_s)
         self._left[key] = (left - 1, now)
         if len(self._left) > MOST_REMEMBERED:
             self._left.popitem(last=False)

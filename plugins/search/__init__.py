@@ -24,6 +24,7 @@ from rainbow_xmpp.plugin import (
     endpoint,
     on_iq,
     option,
+    too_many,
 )
 from rainbow_xmpp.plugins.search.pace import Pace
 from rainbow_xmpp.plugins.search.payloads import QUERY, Asked, question
@@ -135,7 +136,7 @@ class Search(
             raise Problem(403, "forbidden")
         wait_s = self._pace.wait_s(call.caller.id, call.now)
         if wait_s:
-            raise Problem(429, "too-many-requests", headers={"Retry-After": str(wait_s)})
+            raise too_many(wait_s)
         asked: SearchQuery = call.query
         try:
             wanted = self._wanted(asked.name, asked.email, asked.company)

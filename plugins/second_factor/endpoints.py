@@ -18,6 +18,7 @@ from rainbow_xmpp.plugin import (
     WrongCode,
     absent,
     endpoint,
+    too_many,
 )
 from rainbow_xmpp.plugin.api_tokens import TokenPair, bearer_of, unauthenticated
 from rainbow_xmpp.plugins.second_factor.desk import FactorDesk
@@ -226,7 +227,7 @@ class MyFactorEndpoints:
         if isinstance(found, Refused):
             if found.condition is FailureCondition.NOT_AUTHORIZED:
                 raise Problem(403, "wrong-password")
-            raise Problem(429, "too-many-requests", headers={"Retry-After": "30"})
+            raise too_many(30)
 
 
 async def confirmed(desk: FactorDesk, logins: TokenLogins, account: Account, call: Call) -> Reply:

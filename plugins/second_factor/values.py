@@ -21,6 +21,7 @@ from rainbow_xmpp.plugin import (
     TooMany,
     WrongCode,
     time_of,
+    too_many,
 )
 from rainbow_xmpp.plugin.api_tokens import TokenPair
 
@@ -143,7 +144,7 @@ def told() -> Iterator[None]:
     try:
         yield
     except TooMany as refusal:
-        raise Problem(429, "too-many-requests", headers={"Retry-After": str(refusal.retry_after_s)}) from None
+        raise too_many(refusal.retry_after_s) from None
     except WrongCode:
         raise Problem(422, "wrong-code") from None
     except NotBegun:

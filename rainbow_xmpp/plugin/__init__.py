@@ -21,6 +21,7 @@ from rainbow_xmpp.plugin.api import (
     absent,
     endpoint,
     time_of,
+    too_many,
 )
 from rainbow_xmpp.plugin.base import Plugin, PluginOptions, marks_of
 from rainbow_xmpp.plugin.context import Context
@@ -261,6 +262,7 @@ __all__ = [
     "routes",
     "text",
     "time_of",
+    "too_many",
     "when_acknowledged",
     "with_binding",
     "with_login",

@@ -80,6 +80,11 @@ class Problem(RainbowError):
         self.more = more
 
 
+def too_many(retry_after_s: int, detail: str = "") -> Problem:
+    """Too much was asked for lately; in so many seconds it may work."""
+    return Problem(429, "too-many-requests", detail, headers={"Retry-After": str(retry_after_s)})
+
+
 def absent() -> Problem:
     """What is not there, and what the caller must not know to be there."""
     return Problem(404, "not-found")

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from rainbow_xmpp.auth.authenticator import Refused
 from rainbow_xmpp.auth.token_logins import MoreWanted, Pair, TokenLogins
 from rainbow_xmpp.auth.tokens import TokenType
-from rainbow_xmpp.plugin import Access, Call, Problem, Reply, Services, endpoint
+from rainbow_xmpp.plugin import Access, Call, Problem, Reply, Services, endpoint, too_many
 from rainbow_xmpp.plugin.api_tokens import TokenPair
 from rainbow_xmpp.sasl import FailureCondition
 
@@ -116,7 +116,7 @@ def _basic(authorization: str) -> tuple[str, str]:
 def _refusal(refused: Refused) -> Problem:
     if refused.condition is FailureCondition.NOT_AUTHORIZED:
         return _wrong()
-    return Problem(429, "too-many-requests", headers={"Retry-After": "30"})
+    return too_many(30)
 
 
 def _wrong() -> Problem:

@@ -20,6 +20,7 @@ from rainbow_xmpp.plugin import (
     WrongPassword,
     change_own_password,
     endpoint,
+    too_many,
 )
 from rainbow_xmpp.plugins.rest_api.dispatch import check_tag, tag_of
 from rainbow_xmpp.plugins.rest_api.endpoints.values import UNSET, Me, Name, Password, UnsetType, User, given
@@ -85,8 +86,7 @@ class MeEndpoints:
         except WrongPassword:
             raise Problem(403, "wrong-password") from None
         except TooMany as refusal:
-            headers = {"Retry-After": str(refusal.retry_after_s)}
-            raise Problem(429, "too-many-requests", headers=headers) from None
+            raise too_many(refusal.retry_after_s) from None
         except WeakPassword as weak:
             raise Problem(422, "weak-password", str(weak)) from None
         return Reply()

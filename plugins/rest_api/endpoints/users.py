@@ -24,6 +24,7 @@ from rainbow_xmpp.plugin import (
     TooMany,
     Visibility,
     endpoint,
+    too_many,
 )
 from rainbow_xmpp.plugins.rest_api.dispatch import check_tag, tag_of
 from rainbow_xmpp.plugins.rest_api.endpoints.me import user_value
@@ -138,11 +139,9 @@ class UserEndpoints:
         try:
             await desk.welcome(added.account, actor=call.actor, reason=call.reason)
         except TooMany as refusal:
-            raise Problem(
-                429,
-                "too-many-requests",
+            raise too_many(
+                refusal.retry_after_s,
                 "The user was added, but the company has sent too many letters lately: start a reset for them later.",
-                headers={"Retry-After": str(refusal.retry_after_s)},
             ) from None
         value = await user_value(self._services, added.account)
         path = f"{PREFIX}/companies/{call.company.id}/users/{value.id}"

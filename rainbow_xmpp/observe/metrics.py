@@ -36,6 +36,7 @@ class Counters:
     stanzas_stored: int = 0
     stanzas_answered: int = 0
     stanzas_ignored: int = 0
+    stanzas_repeated: int = 0
     stanzas_refused: int = 0
     stanzas_failed: int = 0
 
@@ -108,7 +109,7 @@ class Counters:
         setattr(self, field, getattr(self, field) + 1)
 
 
-OUTCOMES = ("delivered", "stored", "answered", "ignored", "refused", "failed")
+OUTCOMES = ("delivered", "stored", "answered", "ignored", "repeated", "refused", "failed")
 _OUTCOMES: Mapping[str, str] = {outcome: f"stanzas_{outcome}" for outcome in OUTCOMES}
 
 

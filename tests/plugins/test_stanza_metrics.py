@@ -1,5 +1,6 @@
-from rainbow_xmpp.observe.metrics import Exposition
+from rainbow_xmpp.observe.metrics import OUTCOMES, Exposition
 from rainbow_xmpp.plugins.stanza_metrics import StanzaMetrics
+from rainbow_xmpp.router.passage import Outcome
 from rainbow_xmpp.testing import TestServer
 
 
@@ -24,3 +25,8 @@ async def test_the_figures_are_shown():
         shown = Exposition(server.node.counters).render().decode()
         assert 'rainbow_stanzas_routed_total{outcome="delivered"} 1.0' in shown
         assert "rainbow_messages_delivered_total 1.0" in shown
+
+
+def test_every_outcome_of_the_router_has_a_counter():
+    """Observers are told outcomes by name: one without a counter would be a fault in the log of a sound server."""
+    assert sorted(OUTCOMES) == sorted(outcome.value for outcome in Outcome)

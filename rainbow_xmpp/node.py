@@ -22,6 +22,7 @@ from rainbow_xmpp.auth.verified import VerifiedPasswords
 from rainbow_xmpp.company.agreements import Agreements
 from rainbow_xmpp.company.desk import CompanyDesk
 from rainbow_xmpp.company.levels import ServiceLevels
+from rainbow_xmpp.company.regions import Regions
 from rainbow_xmpp.config import Config
 from rainbow_xmpp.errors import Condition, StanzaError
 from rainbow_xmpp.mail import Mail
@@ -92,6 +93,7 @@ class Node:
         self.trail = Trail(self.audit, config.audit, self.counters, self.background.spawn)
         self.mail = Mail(config, store, self._sealer, self.counters)
         self.levels = ServiceLevels(config.service_levels)
+        self.regions = Regions.of(config)
         self.agreements = Agreements(store, self.audit, config.domain, store.now)
         self.authenticator = _authenticator(config, store, self._sealer, self.pool, self.counters)
         self.directory = AccountDirectory(store.accounts)
@@ -178,15 +180,18 @@ class Node:
             self._sealer,
             config.auth,
             self.levels,
+            self.regions,
             hashing=self.pool.run,
             changed=self.watch.catch_up,
         )
         self.app_passwords = AppPasswords(store, self._sealer, self.pool.run, self.watch.catch_up)
-        self.companies = CompanyDesk(store, self.audit, self.levels, self.watch.catch_up)
+        self.companies = CompanyDesk(store, self.audit, self.levels, self.regions, self.watch.catch_up)
 
     async def start(self, chosen: Mapping[type[Plugin], PluginOptions]) -> None:
         """Start these plugins with these options. Raises RainbowError with a message for administrators."""
         await self._look_at_seals()
+        if renamed := await self.regions.name_what_is_kept(self.store):
+            log.info("%d rows are of the region %s now, which has a name since", renamed, self.regions.here)
         await self.watch.start()
         await self.plugins.start(
             chosen, {cls.name: options for cls, options in chosen.items()}, self.services()

@@ -19,6 +19,7 @@ from rainbow_xmpp.auth.seal import Sealer
 from rainbow_xmpp.auth.tightening import tightened
 from rainbow_xmpp.company.agreements import NotAllowed
 from rainbow_xmpp.company.levels import ServiceLevels
+from rainbow_xmpp.company.regions import Regions
 from rainbow_xmpp.config.auth import Auth
 from rainbow_xmpp.observe.audit import AuditLog, Fact, Kind
 from rainbow_xmpp.store import Store
@@ -65,6 +66,7 @@ class People:
         sealer: Sealer,
         settings: Auth,
         levels: ServiceLevels,
+        regions: Regions,
         *,
         hashing: Hashing,
         changed: Callable[[], Awaitable[None]],
@@ -76,18 +78,20 @@ class People:
         self._hashing = hashing
         self._changed = changed
         self._levels = levels
+        self._regions = regions
         self.settings = settings
         """A reload puts others here."""
 
     async def add(self, new: NewAccount, password: str = "", *, actor: str, reason: str = "") -> Added:
         """Make an account, with a random password when none is given.
 
-        Raises WeakPassword, NotAllowed when the company's service level has no room for more, and what
-        `Accounts.add` raises.
+        Raises WeakPassword, NotAllowed when the company's service level has no room for more, WrongRegion when its
+        people may not live in this server's region, and what `Accounts.add` raises.
         """
         self._levels.require(new.service_level)
         company = await self._store.companies.by_name(new.company)
         if company is not None:
+            new = replace(new, region=self._regions.for_new_person(company))
             self._levels.room_for(company, await self._store.accounts.count(company.id))
         own_words = (new.email, new.localpart, new.company, new.name)
         made = "" if password else self._policy_of(company).generate()

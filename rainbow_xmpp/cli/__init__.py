@@ -28,6 +28,7 @@ _COMMANDS = {
     "config": ("rainbow_xmpp.cli.configuration:config", "Show the configuration."),
     "db": ("rainbow_xmpp.cli.db:db", "Create the database or bring it up to date."),
     "company": ("rainbow_xmpp.cli.company:company", "Add, list, show and change companies."),
+    "region": ("rainbow_xmpp.cli.region:region", "List the regions, where data lies; rename one."),
     "user": ("rainbow_xmpp.cli.user:user", "Add, list, import, change and remove people; set passwords."),
     "link": ("rainbow_xmpp.cli.link:link", "Companies whose people may reach each other."),
     "invite": ("rainbow_xmpp.cli.invite:invite", "Invitations from person to person, across companies."),

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING
 
 from rainbow_xmpp.config import Config, did_you_mean
+from rainbow_xmpp.config.regions import ONLY_REGION
 
 if TYPE_CHECKING:
     from rainbow_xmpp.store import Store
@@ -32,6 +33,19 @@ async def unknown_levels(store: "Store", config: Config) -> AsyncIterator[str]:
         if level not in levels:
             who = f"{people} people of {names.get(company_id, company_id)} are"
             yield _not_a_level(who, level, levels)
+
+
+async def foreign_people(store: "Store", config: Config) -> AsyncIterator[str]:
+    """People of another region than this server's are kept in its database, which is what regions are to prevent."""
+    if not config.regions:
+        return
+    known = {company.region for company in await store.companies.list()}
+    for region in sorted(known - set(config.regions) - {ONLY_REGION}):
+        yield f'companies are at home in "{region}", which is not configured{did_you_mean(region, config.regions)}'
+    here = config.home_region
+    for region, people in await store.regions.of_people():
+        if region not in (here, ONLY_REGION):  # the next start calls the latter by its name
+            yield f"{people} people of the region {region} are kept here, in {here}: their data must not lie here"
 
 
 def _not_a_level(who: str, level: str, known: Iterable[str]) -> str:

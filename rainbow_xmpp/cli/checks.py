@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rainbow_xmpp.cli.check_companies import unknown_companies, unknown_levels
+from rainbow_xmpp.cli.check_companies import foreign_people, unknown_companies, unknown_levels
 from rainbow_xmpp.cli.context import plugin_folders, refusals_explained, shown_url
 from rainbow_xmpp.config import Config, ConfigProblems
 from rainbow_xmpp.errors import RainbowError
@@ -54,6 +54,10 @@ def check_configuration(config: Config) -> Iterator[Finding]:
     else:
         yield Finding(Mark.GOOD, "config", f"the sealing key is {key_id}")
     yield from _levels(config)
+    if config.regions:
+        with_data = sum(region.kind.keeps_data for region in config.regions.values())
+        told = f"{len(config.regions)} regions, {with_data} of them with data"
+        yield Finding(Mark.GOOD, "config", f"{told}; this server is of {config.home_region}")
     yield from _plugins(config)
 
 
@@ -139,6 +143,7 @@ async def _database(config: Config) -> list[Finding]:
         found.append(await _credentials(store, config))
         found += [Finding(Mark.WARNING, "db", text) async for text in unknown_companies(store, config)]
         found += [Finding(Mark.WARNING, "db", text) async for text in unknown_levels(store, config)]
+        found += [Finding(Mark.BAD, "db", text) async for text in foreign_people(store, config)]
         return found
     finally:
         await store.close()

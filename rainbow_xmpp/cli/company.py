@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rainbow_xmpp.cli.company_named import VISIBILITIES, company_facts
-from rainbow_xmpp.cli.company_set import set_, show
+from rainbow_xmpp.cli.company_set import allow_region_option, set_, show
 from rainbow_xmpp.cli.console import Failed, json_option, print_json, print_rows, reason_option
 from rainbow_xmpp.cli.context import Invocation, pass_invocation
 from rainbow_xmpp.config import Config
@@ -28,7 +28,10 @@ for other in (set_, show):
 
 @company.command()
 @click.argument("name")
-@click.option("--region", help="Where everything about its people stays.")
+@click.option(
+    "--region", default="", help="Where everything about its people stays. Not given: default_region."
+)
+@allow_region_option
 @click.option(
     "--visibility",
     type=click.Choice(VISIBILITIES),
@@ -50,7 +53,8 @@ for other in (set_, show):
 def add(
     invocation: Invocation,
     name: str,
-    region: str | None,
+    region: str,
+    allowed_regions: tuple[str, ...],
     visibility: str,
     organisation: str,
     service_level: str,
@@ -63,7 +67,8 @@ def add(
     config = invocation.config()
     more = {"organisation": organisation, "service_level": service_level, "reason": reason}
     made = invocation.with_store(
-        config, lambda store: add_company(store, config, name, region, visibility, **more)
+        config,
+        lambda store: add_company(store, config, name, region, visibility, regions=allowed_regions, **more),
     )
     if as_json:
         print_json(company_facts(made))
@@ -84,20 +89,23 @@ async def add_company(
     store: "Store",
     config: Config,
     name: str,
-    region: str | None = None,
+    region: str = "",
     visibility: str = "private",
+    *,
+    regions: tuple[str, ...] = (),
     **more: str,
 ) -> "Company":
     """Make a company. That there is one with this name ends the command."""
     from rainbow_xmpp.cli.recording import companies
     from rainbow_xmpp.observe.audit import cli_actor
     from rainbow_xmpp.store.errors import AlreadyExists
-    from rainbow_xmpp.store.values import DEFAULT_REGION, Visibility
+    from rainbow_xmpp.store.values import Visibility
 
     try:
         return await companies(store, config).add(
             name,
-            region=region or DEFAULT_REGION,
+            region=region,
+            regions=tuple(dict.fromkeys(regions)),
             visibility=Visibility(visibility),
             actor=cli_actor(),
             **more,

@@ -22,6 +22,17 @@ _NEEDS = ("lower", "upper", "digit", "special")
 _FACTORS = ("off", "optional", "required")
 
 
+allow_region_option = click.option(
+    "--allow-region",
+    "allowed_regions",
+    multiple=True,
+    metavar="REGION",
+    help="A region it may use beside its home; give it once for each. A restricted one must be named even to be its "
+    "home.",
+)
+"""What of the regions an operator allows."""
+
+
 @click.command("set")
 @click.argument("name")
 @click.option("--name", "new_name", metavar="NAME", help="Another name.")
@@ -67,6 +78,8 @@ _FACTORS = ("off", "optional", "required")
     help="What its people may choose for themselves; give it once for each. default: all that is no more open "
     "than the company.",
 )
+@allow_region_option
+@click.option("--no-other-regions", is_flag=True, help="No regions beside its home any more.")
 @click.option(
     "--disable/--enable", "disabled", default=None, help="Shut its people out, or let them in again."
 )
@@ -87,6 +100,8 @@ def set_(
     needs: tuple[str, ...],
     second_factor: str | None,
     allowed: tuple[str, ...],
+    allowed_regions: tuple[str, ...],
+    no_other_regions: bool,
     disabled: bool | None,
     reason: str,
     as_json: bool,
@@ -100,6 +115,8 @@ def set_(
         settings = _with_passwords(settings, password_min_length, needs)
         if second_factor is not None:
             settings = replace(settings, second_factor=FactorRule(second_factor))
+        if allowed_regions or no_other_regions:
+            settings = replace(settings, regions=tuple(dict.fromkeys(allowed_regions)))
         return CompanyChange(
             name=new_name,
             visibility=None if visibility is None else Visibility(visibility),
@@ -111,7 +128,7 @@ def set_(
 
     given = (new_name, visibility, organisation, service_level, roster, roster_limit, registers, disabled)
     is_nothing = all(each is None for each in (*given, password_min_length, second_factor))
-    if is_nothing and not allowed and not needs:
+    if is_nothing and not (allowed or needs or allowed_regions or no_other_regions):
         raise click.UsageError("say what to change: company set --help")
     config = invocation.config()
 
@@ -199,6 +216,7 @@ async def _facts(store: "Store", config: Config, company: "Company") -> dict[str
         "password_min_length": company.settings.password_min_length,
         "password_needs": [str(each) for each in company.settings.password_needs],
         "second_factor": str(company.settings.second_factor),
+        "other_regions": list(company.settings.regions),
         "linked_to": sorted(names.get(each, each) for each in linked),
         "level": asdict(level),
     }

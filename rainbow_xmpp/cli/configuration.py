@@ -20,9 +20,15 @@ def config() -> None:
 
 @config.command()
 @click.option("--bench", is_flag=True, help="The one for load tests on this machine.")
-def example(bench: bool) -> None:
+@click.option("--regions", is_flag=True, help="regions.toml: several regions.")
+def example(bench: bool, regions: bool) -> None:
     """Print the commented configuration file that comes with this version."""
     from rainbow_xmpp.config import example as written
+    from rainbow_xmpp.config.regions import EXAMPLE, EXAMPLE_DEFAULT
+
+    if regions:
+        click.echo(written.regions_example(EXAMPLE_DEFAULT, EXAMPLE), nl=False)
+        return
     from rainbow_xmpp.plugin.select import describe_plugins
 
     settings, intro = (written.BENCH, written.BENCH_INTRO) if bench else (written.SHIPPED, written.INTRO)

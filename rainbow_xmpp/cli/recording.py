@@ -7,6 +7,7 @@ from rainbow_xmpp.cli.passwords import sealer_of
 from rainbow_xmpp.company.agreements import Agreements
 from rainbow_xmpp.company.desk import CompanyDesk
 from rainbow_xmpp.company.levels import ServiceLevels
+from rainbow_xmpp.company.regions import Regions
 from rainbow_xmpp.config import Config
 from rainbow_xmpp.observe.audit import AuditLog, Fact, Kind, chain_keys, cli_actor
 from rainbow_xmpp.store import Store
@@ -25,6 +26,7 @@ def people(store: Store, config: Config) -> People:
         sealer_of(config),
         config.auth,
         ServiceLevels(config.service_levels),
+        Regions.of(config),
         hashing=asyncio.to_thread,
         changed=_nothing_runs_here,
     )
@@ -33,7 +35,7 @@ def people(store: Store, config: Config) -> People:
 def companies(store: Store, config: Config) -> CompanyDesk:
     """What adds and changes companies."""
     levels = ServiceLevels(config.service_levels)
-    return CompanyDesk(store, audit_log(store, config), levels, _nothing_runs_here)
+    return CompanyDesk(store, audit_log(store, config), levels, Regions.of(config), _nothing_runs_here)
 
 
 def agreements(store: Store, config: Config) -> Agreements:

@@ -25,6 +25,7 @@ from rainbow_xmpp.cli.passwords import derived, sealer_of
 from rainbow_xmpp.cli.recording import audit_log
 from rainbow_xmpp.company.agreements import NotAllowed
 from rainbow_xmpp.company.levels import ServiceLevels
+from rainbow_xmpp.company.regions import Regions
 from rainbow_xmpp.config import Config
 from rainbow_xmpp.ids import new_localpart
 from rainbow_xmpp.observe.audit import Kind, cli_actor
@@ -79,8 +80,10 @@ async def import_people(store: Store, config: Config, file: Path) -> ImportRepor
     accounts = [_account(row) for row in rows]
     errors += _row_errors(rows, await store.accounts.conflicts(accounts))
     errors += await _too_many(store, config, rows)
-    if errors:
-        return ImportReport(0, tuple(sorted(errors)))
+    homes, misplaced = await _homes(store, config, rows)
+    if errors or misplaced:
+        return ImportReport(0, tuple(sorted(errors + misplaced)))
+    accounts = [replace(new, region=homes[company_key(new.company)]) for new in accounts]
     try:
         ready = [each async for each in _with_credentials(config, rows, accounts)]
         async with _recorded(store, config, rows):
@@ -105,6 +108,20 @@ async def _too_many(store: Store, config: Config, rows: Sequence[Row]) -> list[R
             except NotAllowed as full:
                 found.append(RowError(row.line, f"{full}; the file has {more} more"))
     return found
+
+
+async def _homes(store: Store, config: Config, rows: Sequence[Row]) -> tuple[dict[str, str], list[RowError]]:
+    """The region of each company's new people, and the companies whose people may not live here."""
+    regions = Regions.of(config)
+    homes, errors = {}, []
+    for row, _ in _companies_in(rows):
+        company = await store.companies.by_name(row.company)
+        if company is not None:
+            try:
+                homes[company_key(row.company)] = regions.for_new_person(company)
+            except NotAllowed as misplaced:
+                errors.append(RowError(row.line, str(misplaced)))
+    return homes, errors
 
 
 def _still_has_room(store: Store, config: Config, rows: Sequence[Row]) -> Work:

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from rainbow_xmpp.company.levels import ServiceLevels
+from rainbow_xmpp.company.regions import Regions
 from rainbow_xmpp.ids import new_id
 from rainbow_xmpp.store.values import (
-    DEFAULT_REGION,
     DEFAULT_SERVICE_LEVEL,
     Company,
     CompanySettings,
@@ -43,40 +43,59 @@ class CompanyDesk:
     """Everything takes `actor`, and why: what the audit log says."""
 
     def __init__(
-        self, store: Store, audit: AuditLog, levels: ServiceLevels, changed: Callable[[], Awaitable[None]]
+        self,
+        store: Store,
+        audit: AuditLog,
+        levels: ServiceLevels,
+        regions: Regions,
+        changed: Callable[[], Awaitable[None]],
     ) -> None:
         """`changed` brings what was written into effect on the server that runs in this process, if one does."""
         self._store = store
         self._audit = audit
         self._levels = levels
+        self._regions = regions
         self._changed = changed
 
     async def add(
         self,
         name: str,
         *,
-        region: str = DEFAULT_REGION,
+        region: str = "",
+        regions: tuple[str, ...] = (),
         visibility: Visibility = Visibility.PRIVATE,
         organisation: str = "",
         service_level: str = DEFAULT_SERVICE_LEVEL,
         actor: str,
         reason: str = "",
     ) -> Company:
-        """Make a company. Raises AlreadyExists, UnknownLevel, and StoreError for a name or region that does not fit."""
+        """Make a company, at home in `region`, or the default one for "", which may use `regions` beside.
+
+        Raises AlreadyExists, UnknownLevel, WrongRegion, and StoreError for a name or region that does not fit.
+        """
         self._levels.require(service_level)
+        home = self._regions.home_for(region, regions)
         id = new_id()
         async with self._recorded("company.added", id, actor, reason, visibility=str(visibility)):
             return await self._store.companies.add(
-                name, region, visibility, organisation=organisation, service_level=service_level, id=id
+                name,
+                home,
+                visibility,
+                organisation=organisation,
+                service_level=service_level,
+                settings=CompanySettings(regions=regions),
+                id=id,
             )
 
     async def change(
         self, company: Company, wanted: CompanyChange, *, actor: str, reason: str = ""
     ) -> Company:
-        """Change what is given. Raises AlreadyExists, NotFound, UnknownLevel and StoreError."""
+        """Change what is given. Raises AlreadyExists, NotFound, UnknownLevel, WrongRegion and StoreError."""
         if not wanted.given:
             return company
         self._levels.require(wanted.service_level)
+        if wanted.settings is not None:
+            self._regions.require(set(wanted.settings.regions) - set(company.settings.regions))
         facts: dict[str, Fact] = dict.fromkeys(wanted.given, True)
         if wanted.visibility is not None:
             facts["visibility"] = str(wanted.visibility)

@@ -9,6 +9,7 @@ from rainbow_xmpp.config.limits import Limits, Xml
 from rainbow_xmpp.config.load import Draft, load, read
 from rainbow_xmpp.config.mail import MailConfig
 from rainbow_xmpp.config.problem import ConfigProblems, Origin, Problem, did_you_mean
+from rainbow_xmpp.config.regions import Region, RegionKind
 from rainbow_xmpp.config.schema import Config, Metrics, PluginTable, Storage
 from rainbow_xmpp.config.secret import Secret
 from rainbow_xmpp.config.stream_management import StreamManagementConfig
@@ -32,6 +33,8 @@ __all__ = [
     "Password",
     "PluginTable",
     "Problem",
+    "Region",
+    "RegionKind",
     "Reload",
     "Secret",
     "ServiceLevel",

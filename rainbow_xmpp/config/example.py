@@ -19,6 +19,7 @@ from rainbow_xmpp.config.describe import (
     sections_of,
     summary_of,
 )
+from rainbow_xmpp.config.regions import Region
 from rainbow_xmpp.config.schema import Config
 from rainbow_xmpp.config.secret import Secret
 
@@ -83,9 +84,33 @@ server runs unless its table says enabled = false. companies = ["Acme"] makes a 
 companies only (names or ids). These have no settings of their own: {others}."""
 
 
+REGIONS_INTRO = """\
+Rainbow XMPP: the regions, and where each is reached. The same file on every server of every
+region; it names places and hosts, never people. Without it there is one region.
+
+A server is of the default region unless the main file says region = "NAME". What people have
+stays in their home region. `rainbow-xmpp region list` shows them, `check` judges them."""
+
+
 def example(settings: Settings, intro: str, plugins: Plugins) -> str:
     """The text of a configuration file: every key with its explanation, `settings` set, plugins' in comments."""
     parts = [_comment(intro), "", *_table(Config, "", settings), "", *_plugin_tables(plugins)]
+    return "\n".join(parts) + "\n"
+
+
+def regions_example(default: str, regions: Mapping[str, Region]) -> str:
+    """The text of `regions.toml`: what the keys mean stands with the first region."""
+    declared = {key.field.name: key.field for key in keys_of(Config)}
+    parts = [_comment(REGIONS_INTRO), "", _comment(declared["default_region"].metadata["doc"])]
+    parts.append(f"default_region = {_toml(default)}")
+    for number, (name, region) in enumerate(regions.items()):
+        parts += ["", f"[regions.{name}]"]
+        for key in keys_of(Region):
+            value = getattr(region, key.field.name)
+            if not number:
+                parts.append(_comment(key.field.metadata["doc"]))
+            if not number or value != key.field.default:
+                parts.append(f"{key.field.name} = {_toml(value)}")
     return "\n".join(parts) + "\n"
 
 

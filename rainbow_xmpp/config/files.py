@@ -38,6 +38,12 @@ def read_toml(file: Path) -> tuple[Mapping[str, object], Mapping[KeyPath, int]]:
     return values, key_lines(text)
 
 
+def regions_file(main: Path) -> list[Path]:
+    """`regions.toml` beside the main file, when there is one: the same on every server of every region."""
+    file = main.parent / "regions.toml"
+    return [file] if file.exists() and file != main else []
+
+
 def drop_ins(main: Path) -> list[Path]:
     """`conf.d/*.toml` beside the main file, in the order of their names. Raises Unreadable."""
     folder = main.parent / "conf.d"

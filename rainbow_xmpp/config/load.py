@@ -1,4 +1,4 @@
-"""Reads the configuration: the main file, `conf.d/*.toml` beside it in name order, then the environment.
+"""Reads the configuration: the main file, `regions.toml` and `conf.d/*.toml` beside it, then the environment.
 
 Everything that is wrong is reported at once, each with its file and line.
 """
@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from rainbow_xmpp.config.convert import Table, field_types, is_section, section
 from rainbow_xmpp.config.environment import apply_environment
-from rainbow_xmpp.config.files import Unreadable, drop_ins, read_toml
+from rainbow_xmpp.config.files import Unreadable, drop_ins, read_toml, regions_file
 from rainbow_xmpp.config.problem import ConfigProblems, Origin, Problem
 from rainbow_xmpp.config.reference import Resolver, is_reference
 from rainbow_xmpp.config.schema import Config, PluginTable
@@ -151,7 +151,7 @@ def read(path: Path | str, environ: Mapping[str, str]) -> Draft:
 
 def _files(main: Path, unreadable: list[Problem]) -> list[Path]:
     try:
-        return [main, *drop_ins(main)]
+        return [main, *regions_file(main), *drop_ins(main)]
     except Unreadable as wrong:
         unreadable.append(wrong.problem)
         return [main]

@@ -20,6 +20,7 @@ from rainbow_xmpp.config.levels import SHIPPED_LEVELS, ServiceLevel, misnamed
 from rainbow_xmpp.config.limits import Limits
 from rainbow_xmpp.config.mail import MailConfig
 from rainbow_xmpp.config.problem import Origin, did_you_mean
+from rainbow_xmpp.config.regions import ONLY_REGION, Region, regions_problems
 from rainbow_xmpp.config.sections import Sections, sections
 from rainbow_xmpp.config.stream_management import StreamManagementConfig
 from rainbow_xmpp.config.watching import Audit, Log, Observe, Tracing
@@ -93,6 +94,14 @@ class Config:
     plugin_paths: tuple[str, ...] = key(
         (), "Directories with plugins of your own, each plugin a folder in them."
     )
+    region: str = key(
+        "",
+        "The region this server is of: what it keeps stays there. One of [regions.NAME]; empty = default_region.",
+    )
+    default_region: str = key(
+        "",
+        "The home of a company that nobody names another one for. One of [regions.NAME], where there are any.",
+    )
     listen: Listen = field(default=Listen())
     tls: Tls = field(default=Tls())
     storage: Storage = field(default=Storage())
@@ -111,6 +120,11 @@ class Config:
         "What companies and people get, by level. A company has one, and a person that of the company or another. "
         "The shipped ones may be changed, key by key, and others added: a table [service_levels.NAME] each.",
     )
+    regions: Sections[Region] = sections(  # noqa: RUF009  # a value
+        {},
+        "Where data lies. All servers of all regions have the same tables, best in regions.toml beside this file, "
+        "which is read after it: a table [regions.NAME] each. Without any there is one region.",
+    )
     plugins: Mapping[str, PluginTable] = field(default_factory=dict)
 
     def problems(self) -> Complaints:
@@ -128,9 +142,15 @@ class Config:
                 yield "plugin_paths", f'has "{path}", which is no directory'
         for name, text in misnamed(self.service_levels):
             yield f"service_levels.{name}", text
+        yield from regions_problems(self.regions, self.default_region, self.region)
         ports = {self.listen.port, self.listen.redirect_port, self.listen.starttls_port} - {0}
         if self.metrics.port in ports and self.metrics.address == self.listen.address:
             yield "metrics.port", f"is {self.metrics.port}, which [listen] already uses"
+
+    @property
+    def home_region(self) -> str:
+        """The region whose data this server keeps."""
+        return self.region or self.default_region or ONLY_REGION
 
     @property
     def public_url(self) -> str:

@@ -64,6 +64,7 @@ class Kind(StrEnum):
     LOGIN_OK = "login.ok"
     LOGINS_THROTTLED = "login.throttled"
     DATABASE_UPGRADED = "db.upgraded"
+    REGION_RENAMED = "region.renamed"
     CREDENTIALS_RESEALED = "db.resealed"
     SERVER_STARTED = "server.started"
     SERVER_STOPPED = "server.stopped"

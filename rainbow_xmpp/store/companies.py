@@ -1,11 +1,11 @@
 """Companies. They are directory data: whoever looks one up is finding out who somebody is."""
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
+from rainbow_xmpp.config.regions import ONLY_REGION, REGION_NAME, REGION_NAME_RULE
 from rainbow_xmpp.ids import new_id
 from rainbow_xmpp.store import changes, tables
 from rainbow_xmpp.store.database import Database
@@ -13,7 +13,6 @@ from rainbow_xmpp.store.errors import AlreadyExists, NotFound, StoreError
 from rainbow_xmpp.store.names import company_key
 from rainbow_xmpp.store.settings import settings_from, settings_text
 from rainbow_xmpp.store.values import (
-    DEFAULT_REGION,
     DEFAULT_SERVICE_LEVEL,
     ChangeKind,
     Company,
@@ -22,8 +21,6 @@ from rainbow_xmpp.store.values import (
 )
 
 MAX_NAME = 200
-# A region's name becomes a part of host names and of subjects on the bus.
-_REGION = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 COMPANY_VISIBILITIES = tuple(each for each in Visibility if each is not Visibility.SAME_THAN_COMPANY)
 
 _c = tables.companies.c
@@ -71,11 +68,12 @@ class Companies:
     async def add(
         self,
         name: str,
-        region: str = DEFAULT_REGION,
+        region: str = ONLY_REGION,
         visibility: Visibility = Visibility.PRIVATE,
         *,
         organisation: str = "",
         service_level: str = DEFAULT_SERVICE_LEVEL,
+        settings: CompanySettings = CompanySettings(),  # noqa: B008  # a value
         id: str = "",
     ) -> Company:
         """Make a company. Raises AlreadyExists("name"), or StoreError for a name or region that does not fit.
@@ -86,7 +84,9 @@ class Companies:
         name = _tidy(name)
         _check(visibility)
         _check_region(region)
-        company = Company(id or new_id(), name, region, visibility, organisation, service_level, False, at)
+        company = Company(
+            id or new_id(), name, region, visibility, organisation, service_level, False, at, settings
+        )
         row = {
             "id": company.id,
             "name": name,
@@ -97,7 +97,7 @@ class Companies:
             "service_level": service_level,
             "disabled": False,
             "created_at": at,
-            "settings": "",
+            "settings": settings_text(settings),
         }
         try:
             async with self._database.write() as connection:
@@ -174,10 +174,8 @@ def _tidy(name: str) -> str:
 
 
 def _check_region(region: str) -> None:
-    if not _REGION.fullmatch(region):
-        raise StoreError(
-            f"a region has 1 to 32 small letters, digits and hyphens, such as eu-west; {region!r} does not fit"
-        )
+    if not REGION_NAME.fullmatch(region):
+        raise StoreError(f"a region has {REGION_NAME_RULE}; {region!r} does not fit")
 
 
 def _check(visibility: Visibility) -> None:

@@ -20,6 +20,8 @@ def settings_from(text: str) -> CompanySettings:
         written["visibilities"] = tuple(map(Visibility, written["visibilities"]))
     if "password_needs" in written:
         written["password_needs"] = tuple(map(PasswordNeed, written["password_needs"]))
+    if "regions" in written:
+        written["regions"] = tuple(written["regions"])
     if "second_factor" in written:
         written["second_factor"] = FactorRule(written["second_factor"])
     return CompanySettings(**written)

@@ -24,6 +24,7 @@ from rainbow_xmpp.store.group_commit import GroupCommit
 from rainbow_xmpp.store.kept_sessions import KeptSessions
 from rainbow_xmpp.store.links import Links
 from rainbow_xmpp.store.refresh_tokens import RefreshTokens
+from rainbow_xmpp.store.regions import StoredRegions
 from rainbow_xmpp.store.rosters import Rosters
 
 T = TypeVar("T")
@@ -42,6 +43,7 @@ class Store:
         self.authorisations = Authorisations(database, now)
         self.refresh_tokens = RefreshTokens(database, now)
         self.kept_sessions = KeptSessions(database, now)
+        self.regions = StoredRegions(database)
         self.changes = Changes(database)
         self.audit = AuditRecords(database)
         self.now = now

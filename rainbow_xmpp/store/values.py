@@ -8,7 +8,6 @@ from rainbow_xmpp.ids import new_id, new_localpart
 PUBLIC_COMPANY = "Rainbow"
 """The company of people who register without an invitation; the first migration creates it."""
 
-DEFAULT_REGION = "default"
 DEFAULT_SERVICE_LEVEL = "essential"
 
 
@@ -78,6 +77,11 @@ class CompanySettings:
     """What new passwords must have beside what is configured."""
     second_factor: FactorRule = FactorRule.OPTIONAL
     """Whether its people may, or must, have a second factor at login."""
+    regions: tuple[str, ...] = ()
+    """Regions that it may use beside its home. A restricted one must be named here even to be its home.
+
+    Operators decide this, not its administrators.
+    """
 
 
 @dataclass(frozen=True, slots=True)

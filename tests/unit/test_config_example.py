@@ -13,8 +13,9 @@ from rainbow_xmpp.config import Config, load
 from rainbow_xmpp.config.convert import field_types, is_section
 from rainbow_xmpp.config.describe import own_keys_of
 from rainbow_xmpp.config.environment import known_variables
-from rainbow_xmpp.config.example import BENCH, BENCH_INTRO, INTRO, SHIPPED, Settings, example
+from rainbow_xmpp.config.example import BENCH, BENCH_INTRO, INTRO, SHIPPED, Settings, example, regions_example
 from rainbow_xmpp.config.page import reference
+from rainbow_xmpp.config.regions import EXAMPLE, EXAMPLE_DEFAULT
 from rainbow_xmpp.plugin.select import configured_plugins, describe_plugins
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -39,6 +40,12 @@ def test_the_shipped_file_loads(name: str, settings: Settings, intro: str) -> No
     assert config.storage.url == "sqlite+aiosqlite:///data/rainbow.db"
 
 
+def test_the_shipped_regions_are_what_the_schema_writes() -> None:
+    assert (CONF / "regions.toml").read_text() == regions_example(EXAMPLE_DEFAULT, EXAMPLE)
+    config = load(CONF / "rainbow.toml", KEY)
+    assert (dict(config.regions), config.home_region) == (dict(EXAMPLE), "emea")
+
+
 def test_the_reference_page_is_what_the_schema_and_the_plugins_say() -> None:
     page = (CONF.parent / "docs" / "admin" / "configuration-reference.md").read_text()
     assert page == reference(describe_plugins()), "the page is old; `make conf` writes it anew"
@@ -51,6 +58,7 @@ def test_defaults_shown_in_comments_load_and_are_the_defaults(tmp_path: Path) ->
     assert set(known_variables()) == set(_variables(tables))
     assert set(plugins) == {name for name, told in describe_plugins().items() if own_keys_of(told.options)}
     (tmp_path / "all.toml").write_text(shown)
+    shutil.copy(CONF / "regions.toml", tmp_path)
     everything, shipped = load(tmp_path / "all.toml", KEY), load(CONF / "rainbow.toml", KEY)
     assert dataclasses.replace(everything, plugins={}) == shipped
     assert configured_plugins(everything) == configured_plugins(shipped)
@@ -76,7 +84,8 @@ def test_the_example_of_a_drop_in_file_wins_over_the_shipped_file(tmp_path: Path
 def test_the_bench_file_lifts_limits_and_nothing_else() -> None:
     bench, usual = load(CONF / "examples" / "bench.toml", KEY), load(CONF / "rainbow.toml", KEY)
     assert bench.limits.connections_per_address == bench.limits.stanzas_per_second == 0
-    assert dataclasses.replace(bench, limits=usual.limits) == usual
+    alike = {"limits": usual.limits, "regions": usual.regions, "default_region": usual.default_region}
+    assert dataclasses.replace(bench, **alike) == usual
 
 
 def test_every_key_is_explained() -> None:

@@ -9,6 +9,7 @@ from rainbow_xmpp.auth.people import People
 from rainbow_xmpp.auth.policy import WeakPassword
 from rainbow_xmpp.auth.seal import Sealer
 from rainbow_xmpp.company.levels import ServiceLevels
+from rainbow_xmpp.company.regions import Regions
 from rainbow_xmpp.config import Auth
 from rainbow_xmpp.config.levels import SHIPPED_LEVELS
 from rainbow_xmpp.errors import StreamCondition
@@ -55,6 +56,7 @@ def people(store: Store, changes: Changes) -> People:
         SEALER,
         Auth(scram_iterations=4096),
         ServiceLevels(SHIPPED_LEVELS),
+        Regions({}),
         hashing=asyncio.to_thread,
         changed=changes,
     )

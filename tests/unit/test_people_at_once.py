@@ -11,6 +11,7 @@ from rainbow_xmpp.auth.seal import Sealer
 from rainbow_xmpp.cli import user_import
 from rainbow_xmpp.company.agreements import NotAllowed
 from rainbow_xmpp.company.levels import ServiceLevels
+from rainbow_xmpp.company.regions import Regions
 from rainbow_xmpp.config import Auth, Config, ServiceLevel
 from rainbow_xmpp.observe.audit import AuditLog, chain_keys
 from rainbow_xmpp.store import Store
@@ -32,6 +33,7 @@ async def test_a_company_never_has_more_people_than_its_service_level_allows(sto
         SEALER,
         Auth(scram_iterations=4096),
         levels,
+        Regions({}),
         hashing=asyncio.to_thread,
         changed=_nothing,
     )

@@ -31,7 +31,6 @@ from rainbow_xmpp.plugins.rest_api.endpoints.values import (
     given,
 )
 from rainbow_xmpp.store.values import (
-    DEFAULT_REGION,
     DEFAULT_SERVICE_LEVEL,
     CompanySettings,
     FactorRule,
@@ -39,9 +38,15 @@ from rainbow_xmpp.store.values import (
 )
 
 COMPANY = "/companies/{company_id}"
-_OF_OPERATORS = ("organisation", "service_level", "disabled")
+_OF_OPERATORS = ("organisation", "service_level", "disabled", "regions")
 Level = Annotated[str, Meta(min_length=1, max_length=64)]
 Region = Annotated[str, Meta(pattern="^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")]
+OtherRegions = Annotated[
+    list[Region],
+    Meta(
+        max_length=32, description="Regions it may use beside its home; a restricted one only if named here."
+    ),
+]
 CompanyName = Annotated[str, Meta(min_length=1, max_length=200)]
 Choices = Annotated[
     list[Visibility], Meta(max_length=10, description="Empty: what is no more open than the company.")
@@ -52,7 +57,8 @@ class NewCompany(Struct, frozen=True, forbid_unknown_fields=True):
     """A company without people."""
 
     name: CompanyName
-    region: Region = DEFAULT_REGION
+    region: Region | None = None
+    regions: OtherRegions = []
     visibility: Visibility = Visibility.PRIVATE
     organisation: Name = ""
     service_level: Level = DEFAULT_SERVICE_LEVEL
@@ -60,7 +66,7 @@ class NewCompany(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CompanyBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is to be changed; the rest stays. Organisation, service level and `disabled` are for operators."""
+    """What is to be changed; the rest stays. Organisation, service level, regions and `disabled` are for operators."""
 
     name: CompanyName | UnsetType = UNSET
     visibility: Visibility | UnsetType = UNSET
@@ -74,6 +80,7 @@ class CompanyBody(Struct, frozen=True, forbid_unknown_fields=True):
     organisation: Name | UnsetType = UNSET
     service_level: Level | UnsetType = UNSET
     disabled: bool | UnsetType = UNSET
+    regions: OtherRegions | UnsetType = UNSET
     reason: Reason = ""
 
 
@@ -112,7 +119,8 @@ class CompanyEndpoints:
             raise Problem(422, "invalid", errors={"visibility": "is for people"})
         company = await self._services.companies.add(
             body.name,
-            region=body.region,
+            region=body.region or "",
+            regions=tuple(dict.fromkeys(body.regions)),
             visibility=body.visibility,
             organisation=body.organisation,
             service_level=body.service_level,
@@ -176,6 +184,9 @@ def _settings(company: Company, body: CompanyBody) -> CompanySettings | None:
         settings = replace(settings, password_min_length=length)
     if needs is not None:
         settings = replace(settings, password_needs=tuple(dict.fromkeys(needs)))
+    regions = given(body.regions)
+    if regions is not None:
+        settings = replace(settings, regions=tuple(dict.fromkeys(regions)))
     factor = given(body.second_factor)
     if factor is not None:
         settings = replace(settings, second_factor=factor)

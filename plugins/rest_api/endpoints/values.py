@@ -133,6 +133,7 @@ class CompanyValue(Struct, frozen=True):
         FactorRule, Meta(description="Whether its people may have, or must have, a code after the password.")
     ]
     visibilities: Annotated[list[Visibility], Meta(description="What its people may choose.")]
+    regions: Annotated[list[str], Meta(description="Regions it may use beside its home.")]
     created_at: Time
 
     @classmethod
@@ -152,6 +153,7 @@ class CompanyValue(Struct, frozen=True):
             list(company.settings.password_needs),
             company.settings.second_factor,
             list(company.allowed_visibilities),
+            list(company.settings.regions),
             time_of(company.created_at),
         )
 

@@ -1,0 +1,77 @@
+"""`region list` and `region rename`: the regions there are, and what they are called."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from rainbow_xmpp.cli.console import Failed, json_option, print_facts, print_rows, reason_option
+from rainbow_xmpp.cli.context import Invocation, pass_invocation
+from rainbow_xmpp.config.regions import ONLY_REGION
+
+if TYPE_CHECKING:
+    from rainbow_xmpp.store import Store
+
+COLUMNS = ("region", "name", "country", "kind", "hosts", "relays", "is")
+
+
+@click.group()
+def region() -> None:
+    """Regions: where data of people lies."""
+
+
+@region.command("list")
+@json_option
+@pass_invocation
+def list_(invocation: Invocation, as_json: bool) -> None:
+    """List the regions as configured, and say which is this server's and which is the default."""
+    config = invocation.config()
+    rows: list[dict[str, object]] = [
+        {
+            "region": name,
+            "name": each.name or name,
+            "country": each.country,
+            "kind": str(each.kind),
+            "hosts": list(each.hosts),
+            "relays": list(each.relays),
+            "is": [
+                word for word, which in _roles(config.home_region, config.default_region) if which == name
+            ],
+        }
+        for name, each in config.regions.items()
+    ]
+    if not rows and not as_json:
+        click.echo(f"No regions are configured: there is one, called {ONLY_REGION}.")
+        return
+    print_rows(rows, COLUMNS, as_json=as_json)
+
+
+@region.command()
+@click.argument("old")
+@click.argument("new")
+@reason_option
+@json_option
+@pass_invocation
+def rename(invocation: Invocation, old: str, new: str, reason: str, as_json: bool) -> None:
+    """Call the region OLD of what this database keeps NEW from now on; nothing is moved.
+
+    For a region that was given another name in the configuration, while no server runs on the database.
+    """
+    config = invocation.config()
+
+    async def work(store: "Store") -> dict[str, object]:
+        from rainbow_xmpp.cli.recording import record
+        from rainbow_xmpp.company.regions import Regions
+        from rainbow_xmpp.observe.audit import Kind
+
+        Regions.of(config).require([new])
+        rows = await store.regions.rename(old, new)
+        if not rows:
+            raise Failed(f'Nothing here is of a region "{old}".')
+        await record(store, config, Kind.REGION_RENAMED, reason=reason, old=old, new=new)
+        return {"old": old, "new": new, "rows": rows}
+
+    print_facts(invocation.with_store(config, work), as_json=as_json)
+
+
+def _roles(here: str, default: str) -> list[tuple[str, str]]:
+    return [("this server", here), ("default", default)]

@@ -1,0 +1,167 @@
+"""`[regions.NAME]`: where data of people lies, and which region this server is of.
+
+The same file, `regions.toml` beside the main one, goes to every server of every region; it names places and hosts,
+never people. Without one there is a single region, and nothing of this matters.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from rainbow_xmpp.config.declare import Complaints, key
+from rainbow_xmpp.config.hosts import is_host_and_port
+from rainbow_xmpp.config.problem import did_you_mean
+from rainbow_xmpp.config.sections import Sections
+
+ONLY_REGION = "default"
+"""What the one region is called where none are configured."""
+REGION_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
+"""A region's name becomes a part of host names and of subjects on the bus."""
+REGION_NAME_RULE = "1 to 32 small letters, digits and hyphens, such as eu-west"
+_COUNTRY = re.compile(r"[A-Z]{2}")
+
+
+class RegionKind(StrEnum):
+    """What a region keeps."""
+
+    DATA = "data"
+    """Accounts, rosters, messages: in a database of its own."""
+    EDGE = "edge"
+    """Nothing: connections, files that everybody may see, and the media of calls pass through."""
+    RESTRICTED = "restricted"
+    """Data, of companies that are allowed to use it and of no others, such as health data."""
+
+    @property
+    def keeps_data(self) -> bool:
+        return self is not RegionKind.EDGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """[regions.NAME]: one region."""
+
+    name: str = key("", "What people call it. Empty = the name in the brackets.")
+    country: str = key("", "The country its servers stand in, by two letters (ISO 3166-1), such as FR.")
+    kind: RegionKind = key(  # noqa: RUF009  # a value
+        RegionKind.DATA,
+        "data: it has a database of its own. edge: it keeps nothing, and passes connections and calls on. "
+        "restricted: data of companies that were allowed to use it (company set --allow-region), of no others.",
+    )
+    hosts: tuple[str, ...] = key(
+        (), 'Where clients reach it: host names, with a port unless it is 443, such as "fr.chat.example.com".'
+    )
+    relays: tuple[str, ...] = key(
+        (), 'Its relays for calls: host names, with a port unless it is 3478, such as "turn.fr.example.com".'
+    )
+
+    def problems(self) -> Complaints:
+        if not _COUNTRY.fullmatch(self.country):
+            yield (
+                "country",
+                f'is "{self.country}"; give the two letters of ISO 3166-1, such as FR'
+                if self.country
+                else "is missing; data is promised to stay in it",
+            )
+        for name, hosts in (("hosts", self.hosts), ("relays", self.relays)):
+            for host in hosts:
+                if not is_host_and_port(host):
+                    yield name, f'has "{host}"; give a host name, and a port if it is another than usual'
+        if not self.hosts:
+            yield "hosts", "is missing; say where clients reach the region"
+
+
+def regions_problems(regions: Sections[Region], default: str, here: str) -> Iterator[tuple[str, str]]:
+    """What is wrong with all of them together, by dotted key.
+
+    `default` and `here` are as configured; "" is none given.
+    """
+    if not regions:
+        for name, value in (("region", here), ("default_region", default)):
+            if value:
+                yield name, f'is "{value}", and no regions are configured: write [regions.{value}]'
+        return
+    for name in regions:
+        if not REGION_NAME.fullmatch(name):
+            yield f"regions.{name}", f"is no name for a region: {REGION_NAME_RULE}"
+    yield from _chosen("default_region", default, regions)
+    if here:
+        yield from _chosen("region", here, regions)
+    if default in regions and regions[default].kind is RegionKind.RESTRICTED:
+        yield "default_region", f'is "{default}", which is restricted: new companies may not use it'
+    yield from _hosts_of_two(regions)
+
+
+def _chosen(key_name: str, value: str, regions: Mapping[str, Region]) -> Iterator[tuple[str, str]]:
+    """It must be one of them, and one that keeps data."""
+    with_data = [name for name, region in regions.items() if region.kind.keeps_data]
+    choices = f"use one of: {', '.join(with_data)}" if with_data else "none of them keeps data"
+    if not value:
+        yield key_name, f"is missing, and there are regions; {choices}"
+    elif value not in regions:
+        yield key_name, f'is "{value}", which is no region{did_you_mean(value, regions) or f"; {choices}"}'
+    elif not regions[value].kind.keeps_data:
+        yield key_name, f'is "{value}", an edge, which keeps no data; {choices}'
+
+
+def _hosts_of_two(regions: Mapping[str, Region]) -> Iterator[tuple[str, str]]:
+    """A host leads to one region: nobody could tell which, otherwise."""
+    taken: dict[str, str] = {}
+    for name, region in regions.items():
+        for host in region.hosts:
+            other = taken.setdefault(host.lower().removesuffix(":443"), name)
+            if other != name:
+                yield f"regions.{name}.hosts", f'has "{host}", which is a host of {other} too'
+
+
+EXAMPLE_DEFAULT = "emea"
+EXAMPLE: Mapping[str, Region] = MappingProxyType(
+    {
+        "na": Region(
+            name="North America",
+            country="CA",
+            hosts=("na.chat.example.com",),
+            relays=("relay.na.example.com",),
+        ),
+        "emea": Region(
+            name="Europe, Middle East and Africa",
+            country="FR",
+            hosts=("emea.chat.example.com",),
+            relays=("relay.emea.example.com",),
+        ),
+        "de": Region(
+            name="Germany",
+            country="DE",
+            hosts=("de.chat.example.com",),
+            relays=("relay.de.example.com",),
+        ),
+        "apac": Region(
+            name="Asia and Pacific",
+            country="SG",
+            hosts=("apac.chat.example.com",),
+            relays=("relay.apac.example.com",),
+        ),
+        "health-fr": Region(
+            name="Health data",
+            country="FR",
+            kind=RegionKind.RESTRICTED,
+            hosts=("health.chat.example.com",),
+        ),
+        "uk": Region(
+            name="United Kingdom",
+            country="GB",
+            kind=RegionKind.EDGE,
+            hosts=("uk.chat.example.com",),
+            relays=("relay.uk.example.com",),
+        ),
+        "au": Region(
+            name="Australia",
+            country="AU",
+            kind=RegionKind.EDGE,
+            hosts=("au.chat.example.com",),
+            relays=("relay.au.example.com",),
+        ),
+    }
+)
+"""What `conf/regions.toml` shows."""

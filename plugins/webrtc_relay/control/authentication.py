@@ -149,8 +149,8 @@ class Authentication:
     def _key(self, message: stun.Message, username: bytes, sha256: bool) -> bytes | None:
         """The key that the message is signed with; as much work for a name that cannot be as for one that is."""
         known = self._keys.get((username, sha256))
-        if known is not None:
-            return known if message.signed_with(known) else None
+        if known is not None and message.signed_with(known):
+            return known
         name = username.decode("utf-8", "surrogateescape")
         found = None
         for secret in self._secrets:

@@ -154,6 +154,7 @@ def a_refresh_of_a_family_that_is_not_there_is_refused(world):
 def even_ports_and_reserved_next_ones(world):
     first, second, third = world.client(), world.client(), world.client()
     assert first.allocated(EVEN)[1] % 2 == 0
+    assert all(world.client(f"acme-even{at}").allocated(EVEN)[1] % 2 == 0 for at in range(6))
     answer = second.allocate(EVEN_AND_NEXT)
     token = answer.get(stun.RESERVATION_TOKEN)
     ip, port = relayed(answer)

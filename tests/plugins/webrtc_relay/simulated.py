@@ -41,6 +41,7 @@ class FakePlane:
         self.wires: dict[FiveTuple, SimulatedWire] = {}
         self.peers: dict[Address, SimulatedPeer] = {}
         self.opened: list[Address] = []
+        self.sent: list[tuple[Address, Address, bytes]] = []
 
     def hold_relay(self, relay: Address) -> bool:
         if relay in self.taken or relay in self.relays:
@@ -76,6 +77,7 @@ class FakePlane:
 
     def send(self, relay: Address, peer: Address, data: bytes) -> None:
         opening = self.relays[relay]
+        self.sent.append((relay, peer, data))
         for other in self.relays.values():
             if other is not None and other.advertised == peer:
                 self.deliver(other.relay, opening.advertised, data)
@@ -160,21 +162,24 @@ class SimulatedWorld:
         ipv6: bool = True,
         allow: Iterable[str] | None = None,
         limits: Limits | None = None,
+        advertised: str = RELAY_IP,
         **settings: int,
     ) -> None:
         self.now = 1000.0
         self.reported: list[tuple[object, ...]] = []
         self.plane = FakePlane()
         self.has_ipv6 = ipv6
-        ips = [RELAY_IP, RELAY_IPV6] if ipv6 else [RELAY_IP]
+        ips = [RelayIp(RELAY_IP, advertised), RelayIp(RELAY_IPV6, RELAY_IPV6)][: 2 if ipv6 else 1]
         self.settings = Settings(
             realm="example.org",
-            relays=tuple(RelayIp(ip, ip) for ip in ips),
+            relays=tuple(ips),
             limits=limits or Limits(unauthenticated_per_second=1000),
             **settings,
         )
         allowed = (self.peer_ip, self.other_peer_ip, self.peer_ipv6) if allow is None else allow
-        policy = PeerPolicy(allow=allowed, own=ips, relay_ips=ips)
+        policy = PeerPolicy(
+            allow=allowed, own=[each.ip for each in ips], relay_ips=[each.advertised for each in ips]
+        )
         self.control = Control(self.settings, policy, [SECRET], self.plane, self, wall=self.wall)
         self._ports = itertools.count(20_000)
 

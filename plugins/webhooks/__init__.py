@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from rainbow_xmpp.outside import Outside, problem_of_host
 from rainbow_xmpp.plugin import (
     Changed,
     Mark,
     Plugin,
     PluginOptions,
     Services,
+    Waker,
     every,
     marks_of,
     on,
     option,
 )
-from rainbow_xmpp.plugins.webhooks.courier import Courier, Waker
+from rainbow_xmpp.plugins.webhooks.courier import Courier
 from rainbow_xmpp.plugins.webhooks.endpoints import WebhookEndpoints
-from rainbow_xmpp.plugins.webhooks.outside import Outside
 from rainbow_xmpp.plugins.webhooks.queue import Queue
 from rainbow_xmpp.plugins.webhooks.signing import Secrets
 from rainbow_xmpp.plugins.webhooks.store import Hooks
-from rainbow_xmpp.plugins.webhooks.urls import problem_of_host
 
 DAY_S = 86_400
 
@@ -64,7 +64,7 @@ class Webhooks(
         super().__init__(services, options)
         secrets = Secrets(services.secret_for("webhooks"))
         self.queue = Queue(services.store)
-        self.outside = Outside()
+        self.outside = Outside(agent="Rainbow-Webhooks")
         """How others are reached; tests put another one here."""
         self._waker = Waker(self._work, services.spawn)
         self._courier = Courier(

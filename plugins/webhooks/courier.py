@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
+from rainbow_xmpp.outside import NotAllowedUrl, NotReached, Outside, judge_url, wait_s
 from rainbow_xmpp.plugin import Services
-from rainbow_xmpp.plugins.webhooks.outside import NotReached, Outside
 from rainbow_xmpp.plugins.webhooks.queue import Queue, State, Waiting
 from rainbow_xmpp.plugins.webhooks.signing import Secrets, signed_headers
-from rainbow_xmpp.plugins.webhooks.urls import NotAllowedUrl, judge_url
 
 LEASE_S = 180
 """A server that is killed holds a hook up for so long; a call takes less."""
 FIRST_WAIT_S = 10
 LONGEST_WAIT_S = 2 * 3600
-GROWTH = 3
 TURN = 50
 """So many messages go to one hook before others that wait have their turn."""
 GIVE_UP_S = 24 * 3600
@@ -55,7 +52,6 @@ class Courier:
         outside: Callable[[], Outside],
         settings: Callable[[], Settings],
         wake: Callable[[], None],
-        chance: Callable[[], float] = random.random,
     ) -> None:
         """`wake` asks for another `deliver`."""
         self._services = services
@@ -65,7 +61,6 @@ class Courier:
         self._settings = settings
         self._wake = wake
         self._is_crowded = False
-        self._chance = chance
         self._under_way: set[str] = set()
 
     async def deliver(self) -> None:
@@ -106,7 +101,7 @@ class Courier:
             await self._queue.attempted(waiting, result.outcome, state=State.DELIVERED, at=now)
             return True
         counters.webhooks_failed += 1
-        again_at = now + self._wait_s(waiting.attempts)
+        again_at = now + wait_s(waiting.attempts, first_s=FIRST_WAIT_S, longest_s=LONGEST_WAIT_S)
         if again_at <= waiting.created_at + GIVE_UP_S:
             await self._queue.attempted(waiting, result.outcome, state=State.WAITING, at=again_at)
             return False
@@ -133,43 +128,12 @@ class Courier:
             body = waiting.body.encode()
             headers = signed_headers(secret, waiting.message_id, self._now(), body)
             headers["Content-Type"] = "application/json"
-            status = await self._outside().post(url, body, headers, timeout_s=settings.timeout_s)
+            answer = await self._outside().post(url, body, headers, timeout_s=settings.timeout_s)
         except NotAllowedUrl:
             return Result(False, "host-not-allowed")
         except NotReached as error:
             return Result(False, str(error))
-        return Result(200 <= status < 300, str(status))
-
-    def _wait_s(self, attempts: int) -> int:
-        """Longer each time, and never the same for two: between half and all of 10 s, 30 s, 90 s … 2 hours."""
-        longest: int = min(LONGEST_WAIT_S, FIRST_WAIT_S * GROWTH ** min(attempts, 10))
-        return max(1, round(longest * (0.5 + self._chance() / 2)))
+        return Result(200 <= answer.status < 300, str(answer.status))
 
     def _now(self) -> int:
         return int(self._services.now())
-
-
-class Waker:
-    """Runs something beside everything else, once at a time; woken meanwhile, it runs once more."""
-
-    def __init__(self, work: Callable[[], Awaitable[None]], spawn: Callable[[Awaitable[None]], None]) -> None:
-        self._work = work
-        self._spawn = spawn
-        self._is_running = False
-        self._again = False
-
-    def wake(self) -> None:
-        if self._is_running:
-            self._again = True
-            return
-        self._is_running = True
-        self._spawn(self._run())
-
-    async def _run(self) -> None:
-        try:
-            self._again = True
-            while self._again:
-                self._again = False
-                await self._work()
-        finally:
-            self._is_running = False

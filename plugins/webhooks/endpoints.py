@@ -8,6 +8,7 @@ from typing import Annotated, Protocol
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from rainbow_xmpp.ids import new_id
+from rainbow_xmpp.outside import MAX_URL, NotAllowedUrl, judge_url
 from rainbow_xmpp.plugin import (
     Access,
     Call,
@@ -24,7 +25,6 @@ from rainbow_xmpp.plugin import (
 from rainbow_xmpp.plugins.webhooks.events import Kind, body_of
 from rainbow_xmpp.plugins.webhooks.signing import Secrets, secret_text
 from rainbow_xmpp.plugins.webhooks.store import Delivery, Hook, Hooks
-from rainbow_xmpp.plugins.webhooks.urls import MAX_URL, NotAllowedUrl, judge_url
 
 HOOKS = "/companies/{company_id}/webhooks"
 ONE = HOOKS + "/{webhook_id}"

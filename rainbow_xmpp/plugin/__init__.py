@@ -93,6 +93,7 @@ from rainbow_xmpp.plugin.offers_second_factor import (
 from rainbow_xmpp.plugin.own_password import WrongPassword, change_own_password
 from rainbow_xmpp.plugin.registries import Route
 from rainbow_xmpp.plugin.services import Services
+from rainbow_xmpp.plugin.waker import Waker
 from rainbow_xmpp.router.events import (
     AccountRemoved,
     BecameAvailable,
@@ -230,6 +231,7 @@ __all__ = [
     "View",
     "Visibility",
     "Vouched",
+    "Waker",
     "Wire",
     "WrongCode",
     "WrongOrExpired",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from rainbow_xmpp.plugins.webhooks.outside import Outside
+from rainbow_xmpp.outside import Outside
 from tests.certificates import make_certificates
 
 HOST = "hooks.example"

@@ -198,7 +198,7 @@ def test_escaping_takes_linear_time(text: str) -> None:
 
 HARMLESS_CHANCE = {
     "plugins/pep/events.py": "ids of events, which tell nothing",
-    "plugins/webhooks/courier.py": "when a delivery is tried again",
+    "rainbow_xmpp/outside/patience.py": "when a call is tried again",
     "rainbow_xmpp/plugin/registries.py": "when jobs begin",
     "rainbow_xmpp/router/traced.py": "which stanzas are traced",
 }

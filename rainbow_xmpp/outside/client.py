@@ -1,4 +1,4 @@
-"""Calls to other people's servers: only to public addresses, and to the very address that was judged."""
+"""The HTTP client for them: only to public addresses, and to the very address that was judged."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from rainbow_xmpp.errors import RainbowError
-from rainbow_xmpp.plugins.webhooks.addresses import is_public
+from rainbow_xmpp.outside.addresses import is_public
 
 MOST_READ = 1024
 """Bytes of an answer's body that are taken in; nobody looks at them."""
+
+MOST_DIGITS = 9
+"""Of a time to wait."""
 
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
 Permits = Callable[[str], bool]
@@ -23,6 +27,15 @@ Permits = Callable[[str], bool]
 
 class NotReached(RainbowError):
     """No answer came; says why in a word, with nothing in it that the other side wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """An answer."""
+
+    status: int
+    retry_after_s: int | None = None
+    """What it asks for (RFC 9110 §10.2.3), where it gives seconds; None for a date, or for nothing."""
 
 
 async def resolve(host: str) -> Sequence[str]:
@@ -45,14 +58,17 @@ class Outside:
         resolve: Resolve = resolve,
         permits: Permits = is_public,
         tls: ssl.SSLContext | None = None,
+        agent: str = "Rainbow",
     ) -> None:
+        """`agent` is what they call themselves to whom they call."""
         self._resolver = _Resolver(resolve, permits)
         self._permits = permits
         self._tls = tls
+        self._agent = agent
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float) -> int:
-        """The status of the answer. Raises NotReached."""
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float) -> Reached:
+        """The answer. Raises NotReached."""
         try:
             async with self._client().post(
                 url,
@@ -62,7 +78,7 @@ class Outside:
                 timeout=aiohttp.ClientTimeout(total=timeout_s),
             ) as answer:
                 await answer.content.read(MOST_READ)
-                return answer.status
+                return Reached(answer.status, _seconds(answer.headers.get("Retry-After", "")))
         except _Forbidden:
             raise NotReached("address-not-allowed") from None
         except TimeoutError:
@@ -93,7 +109,7 @@ class Outside:
                 auto_decompress=False,
                 trust_env=False,
                 read_bufsize=MOST_READ,
-                headers={"User-Agent": "Rainbow-Webhooks", "Accept": "*/*"},
+                headers={"User-Agent": self._agent, "Accept": "*/*"},
             )
         return self._session
 
@@ -105,6 +121,10 @@ class Outside:
         made = socket.socket(family=family, type=kind, proto=protocol)
         made.setblocking(False)
         return made
+
+
+def _seconds(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else None
 
 
 class _Forbidden(Exception):

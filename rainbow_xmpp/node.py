@@ -38,7 +38,15 @@ from rainbow_xmpp.plugin.services import Services
 from rainbow_xmpp.presence import PresenceService
 from rainbow_xmpp.roster.departed import Departed
 from rainbow_xmpp.roster.service import STREAM_FEATURES, RosterService
-from rainbow_xmpp.router.events import AccountRemoved, BecameAvailable, Event, Events, SessionStarted
+from rainbow_xmpp.router.events import (
+    AccountRemoved,
+    BecameAvailable,
+    ConnectionLost,
+    ConnectionRegained,
+    Event,
+    Events,
+    SessionStarted,
+)
 from rainbow_xmpp.router.inbound import Inbound
 from rainbow_xmpp.router.iq import IqRegistry, IqRequest, IqService, Target
 from rainbow_xmpp.router.listeners import PresenceListeners, ServerMessages
@@ -114,6 +122,8 @@ class Node:
             self.counters,
             store.now,
             self.session_ended,
+            lost=lambda session: self._tell_beside(ConnectionLost(session)),
+            regained=lambda session: self._tell_beside(ConnectionRegained(session)),
         )
         self.streams.register(self.plugins.registries.nonzas, self.plugins.registries.inline)
         self._handing_back = HandingBack(config.domain, self.pipeline, self.sessions)
@@ -204,6 +214,12 @@ class Node:
         if isinstance(event, AccountRemoved):
             self.departed.look()
         return self.events.tell(event)
+
+    def _tell_beside(self, event: Event) -> None:
+        """Tell of what happens in the middle of something that cannot wait."""
+        pending = self.events.tell(event)
+        if pending is not None:
+            self.background.spawn(pending)
 
     def use(self, config: Config) -> None:
         """What of another configuration, which has been judged, can count at once."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from rainbow_xmpp.plugin import (
+    BecameActive,
+    ClientActivity,
     Element,
     Newcomer,
     Plugin,
@@ -25,7 +27,7 @@ _ACTIVE, _INACTIVE = f"{{{names.CSI}}}active", f"{{{names.CSI}}}inactive"
 _LOOK_EVERY_S = 15
 
 
-class ClientState(Plugin, name="client_state", implements={"XEP-0352": "1.0.0"}):
+class ClientState(Plugin, ClientActivity, name="client_state", implements={"XEP-0352": "1.0.0"}):
     """A client that says it is inactive gets presence, chat states and news of others' nodes in one go, later.
 
     Whatever matters goes out at once, with all that waits before it. Whether a client is active is told to nobody.
@@ -88,6 +90,9 @@ class ClientState(Plugin, name="client_state", implements={"XEP-0352": "1.0.0"})
         quiet = self._quiet.get(session)
         if quiet is not None:
             quiet.remove()
+            pending = self.services.tell(BecameActive(session))
+            if pending is not None:
+                self.services.spawn(pending)
 
     @with_binding(_INACTIVE, feature=names.CSI)
     async def begin_inactive(
@@ -117,6 +122,9 @@ class ClientState(Plugin, name="client_state", implements={"XEP-0352": "1.0.0"})
             session.wire = self._quiet[session] = Quiet(session, self)
             self.services.counters.sessions_inactive += 1
         return b""
+
+    def is_inactive(self, session: Session) -> bool:
+        return session in self._quiet
 
     # -- for `Quiet` (`Keeper`) ------------------------------------------------------------------------
 

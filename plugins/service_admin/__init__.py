@@ -10,6 +10,7 @@ from typing import Protocol
 from rainbow_xmpp.plugin import (
     JID,
     Account,
+    ClientLoggedOut,
     CommandAnswer,
     Context,
     Dialog,
@@ -121,6 +122,9 @@ class ServiceAdmin(
             reason=reason,
         )
         session.end_by_administrator()
+        pending = self.services.tell(ClientLoggedOut(account, session.agent.id))
+        if pending is not None:
+            await pending
 
     async def _each(self, ctx: Context, accounts: list[Account], act: Act, reason: str) -> int:
         """Do this to all of them; returns to how many. Who was removed by somebody else meanwhile is passed over."""

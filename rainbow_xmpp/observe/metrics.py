@@ -77,6 +77,12 @@ class Counters:
     webhooks_failed: int = 0
     webhooks_dead: int = 0
 
+    push_sent: int = 0
+    push_failed: int = 0
+    push_gone: int = 0
+    push_expired: int = 0
+    push_needless: int = 0
+
     pins_sent: int = 0
     pins_failed: int = 0
     pins_used: int = 0
@@ -102,6 +108,7 @@ class Counters:
     sessions_direct_tls: int = 0
     sessions_starttls: int = 0
     sessions_kept: int = 0
+    push_devices: int = 0
 
     def ended(self, outcome: str) -> None:
         """Count a stanza that came to this end of its way; KeyError for any other name."""
@@ -215,6 +222,20 @@ FAMILIES: Sequence[Family] = (
         {"delivered": "webhooks_delivered", "failed": "webhooks_failed", "dead": "webhooks_dead"},
         "outcome",
     ),
+    Family(
+        "rainbow_push",
+        "Notifications to devices that are away: taken by a push service, failed, subscriptions that are gone, "
+        "no news any more, not needed since the device came.",
+        {
+            "sent": "push_sent",
+            "failed": "push_failed",
+            "gone": "push_gone",
+            "expired": "push_expired",
+            "needless": "push_needless",
+        },
+        "outcome",
+    ),
+    _one("rainbow_push_devices", "Devices that are told when something comes.", "push_devices", gauge=True),
     _one("rainbow_loop_stalls", "Times the event loop stood still for long.", "loop_stalls"),
     _one("rainbow_http_requests", "HTTP requests answered, refusals included.", "http_requests"),
     _one("rainbow_faults", "Errors of the server itself; each has a traceback in the log.", "faults"),

@@ -68,7 +68,13 @@ from rainbow_xmpp.plugin.offers_accounts import (
     TooMany,
     WrongOrExpired,
 )
-from rainbow_xmpp.plugin.offers_clients import RememberedClient, RememberedClients
+from rainbow_xmpp.plugin.offers_clients import (
+    BecameActive,
+    ClientActivity,
+    ClientLoggedOut,
+    RememberedClient,
+    RememberedClients,
+)
 from rainbow_xmpp.plugin.offers_eventing import (
     PersonalEventing,
     PrivateElement,
@@ -99,6 +105,8 @@ from rainbow_xmpp.router.events import (
     BecameAvailable,
     BecameUnavailable,
     Changed,
+    ConnectionLost,
+    ConnectionRegained,
     Event,
     InitialPresence,
     SessionEnded,
@@ -118,7 +126,7 @@ from rainbow_xmpp.stanza.form_fields import FormError
 from rainbow_xmpp.stanza.forms import Blank, Form, form_field
 from rainbow_xmpp.stanza.payload import Payload, attr, child, child_text, children, flag, text
 from rainbow_xmpp.store.values import Account, Change, ChangeKind, Company, FactorRule, Role, Visibility
-from rainbow_xmpp.stream_management.managed import when_acknowledged
+from rainbow_xmpp.stream_management.managed import unacknowledged, when_acknowledged
 from rainbow_xmpp.xml import Element, View
 
 __all__ = [
@@ -133,6 +141,7 @@ __all__ = [
     "Asked",
     "Asker",
     "Attempt",
+    "BecameActive",
     "BecameAvailable",
     "BecameUnavailable",
     "Blank",
@@ -140,12 +149,16 @@ __all__ = [
     "Change",
     "ChangeKind",
     "Changed",
+    "ClientActivity",
     "ClientFeatures",
     "ClientLinks",
+    "ClientLoggedOut",
     "CommandAnswer",
     "CommandMark",
     "Company",
     "Condition",
+    "ConnectionLost",
+    "ConnectionRegained",
     "Context",
     "Dialog",
     "DiscoInfo",
@@ -265,6 +278,7 @@ __all__ = [
     "text",
     "time_of",
     "too_many",
+    "unacknowledged",
     "when_acknowledged",
     "with_binding",
     "with_login",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from rainbow_xmpp.plugin.offers_clients import RememberedClient, RememberedClients
+from rainbow_xmpp.plugin.offers_clients import ClientLoggedOut, RememberedClient, RememberedClients
 from rainbow_xmpp.store.refresh_tokens import BROWSERS
 
 if TYPE_CHECKING:
@@ -105,6 +105,9 @@ async def _forget(services: Services, account: Account, agent: str) -> None:
     clients = services.offered(RememberedClients, account)
     if clients is not None and agent:
         await clients.forget_client(account, agent)
+    pending = services.tell(ClientLoggedOut(account, agent))
+    if pending is not None:
+        await pending
 
 
 def _id(text: str) -> str:

@@ -73,6 +73,20 @@ class SessionEnded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionLost(Event):
+    """A session has no connection any more, and is kept for a while, as if it had one (XEP-0198 §5)."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRegained(Event):
+    """Its client resumes such a session, and is about to be sent what it did not acknowledge."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
 class SessionKept(Event):
     """The server stops, and the session is kept so that it can be resumed afterwards (XEP-0198).
 

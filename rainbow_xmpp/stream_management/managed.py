@@ -184,6 +184,12 @@ class Managed(Layer):
                 self._service.end_soon(self)
 
 
+def unacknowledged(session: Session) -> Unacked | None:
+    """What the client was sent and has not acknowledged, to be read; None where it acknowledges nothing."""
+    managed = Managed.of(session)
+    return None if managed is None else managed.queue
+
+
 def when_acknowledged(session: Session, call: Callable[[], None]) -> None:
     """Call this when the client has everything that the session was sent so far; it must not wait.
 

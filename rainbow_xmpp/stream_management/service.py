@@ -58,8 +58,11 @@ class StreamManagement:
         counters: Counters,
         now: Callable[[], float],
         end: Callable[[Session], None],
+        lost: Callable[[Session], None],
+        regained: Callable[[Session], None],
     ) -> None:
-        """`end` ends a session that has no connection. `answer_s`: so long a silent peer may owe an answer."""
+        """`end` ends a session that has no connection; `lost` and `regained` are told when one loses its connection and
+        stays, and when it is resumed. `answer_s`: so long a silent peer may owe an answer."""
         self.settings = settings
         self.answer_s = answer_s
         self.owing: list[Managed] = []
@@ -68,6 +71,8 @@ class StreamManagement:
         """Unix time, of the last tick."""
         self._now = now
         self._end = end
+        self._lost = lost
+        self._regained = regained
         self._counters = counters
         self._by_id: dict[str, Managed] = {}
         self._past: OrderedDict[str, Past] = OrderedDict()
@@ -188,6 +193,7 @@ class StreamManagement:
         if not self._make_room(managed.queue.bytes + _SESSION_BYTES):
             return False
         self._cast_adrift(managed, managed.max_s)
+        self._lost(session)
         return True
 
     # -- over a restart (`Restart`) --------------------------------------------------------------------
@@ -347,6 +353,7 @@ class StreamManagement:
             self.asked(managed)
         managed.unasked = managed.unasked_bytes = 0
         self._counters.resumptions_ok += 1
+        self._regained(session)
         return TakenOver(session, elements.resumed(managed.id, managed.handled), unread)
 
     def _not_found(self, account: Account, resume_id: str) -> bytes:

@@ -59,6 +59,7 @@ RECEIPTS = "urn:xmpp:receipts"  # XEP-0184
 REGISTER = "jabber:iq:register"  # XEP-0077
 REGISTER2 = "urn:xmpp:register:0"  # XEP-0389
 REGISTER_FEATURE = "http://jabber.org/features/iq-register"  # XEP-0077
+PUSH = "urn:xmpp:push:0"  # XEP-0357
 RETRACT = "urn:xmpp:message-retract:1"  # XEP-0424
 RSM = "http://jabber.org/protocol/rsm"  # XEP-0059
 SASL_CB = "urn:xmpp:sasl-cb:0"  # XEP-0440

@@ -6,10 +6,8 @@ from rainbow_xmpp.plugin import Passage
 from rainbow_xmpp.xml import hint_of, names
 
 _MUC_USER = "http://jabber.org/protocol/muc#user"
-_RECEIPTS = "urn:xmpp:receipts"
-_MARKERS = "urn:xmpp:chat-markers:0"
 _INVITATION = "jabber:x:conference"  # XEP-0249
-_TALK = frozenset((names.CHATSTATES, _RECEIPTS, _MARKERS, _INVITATION))
+_TALK = frozenset((names.CHATSTATES, names.RECEIPTS, names.MARKERS, _INVITATION))
 _WISHES = hint_of("private", "no-copy")
 _ROOM = hint_of("x")
 

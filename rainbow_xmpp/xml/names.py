@@ -43,6 +43,7 @@ INVITED_REGISTER = "urn:xmpp:ibr-token:0"  # XEP-0445
 LAST_ACTIVITY = "jabber:iq:last"  # XEP-0012
 MAM = "urn:xmpp:mam:2"  # XEP-0313
 MAM_EXTENDED = "urn:xmpp:mam:2#extended"  # XEP-0313
+MARKERS = "urn:xmpp:chat-markers:0"  # XEP-0333
 MUC = "http://jabber.org/protocol/muc"  # XEP-0045
 MUC_USER = "http://jabber.org/protocol/muc#user"  # XEP-0045
 NICK = "http://jabber.org/protocol/nick"  # XEP-0172

@@ -11,6 +11,7 @@ FUZZ_MINUTES ?= 5
 LEAKS_MINUTES ?= 15
 FAULTS_CLIENTS ?= 100
 FAULTS_KILLS ?= 100
+FAULTS_OUTAGES ?= 20
 
 BIN      := $(VENV)/bin
 INSTALL  := $(VENV)/.installed
@@ -56,8 +57,9 @@ bench: $(DEVELOP)  ## load on loopback: CPU per message, memory per session, log
 fuzz: $(DEVELOP)  ## search for faults of the XML layer and the configuration loader, FUZZ_MINUTES long
 	$(BIN)/python -m tests.security.fuzz --minutes $(FUZZ_MINUTES)
 
-faults: $(DEVELOP)  ## kill the server under load, FAULTS_KILLS times: nothing may be lost, or come twice
-	$(BIN)/python -m tests.faults.crash --clients $(FAULTS_CLIENTS) --kills $(FAULTS_KILLS)
+faults: $(DEVELOP)  ## kill the server under load, fill its disk, stop its PostgreSQL: nothing may be lost, or come twice
+	$(BIN)/python -m tests.faults.crash --clients $(FAULTS_CLIENTS) --kills $(FAULTS_KILLS) --full $(FAULTS_OUTAGES)
+	$(BIN)/python -m tests.faults.crash --clients $(FAULTS_CLIENTS) --kills $(FAULTS_OUTAGES) --gone $(FAULTS_OUTAGES)
 
 leaks: $(DEVELOP)  ## search for what companies may learn of each other, LEAKS_MINUTES long, and for faults of the API
 	$(BIN)/python -m tests.security.isolation_walk --minutes $(LEAKS_MINUTES)

@@ -123,7 +123,7 @@ class Server:
         self._certificate: Certificate | None = None
         self._port: PortShared | None = None
         self._bindings: dict[str, bytes] = {}
-        self._health = Health(lambda: self._housekeeping is not None and self._housekeeping.store_is_well)
+        self._health = Health(self._is_database_well)
         self._stalls = StallWatch(
             config.observe.stall_ms / 1000, self.node.counters, self.node.timings.loop_lag
         )
@@ -287,11 +287,15 @@ class Server:
     def _readiness(self) -> Readiness:
         return Readiness(
             {
-                "storage": self._health.database()
-                and not any(commits.is_away for commits in self.node.store.group_commits),
+                "storage": self._health.database(),
                 "serving": not self._is_stopping and not self._config.listen.drain_to,
             }
         )
+
+    def _is_database_well(self) -> bool:
+        """It answers, and took what was last written."""
+        answers = self._housekeeping is not None and self._housekeeping.store_is_well
+        return answers and not any(commits.is_away for commits in self.node.store.group_commits)
 
     async def _check_store(self) -> None:
         await self.node.store.check()

@@ -140,43 +140,80 @@ def _start_keeper(shared: Path, marker: Path) -> None:
         time.sleep(0.02)
 
 
+class PrivatePostgres:
+    """A PostgreSQL of one's own, in a folder of its own, that may be stopped and started at will."""
+
+    def __init__(self, **settings: str) -> None:
+        """`settings` replace those that tests have, which keep nothing that a power cut would take."""
+        self._binaries, self._user = binary_folder(), _unprivileged_user()
+        self._settings = {**_SETTINGS, **settings}
+        # A socket's path must be short.
+        self.folder = Path(tempfile.mkdtemp(prefix="rainbow-pg-", dir="/tmp"))
+        if self._user is not None:
+            os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
+        self._environment = {
+            "PATH": os.environ.get("PATH", ""),
+            "LC_ALL": "C.UTF-8",
+            "HOME": str(self.folder),
+        }
+        self._data = self.folder / "data"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log = self.folder / "log"
+        options = ["-D", self._data, "-U", _SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-sync"]
+        if self._launch("initdb", *options).wait():
+            raise PostgresFault(f"initdb failed:\n{self._log.read_text()}")
+
+    def _launch(self, program: str, *options: str | Path) -> "subprocess.Popen[bytes]":
+        become: dict[str, Any] = {}
+        if self._user is not None:
+            become = {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                [self._binaries / program, *options],
+                cwd=self.folder, env=self._environment, stdout=log, stderr=log, **become,
+            )  # fmt: skip
+
+    def start(self) -> None:
+        """Returns when it answers. Raises PostgresFault."""
+        options = [f"--{name}={value}" for name, value in self._settings.items()]
+        self._process = self._launch("postgres", "-D", self._data, "-k", self.folder, *options)
+        try:
+            _await_ready(self._binaries, self.folder, self._process)
+        except PostgresFault as fault:
+            raise PostgresFault(f"{fault}:\n{self._log.read_text()[-4000:]}") from None
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """SIGINT, "fast", ends connections first; SIGQUIT and SIGKILL leave it to the next start to clean up."""
+        process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(how)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGQUIT)
+            process.wait(10)
+
+    def remove(self) -> None:
+        """Stop it, and delete all it holds."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
 def _keep(shared: Path) -> None:
     """The keeper's work: start the server, tell where it is, wait until nobody uses it, end it."""
-    binaries, marker = binary_folder(), shared / "postgres.folder"
-    user = _unprivileged_user()
-    folder = Path(tempfile.mkdtemp(prefix="rainbow-pg-", dir="/tmp"))  # a socket's path must be short
-    if user is not None:
-        os.chown(folder, user.pw_uid, user.pw_gid)
-    become: dict[str, Any] = (
-        {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-    )
-    environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "HOME": str(folder)}
-    data = folder / "data"
-    server: subprocess.Popen[bytes] | None = None
+    marker, postgres = shared / "postgres.folder", PrivatePostgres()
     try:
-        subprocess.run(
-            [binaries / "initdb", "-D", data, "-U", _SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-sync"],
-            check=True,
-            cwd=folder,
-            env=environment,
-            **become,
-        )
-        options = [f"--{name}={value}" for name, value in _SETTINGS.items()]
-        server = subprocess.Popen(
-            [binaries / "postgres", "-D", data, "-k", folder, *options], cwd=folder, env=environment, **become
-        )
-        _await_ready(binaries, folder, server)
+        postgres.start()
         unfinished = shared / "postgres.folder.new"
-        unfinished.write_text(str(folder))
+        unfinished.write_text(str(postgres.folder))
         unfinished.rename(marker)
         with (shared / "postgres.users").open("w") as users:
             fcntl.flock(users, fcntl.LOCK_EX)  # comes when the last worker has gone
             marker.unlink()
-            _end(server)
+            postgres.stop()
     finally:
-        if server is not None:
-            _end(server)
-        shutil.rmtree(folder, ignore_errors=True)
+        postgres.remove()
 
 
 def _unprivileged_user() -> pwd.struct_passwd | None:
@@ -195,16 +232,6 @@ def _await_ready(binaries: Path, folder: Path, server: "subprocess.Popen[bytes]"
         if server.poll() is not None or time.monotonic() > deadline:
             raise PostgresFault("the server did not become ready")
         time.sleep(0.02)
-
-
-def _end(server: "subprocess.Popen[bytes]") -> None:
-    if server.poll() is None:
-        server.send_signal(signal.SIGINT)  # "fast": ends connections first
-        try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            server.send_signal(signal.SIGQUIT)
-            server.wait(10)
 
 
 if __name__ == "__main__":

@@ -250,6 +250,11 @@ class RainbowServer(ChatServer):
         return _Database(file, people)
 
     @property
+    def storage_url(self) -> str:
+        """Its database, as others open it."""
+        return self._storage_url.replace(":///data/", f":///{self.run_folder}/")
+
+    @property
     def run_folder(self) -> Path:
         """Where the running server answers its command line."""
         return self.folder / "data"

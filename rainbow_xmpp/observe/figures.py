@@ -105,7 +105,9 @@ class NodeFigures:
 
     def _state(self) -> Iterator[Metric]:
         yield GaugeMetricFamily(
-            "rainbow_database_up", "Whether the database answers.", value=float(self._health.database())
+            "rainbow_database_up",
+            "Whether the database answers, and takes what is written.",
+            value=float(self._health.database()),
         )
         yield GaugeMetricFamily(
             "rainbow_certificate_expiry_timestamp_seconds",

@@ -104,6 +104,9 @@ class Backend(Protocol[T]):
     async def look_after(self, *, is_quiet: bool) -> None:
         """Between two batches: time for the upkeep, if it is due. `is_quiet`: nothing has to be written now."""
 
+    async def probe(self) -> None:
+        """Write something that changes nothing, to the disk. Raising means that the database takes nothing."""
+
     async def close(self) -> None:
         """Let go of thread and connection."""
 
@@ -213,13 +216,26 @@ class GroupCommit(Generic[T]):
 
     async def _look_after(self) -> None:
         try:
-            await self._backend.look_after(is_quiet=True)
+            if self.is_away:
+                await self._look_whether_back()
+            else:
+                await self._backend.look_after(is_quiet=True)
         except Exception:
             log.exception("the upkeep of a group commit failed")
         finally:
             self._task = None
-            if self._waiting:
+            if self._waiting or self.is_away:
                 self._ended()
+
+    async def _look_whether_back(self) -> None:
+        """Nothing waits any more: everybody was told. A server that takes nothing may be sent nothing, so it asks."""
+        try:
+            await self._backend.probe()
+        except Exception as failure:
+            if not is_outage(failure):
+                raise
+        else:
+            self._is_back()
 
     def _next(self) -> Batch[T]:
         if self._full:
@@ -339,6 +355,15 @@ class SqliteThread(Generic[T]):
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             self._unchecked = 0
 
+    async def probe(self) -> None:
+        async with self._turn():
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._probe)
+
+    def _probe(self) -> None:
+        with self._open_transaction() as connection:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            connection.execute(f"PRAGMA user_version = {version}")  # its page is written, changed or not
+
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._let_go)
         self._thread.shutdown()
@@ -360,12 +385,20 @@ class PostgresqlConnection(Generic[T]):
         self._connection: Any = None
 
     async def write(self, entries: list[T]) -> None:
+        await self._transaction(lambda connection: self._write(connection, entries))
+
+    async def probe(self) -> None:
+        await self._transaction(
+            lambda connection: connection.execute("SELECT txid_current()")
+        )  # has a commit
+
+    async def _transaction(self, act: Callable[[Any], Awaitable[object]]) -> None:
         connection = self._connection
         if connection is None or connection.is_closed():
             connection = self._connection = await self._connect()
         try:
             async with asyncio.timeout(TRANSACTION_S), connection.transaction():
-                await self._write(connection, entries)
+                await act(connection)
         except BaseException:
             self._connection = None
             connection.terminate()

@@ -1,172 +1,180 @@
 """Nothing acknowledged is lost, nothing comes twice, whatever the server dies of.
 
-    python -m tests.faults.crash --clients 100 --kills 100 --seed 1
+    python -m tests.faults.crash --clients 100 --kills 100 --full 20 --seed 1
+    python -m tests.faults.crash --clients 100 --kills 50 --gone 20 --seed 1
 
-Clients chat in pairs while the server process is killed at random moments (now and then it is asked to stop instead),
-starts again, and is met again: by a resumption, or by a new session that catches up from the archive.
+Clients chat in pairs while the server process is killed at random moments (one time in five it is asked to stop
+instead), its disk is full (as root a small one of its own, otherwise no file may grow) or its PostgreSQL is stopped
+and started. They are always slow readers, some of them, and vanish now and then: cut off, or with a connection that
+nobody closes. They come back by a resumption, or by a new session that catches up from the archive.
 """
 
 import argparse
 import asyncio
-import itertools
 import json
 import random
-import signal
 import sys
 import tempfile
 import time
-from collections import Counter
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
-import sqlalchemy as sa
-
-from rainbow_xmpp.plugins.archive import tables
-from rainbow_xmpp.store import Store
-from rainbow_xmpp.xml import scan_again
-from tests.faults.crash_client import CrashClient, Tally
+from tests.faults.crash_client import CrashClient
+from tests.faults.crash_judge import Report, judge, received
+from tests.faults.troubles import (
+    Death,
+    DiskFull,
+    FilesMayNotGrow,
+    Outage,
+    PostgresGone,
+    SmallDisk,
+    Trouble,
+    TroubleFault,
+    can_mount,
+)
+from tests.postgres import Postgres, PrivatePostgres
 from tests.process import RainbowServer
 
-
-@dataclass
-class Report:
-    """What was counted. Everything but `happened` must be empty."""
-
-    kills: int = 0
-    stops: int = 0
-    seconds: float = 0.0
-    happened: Tally = field(default_factory=Tally)
-    lost: list[str] = field(default_factory=list)
-    twice: list[str] = field(default_factory=list)
-    out_of_order: list[str] = field(default_factory=list)
-    not_as_in_the_archive: list[str] = field(default_factory=list)
-
-    @property
-    def is_well(self) -> bool:
-        return not (
-            self.lost or self.twice or self.out_of_order or self.not_as_in_the_archive or self.happened.faults
-        )
-
-    def __str__(self) -> str:
-        happened = self.happened
-        return (
-            f"{self.kills} kills and {self.stops} stops in {self.seconds:.0f} s; {happened.sent:,} messages said, "
-            f"{happened.acknowledged:,} acknowledged, {happened.sent_again:,} said again, "
-            f"{happened.refused:,} refused; "
-            f"{happened.resumed:,} sessions resumed, {happened.began_anew:,} begun, {happened.vanished:,} clients "
-            f"vanished, {happened.caught_up:,} messages caught up with.\n"
-            f"Acknowledged and lost: {len(self.lost)}. Shown twice: {len(self.twice)}. "
-            f"Out of order: {len(self.out_of_order)}. Other than in the archive: {len(self.not_as_in_the_archive)}. "
-            f"Other faults: {len(happened.faults)}."
-        )
+PACE = 600.0
+"""Messages in a second, of all clients together, unless told otherwise."""
+STOP_CHANCE = 0.2
+QUIET_S = 1.0
+SETTINGS = {"limits": {"idle_ping_s": 10, "ping_timeout_s": 10}, "stream_management": {"resume_s": 20}}
+"""Whoever is gone without a word is given up while the run lasts, so that what it did not get goes elsewhere."""
 
 
-async def crash(
-    server: RainbowServer, clients: int, kills: int, seed: int, *, is_loud: bool = False
-) -> Report:
-    """Let them chat while a started server is killed so often; it runs when this returns."""
-    chance, report, began = random.Random(seed), Report(), time.monotonic()
-    talkers = [CrashClient(server, server.new_person(), seed + n, report.happened) for n in range(clients)]
-    for one, other in zip(talkers[::2], talkers[1::2], strict=True):
-        one.peer, other.peer = other, one
-    running = [asyncio.create_task(talker.run()) for talker in talkers]
-    for round_ in range(kills):
-        await asyncio.sleep(chance.uniform(0.3, 2.0))
-        is_kill = chance.random() < 0.8
-        report.kills += is_kill
-        report.stops += not is_kill
-        server.process.send_signal(signal.SIGKILL if is_kill else signal.SIGTERM)
-        await asyncio.to_thread(server.process.wait)
-        await asyncio.to_thread(server.start)
-        if is_loud:
-            print(f"{round_ + 1} of {kills}: {report.happened.acknowledged:,} acknowledged", flush=True)
-    await asyncio.sleep(1.0)
-    for talker in talkers:
-        talker.is_talking = False
-    await asyncio.gather(*running)
-    for talker in talkers:
-        await talker.catch_up_at_last()
-    report.seconds = time.monotonic() - began
-    logs = await _received(server)
-    for talker in talkers:
-        _judge(talker, logs.get(talker.person.localpart, {}), report)
-    return report
+class Crash:
+    """One run."""
+
+    def __init__(self, server: RainbowServer, clients: int, seed: int, pace: float = PACE) -> None:
+        """`clients` is an even number; `pace` is in messages per second, of all together."""
+        self.server = server
+        self.chance = random.Random(seed)
+        self.report = Report()
+        each = pace / clients
+        self.talkers = [
+            CrashClient(server, server.new_person(), seed + n, self.report.happened, each)
+            for n in range(clients)
+        ]
+        for one, other in zip(self.talkers[::2], self.talkers[1::2], strict=True):
+            one.peer, other.peer = other, one
+
+    def death(self) -> Death:
+        """The end of the process, in one way or the other."""
+        return Death("stops" if self.chance.random() < STOP_CHANCE else "kills", self._ended)
+
+    def _ended(self) -> None:
+        for talker in self.talkers:
+            talker.down_at = time.monotonic()
+
+    async def run(self, troubles: Iterable[Trouble], *, is_loud: bool = False) -> Report:
+        """Let them chat while a started server is in these troubles; it runs when this returns."""
+        report, began = self.report, time.monotonic()
+        running = [asyncio.create_task(talker.run()) for talker in self.talkers]
+        for trouble in troubles:
+            await asyncio.sleep(self.chance.uniform(0.3, 2.0 + len(self.talkers) / 50))
+            await self._strike(trouble)
+            if is_loud:
+                print(f"{report.troubles.total()}: {report.happened.acknowledged:,} acknowledged", flush=True)
+        await asyncio.sleep(QUIET_S)
+        for talker in self.talkers:
+            talker.is_talking = False
+        await asyncio.gather(*running)
+        for talker in self.talkers:
+            await talker.catch_up_at_last()
+        report.seconds = time.monotonic() - began
+        logs = await received(self.server.storage_url)
+        for talker in self.talkers:
+            judge(talker, logs.get(talker.person.localpart, {}), report)
+        return report
+
+    async def _strike(self, trouble: Trouble) -> None:
+        report = self.report
+        report.troubles[trouble.kind] += 1
+        try:
+            seconds = await trouble.strike(self.server, self.chance)
+        except TroubleFault as fault:
+            report.happened.faults.append(f"{trouble.kind}: {fault}")
+        else:
+            report.serving_s.setdefault(trouble.kind, []).append(seconds)
 
 
-def _judge(reader: CrashClient, log: dict[int, tuple[str, int]], report: Report) -> None:
-    """Hold what the application was shown against what was acknowledged, and against the log."""
-    name, writer = reader.person.localpart, reader.peer
-    shown = {stanza_id: said for stanza_id, said in reader.seen.items() if said[0]}
-    said = [number for _, number in shown.values()]
-    report.lost += [
-        f"{name} lacks {n} of its peer" for n in sorted(writer.acknowledged - set(said) - writer.refused)
-    ]
-    report.twice += [f"{name} was shown {n} {times} times" for n, times in Counter(said).items() if times > 1]
-    for earlier, later in itertools.pairwise(said):
-        if later < earlier:
-            at = next(i for i, (_, number) in enumerate(reader.trace) if number == later)
-            around = " ".join(f"{how}:{number}" for how, number in reader.trace[max(0, at - 12) : at + 5])
-            report.out_of_order.append(f"{name} was shown {later} behind {earlier}: {around}")
-    for stanza_id in sorted(shown.keys() | log.keys()):
-        if shown.get(stanza_id) != log.get(stanza_id):
-            report.not_as_in_the_archive.append(
-                f"{name}, {stanza_id}: shown {shown.get(stanza_id)}, kept {log.get(stanza_id)}"
-            )
-
-
-async def _received(server: RainbowServer) -> dict[str, dict[int, tuple[str, int]]]:
-    """What stands in everybody's log as received: sender and number by stanza-id."""
-    statement = (
-        sa.select(sa.column("localpart"), tables.messages.c.key, tables.messages.c.stanza)
-        .select_from(
-            tables.messages.join(tables.owners, tables.owners.c.number == tables.messages.c.owner).join(
-                sa.table("users", sa.column("id"), sa.column("localpart")),
-                sa.literal_column("users.id") == tables.owners.c.account_id,
-            )
-        )
-        .where(tables.messages.c.key % 2 == 1)
-    )
-    store = await Store.open(f"sqlite+aiosqlite:///{server.database_file}")
+@contextmanager
+def an_outage(server: RainbowServer) -> Iterator[Outage]:
+    """The disk of this server, which does not run yet, can be full: a real one where one can be mounted."""
+    if not can_mount(server.run_folder):
+        yield FilesMayNotGrow()
+        return
+    disk = SmallDisk(server.run_folder)
     try:
-        async with store.read() as connection:
-            rows = list(await connection.execute(statement))
+        yield DiskFull(disk)
     finally:
-        await store.close()
-    found: dict[str, dict[int, tuple[str, int]]] = {}
-    for localpart, key, stanza in rows:
-        view = scan_again(bytes(stanza))
-        number = int(view.text_of("body") or 0)
-        found.setdefault(localpart, {})[key >> 1] = (view.attrs["from"].partition("/")[0], number)
-    return found
+        disk.unmount()
 
 
-def main() -> int:
+@contextmanager
+def own_postgres() -> Iterator[PrivatePostgres]:
+    """One that keeps what it committed, whatever becomes of its process."""
+    postgres = PrivatePostgres(synchronous_commit="on")
+    try:
+        postgres.start()
+        Postgres(postgres.folder).create_database("rainbow")
+        yield postgres
+    finally:
+        postgres.remove()
+
+
+def _given() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--clients", type=int, default=100, help="an even number")
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--full", type=int, default=0, help="so often the disk is full")
+    parser.add_argument("--gone", type=int, default=0, help="so often PostgreSQL is gone, which is used then")
+    parser.add_argument("--pace", type=float, default=PACE, help="messages in a second, of all clients")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--json", action="store_true", help="the counts as JSON")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        server = RainbowServer(Path(folder))
-        server.start()
-        try:
-            report = asyncio.run(
-                crash(server, given.clients, given.kills, given.seed, is_loud=not given.json)
-            )
-        finally:
-            server.process.kill()
-            server.process.wait()
+    if given.full and given.gone:
+        parser.error("--full fills the disk of a SQLite database, --gone stops a PostgreSQL: not in one run")
+    return given
+
+
+def _run(given: argparse.Namespace, stack: ExitStack) -> Report:
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    outage: Sequence[Trouble] = ()
+    if given.gone:
+        postgres = stack.enter_context(own_postgres())
+        server = RainbowServer(
+            folder, settings=SETTINGS, storage_url=Postgres(postgres.folder).url("rainbow")
+        )
+        outage = [PostgresGone(postgres)] * given.gone
+    else:
+        server = RainbowServer(folder, settings=SETTINGS)
+        if given.full:
+            outage = [stack.enter_context(an_outage(server))] * given.full
+    server.start()
+    stack.callback(server.process.wait)
+    stack.callback(lambda: server.process.kill())
+    run = Crash(server, given.clients, given.seed, given.pace)
+    troubles = [*(run.death() for _ in range(given.kills)), *outage]
+    run.chance.shuffle(troubles)
+    return asyncio.run(run.run(troubles, is_loud=not given.json))
+
+
+def main() -> int:
+    given = _given()
+    with ExitStack() as stack:
+        report = _run(given, stack)
     if given.json:
         print(json.dumps({"seed": given.seed, "is_well": report.is_well, **asdict(report)}, indent=2))
     else:
         print(report)
-        for fault in [*report.lost, *report.twice, *report.out_of_order][:20]:
-            print("  ", fault)
-        for fault in [*report.not_as_in_the_archive, *report.happened.faults][:20]:
-            print("  ", fault)
+        for violation in report.violations[:40]:
+            print("  ", violation)
         print(f"seed {given.seed}: {'well' if report.is_well else 'NOT WELL'}")
     return 0 if report.is_well else 1
 

@@ -2,65 +2,64 @@
 
 import asyncio
 import random
+import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
 from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element
 
-from tests.conformance.wire import ConnectionEnded, Over, SaslFailure, Wire, connect
+from tests.conformance.wire import NAMESPACES, ConnectionEnded, Over, SaslFailure, Wire, connect
+from tests.faults.crash_screen import WAIT, Screen, Tally
 from tests.process import Person, RainbowServer
 
 SM = "urn:xmpp:sm:3"
 MAM = "urn:xmpp:mam:2"
 RSM = "http://jabber.org/protocol/rsm"
-DELAY = "{urn:xmpp:delay}delay"
-BODY = "{jabber:client}body"
-STANZA_ID = "{urn:xmpp:sid:0}stanza-id"
 MESSAGE = "{jabber:client}message"
+IQ = "{jabber:client}iq"
 STANZAS = frozenset(f"{{jabber:client}}{name}" for name in ("message", "presence", "iq"))
 LOST = (ConnectionEnded, OSError, TimeoutError, asyncio.IncompleteReadError)
 PAGE = 100
-
-
-@dataclass
-class Tally:
-    """What happened in a run."""
-
-    sent: int = 0
-    sent_again: int = 0
-    acknowledged: int = 0
-    resumed: int = 0
-    began_anew: int = 0
-    vanished: int = 0
-    caught_up: int = 0
-    refused: int = 0
-    faults: list[str] = field(default_factory=list)
+PADDING = f"<padding xmlns='urn:example:padding'>{'.' * 2000}</padding>"
+"""Who does not read is sent more, so that it is felt."""
+REST_CHANCE, VANISH_CHANCE = 0.02, 0.002
+"""After each element that was read."""
+FORGETS_WITHIN_S = 5.0
+"""Later, what it said may have been refused, of which it would not hear: it would say that again, out of order."""
+MOST_LEFT = 3
+"""So many connections that nobody closed lie about for one client."""
 
 
 class CrashClient:
     """One account on one device, that writes to `peer` while `is_talking`."""
 
-    def __init__(self, server: RainbowServer, person: Person, seed: int, tally: Tally) -> None:
+    def __init__(self, server: RainbowServer, person: Person, seed: int, tally: Tally, pace: float) -> None:
+        """`pace` is how many messages it says in a second."""
         self.server = server
         self.person = person
         self.peer: CrashClient
         self.tally = tally
+        self.pace = pace
         self.random = random.Random(seed)
         self.over: Over = self.random.choice(("wss", "tls"))
-        self.is_slow = self.random.random() < 0.1
+        self.is_slow = self.random.random() < 0.2
         self.is_talking = True
+        self.screen = Screen(person.jid, tally)
         self.wire: Wire | None = None
         self.said = 0
         self.acknowledged: set[int] = set()
-        self.refused: set[int] = set()
-        self.seen: dict[int, tuple[str, int]] = {}
-        """What the application was shown: sender and number by stanza-id, in the order in which it was shown."""
-        self.trace: list[tuple[str, int]] = []
-        """How each message was shown, and what became of connections, for whoever looks for a fault."""
+        self.down_at = 0.0
+        """When the server was ended that it came back to last (monotonic clock)."""
+        self._left: deque[Wire] = deque()
+        self._is_caught_up = False
+        self._queries = 0
         self._resume_id = ""
         self._unacked: deque[int | None] = deque()
-        """Stanzas since the last acknowledgement: the number that was said, None for what is no message."""
+        """Stanzas since the last acknowledgement: the number that was said; None for what need not be said again."""
+        self._oldest_at = 0.0
+        """So long something has been unacknowledged, or longer: since the last time when nothing was."""
+        self._doubtful: list[int] = []
+        """What a resumption acknowledged. Whether it was refused stands in what follows, up to the next `<a/>`."""
         self._counted = 0
         """How many of ours the server has acknowledged in this session."""
         self._handled = 0
@@ -82,10 +81,12 @@ class CrashClient:
                 self._drop()
                 await asyncio.sleep(self.random.uniform(0.02, 0.2))
         self._drop()
+        for wire in self._left:
+            wire.abort()
 
     @property
     def is_done(self) -> bool:
-        return not any(number is not None for number in self._unacked)
+        return not self._doubtful and not any(number is not None for number in self._unacked)
 
     async def catch_up_at_last(self) -> None:
         """Once more from the archive, when nobody talks any more."""
@@ -104,165 +105,191 @@ class CrashClient:
         await wire.open()
         await wire.authenticate(self.person.localpart, self.person.password, "PLAIN")
         await wire.open()
-        if self._resume_id:
-            await wire.send(f"<resume xmlns='{SM}' previd='{self._resume_id}' h='{self._handled}'/>")
-            answer = await wire.expect(lambda e: e.tag in (f"{{{SM}}}resumed", f"{{{SM}}}failed"))
-            if answer.tag == f"{{{SM}}}resumed":
-                self.tally.resumed += 1
-                self.trace.append(("resumed", self._handled))
-                self._acknowledge(int(answer.get("h") or 0))
-                await self._say_again()
-                return
-        await self._begin()
+        if not (self._resume_id and await self._resume(wire)):
+            await self._begin(wire)
+        if not self._is_caught_up:
+            await self._catch_up()
 
-    async def _begin(self) -> None:
-        assert self.wire is not None
-        wire = self.wire
+    async def _resume(self, wire: Wire) -> bool:
+        await wire.send(f"<resume xmlns='{SM}' previd='{self._resume_id}' h='{self._handled}'/>")
+        answer = await wire.expect(lambda e: e.tag in (f"{{{SM}}}resumed", f"{{{SM}}}failed"))
+        if answer.tag == f"{{{SM}}}failed":
+            return False
+        self.tally.resumed += 1
+        self.screen.trace.append(("resumed", self._handled))
+        self._is_back()
+        self._doubtful += self._acknowledged(int(answer.get("h") or 0))
+        await self._say_again(wire)
+        await wire.send(f"<r xmlns='{SM}'/>")
+        return True
+
+    async def _begin(self, wire: Wire) -> None:
+        """A new session, which reads what it missed before it takes messages, or while it does."""
         self.tally.began_anew += 1
-        self.trace.append(("began", 0))
+        self.screen.trace.append(("began", 0))
         self._resume_id = ""
+        self._is_caught_up = False
         await wire.bind()
-        await self._catch_up()
-        unsaid = [number for number in self._unacked if number is not None]
         await wire.send(f"<enable xmlns='{SM}' resume='true'/>")
         enabled = await wire.expect(f"{{{SM}}}enabled")
+        self._is_back()
         self._resume_id = enabled.get("id") or ""
         self._counted = self._handled = 0
-        self._unacked = deque(unsaid)
-        await self._say_again()
+        self._unacked = deque(n for n in (*self._doubtful, *self._unacked) if n is not None)
+        self._doubtful.clear()
+        self.screen.is_holding = True
+        await self._say_again(wire)
         self._unacked.append(None)
         await wire.send("<presence/>")
 
-    async def _say_again(self) -> None:
+    def _is_back(self) -> None:
+        down_at, self.down_at = self.down_at, 0.0
+        if down_at:
+            self.tally.back_s.append(time.monotonic() - down_at)
+
+    async def _say_again(self, wire: Wire) -> None:
         """In their order, under their ids: the server knows whether it has them."""
-        assert self.wire is not None
         for number in list(self._unacked):
-            if number is not None:
-                self.tally.sent_again += 1
-                await self.wire.send(self._message(number))
+            if number is None:
+                await wire.send("<presence/>")
             else:
-                await self.wire.send("<presence/>")
+                self.tally.sent_again += 1
+                await wire.send(self._message(number))
 
     def _message(self, number: int) -> str:
         origin = f"<origin-id xmlns='urn:xmpp:sid:0' id='{self.person.localpart}-{number}'/>"
-        return f"<message to='{self.peer.person.jid}' type='chat' id='{number}'><body>{number}</body>{origin}</message>"
+        more = PADDING if self.peer.is_slow else ""
+        return (
+            f"<message to='{self.peer.person.jid}' type='chat' id='{number}'>"
+            f"<body>{number}</body>{origin}{more}</message>"
+        )
+
+    def _vanish(self) -> None:
+        """Be gone without a word: cut off, or with a connection that stays as though somebody were there."""
+        assert self.wire is not None
+        self.tally.vanished += 1
+        if self.random.random() < 0.5:
+            self._left.append(self.wire)
+            self.wire.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is one of both ways
+            self.wire = None
+            if len(self._left) > MOST_LEFT:
+                self._left.popleft().abort()
+        if self.random.random() < 0.3 and time.monotonic() - self._oldest_at < FORGETS_WITHIN_S:
+            self._resume_id = ""  # it has forgotten its session as well
+        raise ConnectionEnded("vanished")
 
     # -- talking ---------------------------------------------------------------------------------------------
 
     async def _talk(self) -> None:
         assert self.wire is not None
-        speaking = asyncio.create_task(self._speak(self.wire))
+        wire = self.wire
+        speaking = asyncio.create_task(self._speak(wire))
         try:
             while not (speaking.done() and not self.is_talking and self.is_done):
                 try:
-                    await self._take(await self.wire.recv(timeout=0.25))
+                    await self._take(wire, await wire.recv(timeout=0.5))
                 except TimeoutError:
-                    await self.wire.send(f"<r xmlns='{SM}'/>")
-                if self.is_slow:
-                    await asyncio.sleep(0.02)
-                if self.is_talking and self.random.random() < 0.001:
-                    self.tally.vanished += 1
-                    raise ConnectionEnded("vanished")
+                    await wire.send(f"<r xmlns='{SM}'/>")
+                if not self.is_talking:
+                    continue
+                if self.is_slow and self.random.random() < REST_CHANCE:
+                    await self._rest(wire)
+                if self.random.random() < VANISH_CHANCE:
+                    self._vanish()
         finally:
             speaking.cancel()
             with suppress(asyncio.CancelledError, *LOST):
                 await speaking
 
+    async def _rest(self, wire: Wire) -> None:
+        """Read nothing for some seconds, as a phone does that is out of reach."""
+        self.tally.rested += 1
+        wire.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is one of both ways
+        await asyncio.sleep(self.random.uniform(0.5, 4.0))
+        wire.writer.transport.resume_reading()  # type: ignore[attr-defined]
+
     async def _speak(self, wire: Wire) -> None:
         while self.is_talking:
-            for _ in range(self.random.randrange(1, 6)):
+            for _ in range(number := self.random.randrange(1, 6)):
                 self.said += 1
                 self.tally.sent += 1
+                if self.is_done:
+                    self._oldest_at = time.monotonic()
                 self._unacked.append(self.said)
                 await wire.send(self._message(self.said))
             await wire.send(f"<r xmlns='{SM}'/>")
-            await asyncio.sleep(self.random.uniform(0.005, 0.1))
+            await asyncio.sleep(number / self.pace * self.random.uniform(0.5, 1.5))
 
-    async def _take(self, element: Element) -> None:
-        assert self.wire is not None
+    async def _take(self, wire: Wire, element: Element) -> None:
         if element.tag == f"{{{SM}}}a":
-            self._acknowledge(int(element.get("h") or 0))
+            self._keep(self._doubtful)
+            self._doubtful.clear()
+            self._keep(self._acknowledged(int(element.get("h") or 0)))
         elif element.tag == f"{{{SM}}}r":
-            await self.wire.send(f"<a xmlns='{SM}' h='{self._handled}'/>")
+            await wire.send(f"<a xmlns='{SM}' h='{self._handled}'/>")
         elif element.tag in STANZAS:
             self._handled += 1
             if element.tag == MESSAGE:
-                self._show(element)
+                self._read(element)
 
-    def _acknowledge(self, h: int) -> None:
-        for _ in range(h - self._counted):
-            number = self._unacked.popleft()
-            if number is not None:
-                self.tally.acknowledged += 1
-                self.acknowledged.add(number)
+    def _read(self, message: Element) -> None:
+        result = message.find(f"{{{MAM}}}result")
+        if result is None:
+            self.screen.get(message)
+            if message.get("type") == "error":
+                self._give_up(int(message.get("id") or 0))
+            return
+        inside = result.find(f".//{MESSAGE}")
+        assert inside is not None
+        self.screen.get_from_history(int(result.get("id") or 0), inside)
+
+    def _give_up(self, number: int) -> None:
+        """It was refused, which the person behind it is told: it is not said again."""
+        self._unacked = deque(None if n == number else n for n in self._unacked)
+        self._doubtful = [n for n in self._doubtful if n != number]
+
+    def _acknowledged(self, h: int) -> list[int]:
+        """The messages that the server has handled, up to this count."""
+        handled = [self._unacked.popleft() for _ in range(h - self._counted)]
         self._counted = h
+        return [number for number in handled if number is not None]
 
-    def _show(self, message: Element) -> None:
-        """To the application, which looks at stanza-ids."""
-        if message.get("type") == "error":
-            self.tally.refused += 1
-            self.refused.add(int(message.get("id") or 0))
-            return
-        sender = (message.get("from") or "").partition("/")[0]
-        ids = [
-            int(mark.get("id") or 0)
-            for mark in message.findall(STANZA_ID)
-            if mark.get("by") == self.person.jid
-        ]
-        if len(ids) != 1:
-            self.tally.faults.append(
-                f"{self.person.localpart} got a message with {len(ids)} ids of its own log"
-            )
-            return
-        how = "live" if message.find(DELAY) is None else "late"
-        self._remember(ids[0], sender, int(message.findtext(BODY) or 0), how)
-
-    def _remember(self, stanza_id: int, sender: str, number: int, how: str = "archive") -> None:
-        if sender and stanza_id not in self.seen:
-            self.trace.append((how, number))
-        self.seen.setdefault(stanza_id, (sender, number))
+    def _keep(self, numbers: list[int]) -> None:
+        """These are on the server's disk, so it says."""
+        self.tally.acknowledged += len(numbers)
+        self.acknowledged.update(numbers)
 
     # -- the archive -----------------------------------------------------------------------------------------
 
     async def _catch_up(self) -> None:
         """Everything behind the last id that was seen (XEP-0313 §5)."""
         assert self.wire is not None
-        while True:
-            last = max(self.seen, default=0)
-            after = f"<after>{last}</after>" if last else ""
-            query = (
-                f"<query xmlns='{MAM}' queryid='q'><set xmlns='{RSM}'><max>{PAGE}</max>{after}</set></query>"
-            )
-            await self.wire.send(f"<iq type='set' id='mam'>{query}</iq>")
-            while True:
-                element = await self.wire.recv()
-                if element.tag == "{jabber:client}iq" and element.get("id") == "mam":
-                    break
-                self._from_archive(element)
-            if element.get("type") != "result":
-                self.tally.faults.append(
-                    f"the archive said {[child.tag for child in element.iter()]} behind {last}"
-                )
-                return
-            fin = element.find(f"{{{MAM}}}fin")
-            assert fin is not None
-            if fin.get("complete") == "true":
-                return
-            if max(self.seen, default=0) == last:  # a page of what we said ourselves
-                found = fin.findtext(f"{{{RSM}}}set/{{{RSM}}}last")
-                assert found is not None
-                self._remember(int(found), "", 0)
+        self.screen.is_holding = True
+        while (fin := await self._page(self.wire)) is not None and fin.get("complete") != "true":
+            last = fin.findtext(f"{{{RSM}}}set/{{{RSM}}}last")
+            assert last is not None
+            self.screen.note(int(last))  # of a page of our own words
+        self._is_caught_up = fin is not None
+        self.screen.release()
 
-    def _from_archive(self, element: Element) -> None:
-        result = element.find(f"{{{MAM}}}result")
-        if result is None:
-            return
-        message = result.find(f".//{MESSAGE}")
-        assert message is not None
-        sender = (message.get("from") or "").partition("/")[0]
-        stanza_id = int(result.get("id") or 0)
-        if sender == self.person.jid:
-            self._remember(stanza_id, "", 0)  # our own words, which the application has
-        elif stanza_id not in self.seen:
-            self.tally.caught_up += 1
-            self._remember(stanza_id, sender, int(message.findtext(BODY) or 0))
+    async def _page(self, wire: Wire) -> Element | None:
+        self._queries += 1
+        last, name = self.screen.last, f"mam{self._queries}"
+        after = f"<after>{last}</after>" if last else ""
+        self._unacked.append(None)
+        await wire.send(
+            f"<iq type='set' id='{name}'><query xmlns='{MAM}' queryid='q'>"
+            f"<set xmlns='{RSM}'><max>{PAGE}</max>{after}</set></query></iq>"
+        )
+        while True:
+            element = await wire.recv()
+            await self._take(wire, element)
+            if element.tag == IQ and element.get("id") == name:
+                break
+        if element.get("type") != "result":
+            if element.find(WAIT, dict(NAMESPACES)) is None:
+                self.tally.faults.append(
+                    f"the archive said {[part.tag for part in element.iter()]} behind {last}"
+                )
+            raise ConnectionEnded("no history now")
+        return element.find(f"{{{MAM}}}fin")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,6 +106,9 @@ class Away:
     async def look_after(self, *, is_quiet: bool) -> None:
         assert self.written, "nothing to look after"
 
+    async def probe(self) -> None:
+        await self.write([])
+
     async def close(self) -> None:
         self.written.append(-1)
 
@@ -137,6 +141,43 @@ async def test_whoever_waited_long_enough_is_told() -> None:
         await asyncio.sleep(0.01)
     assert isinstance(batch.error, OSError)
     assert (commits.failed, commits.waiting) == (1, 0)
+
+
+async def test_when_nobody_writes_any_more_it_asks_by_itself_whether_the_database_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rainbow_xmpp.store.group_commit.QUIET_S", 0.01)
+    backend = Away()
+    commits: GroupCommit[int] = GroupCommit(backend, patience_s=0.0)
+    commits.add(1, SIZE)
+    while backend.tries < 3:
+        await asyncio.sleep(0.01)
+    assert commits.is_away
+    backend.is_away = False
+    async with asyncio.timeout(5):
+        while commits.is_away:
+            await asyncio.sleep(0.01)
+    assert (commits.failed, commits.waiting, backend.written) == (1, 0, [])
+    backend.written.append(0)
+    await commits.close()
+
+
+async def test_asking_writes_to_the_disk_and_changes_nothing(store: Store, commits: GroupCommit[int]) -> None:
+    commits.add(1, SIZE)
+    await commits.settled()
+    before = await written_to(store)
+    await commits._backend.probe()
+    assert await written_to(store) > before
+    assert await said(store) == [1]
+
+
+async def written_to(store: Store) -> int:
+    """Where the log of what is written ends."""
+    if store.dialect == "sqlite":
+        return Path(f"{store._database.url.database}-wal").stat().st_size
+    async with store.read() as connection:
+        where = sa.text("SELECT pg_current_wal_insert_lsn() - '0/0'")
+        return int((await connection.execute(where)).scalar_one())
 
 
 async def test_no_more_waits_than_may_wait() -> None:

@@ -1,0 +1,120 @@
+"""The end of a crash run: what was acknowledged, what was shown, and what stands in the logs, held together."""
+
+import itertools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from rainbow_xmpp.plugins.archive import tables
+from rainbow_xmpp.store import Store
+from rainbow_xmpp.xml import scan_again
+from tests.faults.crash_client import CrashClient
+from tests.faults.crash_screen import Tally
+
+Log = Mapping[int, tuple[str, int]]
+"""What stands in somebody's log as received: sender and number by stanza-id."""
+
+
+@dataclass
+class Report:
+    """What was counted. The lists must be empty, and so must `happened.faults`."""
+
+    troubles: Counter[str] = field(default_factory=Counter)
+    """How often what was done to the server or to its database."""
+    seconds: float = 0.0
+    serving_s: dict[str, list[float]] = field(default_factory=dict)
+    """From the end of each trouble until the server said that it serves, by its kind."""
+    happened: Tally = field(default_factory=Tally)
+    lost: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
+    out_of_order: list[str] = field(default_factory=list)
+    refused_and_kept: list[str] = field(default_factory=list)
+    not_as_in_the_archive: list[str] = field(default_factory=list)
+
+    @property
+    def violations(self) -> list[str]:
+        """Whatever must not be, in words."""
+        return [
+            *self.lost, *self.twice, *self.out_of_order, *self.refused_and_kept, *self.not_as_in_the_archive,
+            *self.happened.faults,
+        ]  # fmt: skip
+
+    @property
+    def is_well(self) -> bool:
+        return not self.violations
+
+    def __str__(self) -> str:
+        happened = self.happened
+        troubles = ", ".join(f"{number} {kind}" for kind, number in sorted(self.troubles.items()))
+        times = [f"{kind} {_times(seconds)}" for kind, seconds in sorted(self.serving_s.items())]
+        return (
+            f"{troubles} in {self.seconds:.0f} s; {happened.sent:,} messages said, "
+            f"{happened.acknowledged:,} acknowledged, {happened.sent_again:,} said again, "
+            f"{happened.refused:,} refused for a while; {happened.resumed:,} sessions resumed, "
+            f"{happened.began_anew:,} begun, {happened.vanished:,} clients vanished, {happened.rested:,} rested, "
+            f"{happened.caught_up:,} messages caught up with.\n"
+            f"Serving again after (median, greatest, in s): {'; '.join(times)}; "
+            f"clients back after a kill or a stop: {_times(happened.back_s)}.\n"
+            f"Acknowledged and lost: {len(self.lost)}. Shown twice: {len(self.twice)}. "
+            f"Out of order: {len(self.out_of_order)}. Refused and kept: {len(self.refused_and_kept)}. "
+            f"Other than in the archive: {len(self.not_as_in_the_archive)}. Other faults: {len(happened.faults)}."
+        )
+
+
+def _times(seconds: Sequence[float]) -> str:
+    if not seconds:
+        return "-"
+    return f"{sorted(seconds)[len(seconds) // 2]:.2f} {max(seconds):.2f}"
+
+
+def judge(reader: CrashClient, log: Log, report: Report) -> None:
+    """Hold what one application was shown against what its peer was told, and against the log."""
+    name, writer, shown = reader.person.localpart, reader.peer, reader.screen.shown()
+    said = [number for _, number in shown.values()]
+    refused = writer.screen.refused
+    report.lost += [
+        f"{name} lacks {n} of its peer" for n in sorted(writer.acknowledged - set(said) - refused)
+    ]
+    report.refused_and_kept += [
+        f"{name} was shown {n}, which its peer was told had failed: {reader.screen.around(n)}"
+        for n in sorted(refused & set(said))
+    ]
+    report.twice += [f"{name} was shown {n} {times} times" for n, times in Counter(said).items() if times > 1]
+    report.out_of_order += [
+        f"{name} was shown {later} behind {earlier}: {reader.screen.around(later)}"
+        for earlier, later in itertools.pairwise(said)
+        if later < earlier
+    ]
+    report.not_as_in_the_archive += [
+        f"{name}, {stanza_id}: shown {shown.get(stanza_id)}, kept {log.get(stanza_id)}"
+        for stanza_id in sorted(shown.keys() | log.keys())
+        if shown.get(stanza_id) != log.get(stanza_id)
+    ]
+
+
+async def received(storage_url: str) -> dict[str, Log]:
+    """What stands in everybody's log as received, by localpart."""
+    statement = (
+        sa.select(sa.column("localpart"), tables.messages.c.key, tables.messages.c.stanza)
+        .select_from(
+            tables.messages.join(tables.owners, tables.owners.c.number == tables.messages.c.owner).join(
+                sa.table("users", sa.column("id"), sa.column("localpart")),
+                sa.literal_column("users.id") == tables.owners.c.account_id,
+            )
+        )
+        .where(tables.messages.c.key % 2 == 1)
+    )
+    store = await Store.open(storage_url)
+    try:
+        async with store.read() as connection:
+            rows = list(await connection.execute(statement))
+    finally:
+        await store.close()
+    found: dict[str, dict[int, tuple[str, int]]] = {}
+    for localpart, key, stanza in rows:
+        view = scan_again(bytes(stanza))
+        number = int(view.text_of("body") or 0)
+        found.setdefault(localpart, {})[key >> 1] = (view.attrs["from"].partition("/")[0], number)
+    return dict(found)

@@ -154,8 +154,8 @@ class Courier:
             answer = await self._outside().post(
                 request.url, request.body, request.headers, timeout_s=settings.timeout_s
             )
-        except NotAllowedUrl:
-            return GONE[0], None  # the operator allows this push service no more
+        except NotAllowedUrl:  # any more; a list that is wrong for a while takes nobody's registration
+            return 0, None
         except NotReached as error:
             log.info(
                 "a push service was not reached: %s", error, extra={"account": due.registered.key.owner_id}

@@ -97,12 +97,16 @@ class World:
     server: TestServer
     service: Receiver
     caller: Caller
-    options: PluginOptions
-    public_key: str = ""
+    options: Push.Options
 
     @property
     def push(self) -> Push:
         return self.server.plugin(Push)
+
+    async def public_key(self) -> str:
+        """As a browser wants it."""
+        key: str = (await self.caller.get("/push-subscriptions"))["public_key"]
+        return key
 
     async def registered(self, browser: Browser, **more: Any) -> dict[str, str]:
         answer = await self.caller.call("POST", "/push-subscriptions", browser.subscription | more)
@@ -164,9 +168,7 @@ async def world(folder: Path, **options: Any) -> AsyncIterator[World]:
         plugins: dict[type, PluginOptions] = {cls: cls.Options() for cls in AROUND} | {Push: given}
         async with TestServer(plugins) as server:
             server.plugin(Push).outside = service.outside()
-            made = World(server, service, await logged_in(server, "ann@acme"), given)
-            made.public_key = (await made.caller.get("/push-subscriptions"))["public_key"]
-            yield made
+            yield World(server, service, await logged_in(server, "ann@acme"), given)
 
 
 async def on_phone(world: World, agent: str = "") -> Client:

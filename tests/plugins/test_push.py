@@ -1,6 +1,7 @@
 """Push notifications (XEP-0357): who is woken for what, and what nobody is told."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from rainbow_xmpp.errors import Condition
 from rainbow_xmpp.plugin import unacknowledged
 from rainbow_xmpp.plugin.places import end_place, places_of
 from rainbow_xmpp.plugins.push import Push
+from rainbow_xmpp.plugins.push.values import Shows
 from rainbow_xmpp.testing import condition_of
 from rainbow_xmpp.testing.client import Client
 from tests.plugins.push_service import NS, Browser, World, disable, enable, on_phone, signed_by, world
@@ -53,7 +55,7 @@ async def test_a_browser_is_told_what_its_keys_alone_open_and_what_this_server_s
     ((headers, body),) = here.service.calls
     assert b"do not tell" not in body and b"bob" not in body
     assert browser.open(headers, body) == {"type": "message", "node": made["node"], "message-count": 1}
-    claims = signed_by(headers, here.public_key, f"https://push.example:{here.service.port}")
+    claims = signed_by(headers, await here.public_key(), f"https://push.example:{here.service.port}")
     assert claims["sub"] == here.server.node.config.public_url
     assert 0 < claims["exp"] - here.server.clock() <= 24 * 3600
     assert (headers["urgency"], headers["topic"], headers["ttl"]) == ("normal", "message", str(24 * 3600 - 3))
@@ -80,28 +82,30 @@ async def test_enabling_again_takes_the_last_one_and_disabling_ends_it(here: Wor
     assert (kept["node"], kept["enabled"], kept["shows"]) == (made["node"], False, "count")
 
 
-@pytest.mark.parametrize(
-    ("change", "condition"),
-    [
-        ({"jid": "push.elsewhere.example"}, Condition.REMOTE_SERVER_NOT_FOUND),
-        ({"secret": "guessed"}, Condition.ITEM_NOT_FOUND),
-        ({"node": "0" * 32}, Condition.ITEM_NOT_FOUND),
-        ({"node": "x" * 300}, Condition.BAD_REQUEST),
-        ({"node": ""}, Condition.BAD_REQUEST),
-        ({"jid": ""}, Condition.BAD_REQUEST),
-        ({"jid": "a@@b"}, Condition.JID_MALFORMED),
-        ({"secret": "x" * 300}, Condition.NOT_ACCEPTABLE),
-    ],
-    ids=str,
-)
-async def test_what_cannot_be_enabled(here: World, change: dict[str, str], condition: Condition) -> None:
+NOT_ENABLED = [
+    ({"jid": "push.elsewhere.example"}, Condition.REMOTE_SERVER_NOT_FOUND),
+    ({"secret": "guessed"}, Condition.ITEM_NOT_FOUND),
+    ({"node": "0" * 32}, Condition.ITEM_NOT_FOUND),
+    ({"node": "x" * 300}, Condition.BAD_REQUEST),
+    ({"node": ""}, Condition.BAD_REQUEST),
+    ({"jid": ""}, Condition.BAD_REQUEST),
+    ({"jid": "a@@b"}, Condition.JID_MALFORMED),
+    ({"secret": "x" * 300}, Condition.NOT_ACCEPTABLE),
+]
+
+
+async def test_what_cannot_be_enabled(here: World) -> None:
     made = await here.registered(Browser(here.service))
     client = await here.server.login(here.name)
-    answer = await client.ask("set", enable(made, **change))
-    assert condition_of(answer) is condition
-    if condition is Condition.REMOTE_SERVER_NOT_FOUND:
-        text = answer.findtext(".//{urn:ietf:params:xml:ns:xmpp-stanzas}text") or ""
-        assert here.server.domain in text  # whom it does tell
+    for change, condition in NOT_ENABLED:
+        answer = await client.ask("set", enable(made, **change))
+        assert condition_of(answer) is condition, change
+        if condition is Condition.REMOTE_SERVER_NOT_FOUND:
+            text = answer.findtext(".//{urn:ietf:params:xml:ns:xmpp-stanzas}text") or ""
+            assert here.server.domain in text  # whom it does tell
+    two = enable(made).replace("</enable>", "<x xmlns='jabber:x:data' type='submit'/></enable>")
+    assert condition_of(await client.ask("set", two)) is Condition.BAD_REQUEST
+    assert here.server.node.counters.push_devices == 0
 
 
 async def test_nobody_enables_or_removes_what_is_somebody_elses(here: World) -> None:
@@ -130,28 +134,32 @@ async def test_who_uses_the_same_browser_next_takes_it_over(here: World) -> None
     assert (await here.caller.get("/push-subscriptions"))["items"] == []
 
 
-@pytest.mark.parametrize(
-    ("change", "status", "kind"),
-    [
-        ({"endpoint": "https://elsewhere.example/x"}, 422, "not-allowed"),
-        ({"endpoint": "http://push.example/x"}, 422, "not-allowed"),
-        ({"endpoint": "https://127.0.0.1/x"}, 422, "not-allowed"),
-        ({"endpoint": "https://[::1]/x"}, 422, "not-allowed"),
-        ({"endpoint": "https://u:p@push.example/x"}, 422, "not-allowed"),
-        ({"endpoint": "https://push.example:1/x"}, 422, "not-allowed"),
-        ({"keys": {"p256dh": "AAAA", "auth": "AAAAAAAAAAAAAAAAAAAAAA"}}, 422, "invalid"),
-        ({"keys": {"p256dh": "!", "auth": "AAAAAAAAAAAAAAAAAAAAAA"}}, 422, "invalid"),
-        ({"keys": {"p256dh": "BA" + "A" * 85, "auth": "AAAAAAAAAAAAAAAAAAAAAA"}}, 422, "invalid"),
-        ({"shows": "everything"}, 422, "invalid"),
-    ],
-    ids=str,
-)
-async def test_what_is_no_subscription(
-    here: World, change: dict[str, object], status: int, kind: str
-) -> None:
-    wanted = Browser(here.service).subscription | change
-    answer = await here.caller.call("POST", "/push-subscriptions", wanted)
-    assert (answer.status, answer.json()["type"].rpartition(":")[2]) == (status, kind)
+AUTH = "AAAAAAAAAAAAAAAAAAAAAA"
+NO_SUBSCRIPTIONS: list[tuple[dict[str, object], str]] = [
+    ({"endpoint": "https://elsewhere.example/x"}, "not-allowed"),
+    ({"endpoint": "http://push.example/x"}, "not-allowed"),
+    ({"endpoint": "https://127.0.0.1/x"}, "not-allowed"),
+    ({"endpoint": "https://[::1]/x"}, "not-allowed"),
+    ({"endpoint": "https://u:p@push.example/x"}, "not-allowed"),
+    ({"endpoint": "https://push.example:1/x"}, "not-allowed"),
+    ({"endpoint": "https://push.example\\@elsewhere.example/x"}, "not-allowed"),
+    ({"keys": {"p256dh": "AAAA", "auth": AUTH}}, "invalid"),
+    ({"keys": {"p256dh": "!", "auth": AUTH}}, "invalid"),
+    ({"keys": {"p256dh": "ä", "auth": AUTH}}, "invalid"),
+    ({"keys": {"p256dh": "BA" + "A" * 85, "auth": AUTH}}, "invalid"),  # no point of the curve
+    ({"shows": "everything"}, "invalid"),
+    ({"endpoint": "https://push.example/" + "x" * 2000}, "invalid"),
+]
+
+
+async def test_what_is_no_subscription(here: World) -> None:
+    good = Browser(here.service).subscription
+    for change, kind in NO_SUBSCRIPTIONS:
+        answer = await here.caller.call("POST", "/push-subscriptions", good | change)
+        assert (answer.status, answer.json()["type"].rpartition(":")[2]) == (422, kind), change
+    short = good | {"keys": good["keys"] | {"auth": "AAAA"}}
+    assert (await here.caller.call("POST", "/push-subscriptions", short)).status == 422
+    assert (await here.caller.get("/push-subscriptions"))["items"] == []
 
 
 async def test_of_too_many_devices_the_one_that_was_not_used_for_longest_goes(tmp_path: Path) -> None:
@@ -174,33 +182,32 @@ ENCRYPTED = "<encrypted xmlns='eu.siacs.conversations.axolotl'/><store xmlns='ur
 STORE = "<store xmlns='urn:xmpp:hints'/>"
 
 
-@pytest.mark.parametrize(
-    ("type_", "inside", "wakes"),
-    [
-        ("chat", BODY, "message"),
-        ("normal", BODY, "message"),
-        ("chat", ENCRYPTED, "message"),
-        ("chat", "<encryption xmlns='urn:xmpp:eme:0' namespace='x'/>" + STORE, "message"),
-        ("chat", "<propose xmlns='urn:xmpp:jingle-message:0' id='c'/>" + STORE, "call"),
-        ("chat", "<retract xmlns='urn:xmpp:jingle-message:0' id='c'/>" + STORE, None),
-        ("chat", "<body/>" + STORE, None),
-        ("chat", "<composing xmlns='http://jabber.org/protocol/chatstates'/>", None),
-        ("chat", "<received xmlns='urn:xmpp:receipts' id='1'/>" + STORE, None),
-        ("chat", "<displayed xmlns='urn:xmpp:chat-markers:0' id='1'/>" + STORE, None),
-        ("chat", BODY + "<replace xmlns='urn:xmpp:message-correct:0' id='1'/>", None),
-        ("chat", BODY + "<reactions xmlns='urn:xmpp:reactions:0' id='1'/>", None),
-        ("chat", BODY + "<retract xmlns='urn:xmpp:message-retract:1' id='1'/>", None),
-        ("headline", BODY, None),
-        ("error", BODY, None),
-    ],
-    ids=str,
-)
-async def test_which_messages_wake(here: World, type_: str, inside: str, wakes: str | None) -> None:
+WORTH: list[tuple[str, str, str | None]] = [
+    ("chat", BODY, "message"),
+    ("normal", BODY, "message"),
+    ("chat", ENCRYPTED, "message"),
+    ("chat", "<encryption xmlns='urn:xmpp:eme:0' namespace='x'/>" + STORE, "message"),
+    ("chat", "<propose xmlns='urn:xmpp:jingle-message:0' id='c'/>" + STORE, "call"),
+    ("chat", "<retract xmlns='urn:xmpp:jingle-message:0' id='c'/>" + STORE, None),
+    ("chat", "<body/>" + STORE, None),
+    ("chat", "<composing xmlns='http://jabber.org/protocol/chatstates'/>", None),
+    ("chat", "<received xmlns='urn:xmpp:receipts' id='1'/>" + STORE, None),
+    ("chat", "<displayed xmlns='urn:xmpp:chat-markers:0' id='1'/>" + STORE, None),
+    ("chat", BODY + "<replace xmlns='urn:xmpp:message-correct:0' id='1'/>", None),
+    ("chat", BODY + "<reactions xmlns='urn:xmpp:reactions:0' id='1'/>", None),
+    ("chat", BODY + "<retract xmlns='urn:xmpp:message-retract:1' id='1'/>", None),
+    ("headline", BODY, None),
+    ("error", BODY, None),
+]
+
+
+async def test_which_messages_wake(here: World) -> None:
     browser, _ = await here.device()
     bob = await bob_of(here)
-    bob.send(f"<message to='{here.bare}' type='{type_}'>{inside}</message>")
-    await here.later(60 if wakes != "call" else 0)
-    assert [each["type"] for each in here.told(browser)] == ([] if wakes is None else [wakes])
+    for type_, inside, wakes in WORTH:
+        bob.send(f"<message to='{here.bare}' type='{type_}'>{inside}</message>")
+        await here.later(60 if wakes != "call" else 0)
+        assert [each["type"] for each in here.told(browser)] == ([] if wakes is None else [wakes]), inside
 
 
 async def test_a_call_does_not_wait_and_is_not_told_when_it_is_over(here: World) -> None:
@@ -272,22 +279,20 @@ async def test_as_many_as_come_together_are_told_once_and_the_next_ones_after_a_
     assert [each["message-count"] for each in here.told(browser)] == [22]
 
 
-@pytest.mark.parametrize(
-    ("may_show", "wants", "sender", "body"),
-    [
-        ("count", "body", None, None),
-        ("sender", "body", "bob@rainbow.test", None),
-        ("body", "sender", "bob@rainbow.test", None),
-        ("body", "count", None, None),
-        ("body", "body", "bob@rainbow.test", "hello"),
-    ],
-)
-async def test_of_whom_and_what_is_told_as_far_as_operator_and_person_allow(
-    tmp_path: Path, may_show: str, wants: str, sender: str | None, body: str | None
-) -> None:
-    async with world(tmp_path, may_show=may_show) as here:
-        browser, _ = await here.device(shows=wants)
-        bob = await bob_of(here)
+SHOWN = [
+    ("count", "body", None, None),
+    ("sender", "body", "bob@rainbow.test", None),
+    ("body", "sender", "bob@rainbow.test", None),
+    ("body", "count", None, None),
+    ("body", "body", "bob@rainbow.test", "hello"),
+]
+
+
+async def test_of_whom_and_what_is_told_as_far_as_operator_and_person_allow(here: World) -> None:
+    bob = await bob_of(here)
+    for may_show, wants, sender, body in SHOWN:
+        here.server.reconfigure({Push: replace(here.options, may_show=Shows(may_show))})
+        browser, made = await here.device(shows=wants)
         bob.say("hello", to=here.bare)
         await here.later(3)
         (told,) = here.told(browser)
@@ -297,6 +302,18 @@ async def test_of_whom_and_what_is_told_as_far_as_operator_and_person_allow(
             await here.later(60)
             (told,) = here.told(browser)
             assert (told["last-message-sender"], told.get("last-message-body")) == (sender, None)
+        assert (await here.caller.call("DELETE", f"/push-subscriptions/{made['node']}")).status == 204
+
+
+async def test_what_waits_is_not_told_when_the_operator_allows_less_by_then(tmp_path: Path) -> None:
+    async with world(tmp_path, may_show="body") as here:
+        browser, _ = await here.device(shows="body")
+        (await bob_of(here)).say("hello", to=here.bare)
+        await here.server.settle()
+        here.server.reconfigure({Push: replace(here.options, may_show=Shows.COUNT)})
+        await here.later(3)
+        (told,) = here.told(browser)
+        assert set(told) == {"type", "node", "message-count"}
 
 
 # -- who is away -------------------------------------------------------------------------------------------
@@ -489,17 +506,21 @@ async def test_a_private_address_is_never_called(here: World) -> None:
     assert here.server.node.counters.push_failed == 1
 
 
-async def test_a_push_service_that_the_operator_takes_off_the_list_is_not_called(here: World) -> None:
+async def test_a_push_service_that_is_off_the_list_is_not_called_until_it_is_on_it_again(here: World) -> None:
     browser, _ = await here.device()
-    here.server.reconfigure({Push: Push.Options(push_services=("fcm.googleapis.com",))})
+    here.server.reconfigure({Push: replace(here.options, push_services=("fcm.googleapis.com",))})
     (await bob_of(here)).say("1", to=here.bare)
     await here.later(60)
     assert here.told(browser) == []
+    here.server.reconfigure({Push: here.options})
+    await here.later(60)
+    assert [each["message-count"] for each in here.told(browser)] == [1]
 
 
 @pytest.mark.parametrize("orderly", [True, False], ids=["stopped", "killed"])
 async def test_a_restart_loses_nothing_that_is_to_be_told(here: World, orderly: bool) -> None:
     browser, _ = await here.device()
+    public_key = await here.public_key()
     (await bob_of(here)).say("1", to=here.bare)
     if not orderly:
         await here.server.settle()
@@ -512,7 +533,7 @@ async def test_a_restart_loses_nothing_that_is_to_be_told(here: World, orderly: 
     here.push.outside = here.service.outside()
     await here.later(3)
     assert [each["message-count"] for each in here.told(browser)] == [1]
-    assert (await here.caller.get("/push-subscriptions"))["public_key"] == here.public_key
+    assert await here.public_key() == public_key  # browsers take notifications from nobody else
     bob = await bob_of(here)
     bob.say("2", to=here.bare)
     await here.later(60)

@@ -36,7 +36,7 @@ def small_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "MAX_READ_BYTES_PER_CYCLE_HINT", 65_536)  # puts it back afterwards
 
 
-@pytest.mark.parametrize("package", ["aiofastnet"])
+@pytest.mark.parametrize("package", ["aiofastnet", "http-ece", "py-vapid"])
 def test_the_installed_version_is_the_pinned_one(package: str) -> None:
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")

@@ -54,7 +54,7 @@ types: $(DEVELOP)  ## mypy --strict
 bench: $(DEVELOP)  ## load on loopback: CPU per message, memory per session, logins per second
 	$(BIN)/python -m benchmarks
 
-fuzz: $(DEVELOP)  ## search for faults of the XML layer and the configuration loader, FUZZ_MINUTES long
+fuzz: $(DEVELOP)  ## search for faults of the XML layer, the configuration loader and the relay, FUZZ_MINUTES long
 	$(BIN)/python -m tests.security.fuzz --minutes $(FUZZ_MINUTES)
 
 faults: $(DEVELOP)  ## kill the server under load, fill its disk, stop its PostgreSQL: nothing may be lost, or come twice

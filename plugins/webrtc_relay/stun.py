@@ -264,10 +264,10 @@ def u32(kind: int, number: int) -> Attribute:
 
 def long_term_key(username: str, realm: str, password: str, *, sha256: bool = False) -> bytes:
     """The key of the long-term mechanism: by MD5, or by SHA-256 where PASSWORD-ALGORITHM says so (§9.2.2, §18.5.1)."""
-    text = f"{username}:{realm}:{password}".encode()
+    text = f"{username}:{realm}:{password}".encode("utf-8", "surrogateescape")
     return hashlib.sha256(text).digest() if sha256 else hashlib.md5(text, usedforsecurity=False).digest()
 
 
 def userhash(username: str, realm: str) -> bytes:
     """The value of USERHASH (§14.4)."""
-    return hashlib.sha256(f"{username}:{realm}".encode()).digest()
+    return hashlib.sha256(f"{username}:{realm}".encode("utf-8", "surrogateescape")).digest()

@@ -1,6 +1,6 @@
-"""`make fuzz`: the XML layer and the configuration loader, each in a process of its own, for minutes or for a night.
+"""`make fuzz`: the XML layer, the configuration loader and the relay, each in a process of its own.
 
-Both say now and then how far they are, and in the end what they came to. The exit code is 1 when one of them found a
+All say now and then how far they are, and in the end what they came to. The exit code is 1 when one of them found a
 fault; what it printed is enough to see it again.
 """
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-PARTS = ("fuzz_xml", "fuzz_config")
+PARTS = ("fuzz_xml", "fuzz_config", "fuzz_turn")
 
 
 def main(minutes: float, seed: int) -> int:

@@ -31,7 +31,7 @@ ALGORITHMS = _SHA256 + _MD5
 _PREFIX = COOKIE + FEATURES
 _NONCE_BYTES = len(_PREFIX) + 16
 _HASH_BYTES = 8
-_MOST_KEYS = 8192
+_MOST_REMEMBERED = 8192
 _MOST_REVOKED = 100_000
 
 
@@ -50,20 +50,21 @@ class Authentication:
 
     def __init__(self, realm: str, secrets: Sequence[bytes], nonce_lifetime_s: int) -> None:
         self._nonce_key = random.token_bytes(32)
+        self._seen: dict[bytes, tuple[FiveTuple, int]] = {}
         self._revoked: dict[str, float] = {}
         self.configure(realm, nonce_lifetime_s)
         self.set_secrets(secrets)
 
     def configure(self, realm: str, nonce_lifetime_s: int) -> None:
-        """Another realm or lifetime: known keys are made anew."""
+        """Another realm or lifetime: keys are made anew."""
         self._realm = realm
         self._nonce_lifetime_s = nonce_lifetime_s
-        self._keys: dict[tuple[bytes, bool], bytes] = {}
+        self._known: dict[tuple[bytes, bool], Signer] = {}
 
     def set_secrets(self, secrets: Sequence[bytes]) -> None:
         """Credentials made with any of these are good."""
         self._secrets = tuple(secrets)
-        self._keys = {}
+        self._known = {}
 
     def revoke(self, who: str, until: float) -> None:
         """Credentials of this userid, or of this company, that end by `until` (Unix seconds) are void."""
@@ -97,13 +98,14 @@ class Authentication:
                 raise Refusal(400, "unauthenticated", stranger=True)
             username = b""  # a USERHASH is the name of nobody here
         sha256_key, sha256_answer = self._algorithms(message, nonce)
-        known = parse_username(username.decode("utf-8", "surrogateescape"))
-        key = self._key(message, username, sha256_key)
-        if known is None or key is None:
+        known = self._known.get((username, sha256_key))
+        if known is None or not message.signed_with(known.key):
+            known = self._find(message, username, sha256_key)
+        if known is None:
             raise self.challenge(401, five_tuple, now)
-        if not self._is_ours(nonce, five_tuple, now):
+        if not self._is_fresh(nonce, five_tuple, now):
             raise self.challenge(438, five_tuple, now)
-        return Signer(known[1], known[0], key, sha256_answer)
+        return known if known.sha256 == sha256_answer else known._replace(sha256=sha256_answer)
 
     def challenge(self, code: int, five_tuple: FiveTuple, now: float) -> Refusal:
         """401, or 438 for a known user with an old nonce, whose address is as unproven: try again, with this nonce."""
@@ -124,17 +126,23 @@ class Authentication:
         )
         return _PREFIX + b64encode(time + hashed.digest())
 
-    def _is_ours(self, nonce: bytes, five_tuple: FiveTuple, now: float) -> bool:
-        if len(nonce) != _NONCE_BYTES or not nonce.startswith(_PREFIX):
-            return False
-        try:
-            time = a2b_base64(nonce[len(_PREFIX) :])[:4]
-        except NotBase64:
-            return False
-        age = now - int.from_bytes(time, "big")
-        return -1 < age < self._nonce_lifetime_s and hmac.compare_digest(
-            nonce, self._nonce_of(five_tuple, time)
-        )
+    def _is_fresh(self, nonce: bytes, five_tuple: FiveTuple, now: float) -> bool:
+        """Is it ours, for this client, and not too old? What was seen to be right is not hashed again."""
+        for_whom, made = self._seen.get(nonce, (None, 0))
+        if for_whom != five_tuple:
+            if len(nonce) != _NONCE_BYTES or not nonce.startswith(_PREFIX):
+                return False
+            try:
+                time = a2b_base64(nonce[len(_PREFIX) :])[:4]
+            except NotBase64:
+                return False
+            if not hmac.compare_digest(nonce, self._nonce_of(five_tuple, time)):
+                return False
+            if len(self._seen) >= _MOST_REMEMBERED:
+                self._seen.clear()
+            made = int.from_bytes(time, "big")
+            self._seen[nonce] = five_tuple, made
+        return now - made < self._nonce_lifetime_s
 
     def _algorithms(self, message: stun.Message, nonce: bytes) -> tuple[bool, bool]:
         """Is the key made by SHA-256, and is the answer signed by it? (§9.2.4, third point, and its end)"""
@@ -146,19 +154,18 @@ class Authentication:
             raise Refusal(400, "unauthenticated", stranger=True)
         return one == _SHA256, True
 
-    def _key(self, message: stun.Message, username: bytes, sha256: bool) -> bytes | None:
-        """The key that the message is signed with; as much work for a name that cannot be as for one that is."""
-        known = self._keys.get((username, sha256))
-        if known is not None and message.signed_with(known):
-            return known
+    def _find(self, message: stun.Message, username: bytes, sha256: bool) -> Signer | None:
+        """Who signed the message; as much work for a name that was never issued as for one that was."""
         name = username.decode("utf-8", "surrogateescape")
         found = None
         for secret in self._secrets:
             key = stun.long_term_key(name, self._realm, password_of(secret, name), sha256=sha256)
             if message.signed_with(key):
                 found = key
-        if found is not None:
-            if len(self._keys) >= _MOST_KEYS:
-                self._keys.clear()
-            self._keys[username, sha256] = found
-        return found
+        issued = parse_username(name)
+        if found is None or issued is None:
+            return None
+        if len(self._known) >= _MOST_REMEMBERED:
+            self._known.clear()
+        signer = self._known[username, sha256] = Signer(issued[1], issued[0], found, sha256)
+        return signer

@@ -106,6 +106,17 @@ def test_a_name_that_was_never_issued_is_refused_even_when_its_password_is_right
     assert not world.plane.opened
 
 
+@pytest.mark.parametrize("name", [b"\xff\xfe", b"9999999999:\xed\xa0\x80", b"\0" * 763, b"9" * 60_000])
+def test_a_name_that_is_no_text_is_the_name_of_nobody(name):
+    world = SimulatedWorld()
+    client = world.client()
+    client.challenge()
+    for sha256 in (False, True):
+        client.sha256 = sha256
+        login = [(stun.USERNAME, name), *client.login()[1:]]
+        assert code_of(client.ask(stun.ALLOCATE, [REQUESTED_UDP, *login], key=b"k", sha256=sha256)) == 401
+
+
 def test_a_known_key_is_checked_like_an_unknown_one():
     world = SimulatedWorld()
     client = world.client()

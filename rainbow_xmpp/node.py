@@ -20,6 +20,7 @@ from rainbow_xmpp.auth.throttle import Throttle
 from rainbow_xmpp.auth.token_logins import token_logins
 from rainbow_xmpp.auth.verified import VerifiedPasswords
 from rainbow_xmpp.company.agreements import Agreements
+from rainbow_xmpp.company.by_address import invite_by_address
 from rainbow_xmpp.company.desk import CompanyDesk
 from rainbow_xmpp.company.levels import ServiceLevels
 from rainbow_xmpp.company.regions import Regions
@@ -36,6 +37,7 @@ from rainbow_xmpp.plugin.offers_pages import PageLink, PageLinks
 from rainbow_xmpp.plugin.registries import Registries
 from rainbow_xmpp.plugin.services import Services
 from rainbow_xmpp.presence import PresenceService
+from rainbow_xmpp.roster.courier import Courier, Ways
 from rainbow_xmpp.roster.departed import Departed
 from rainbow_xmpp.roster.service import STREAM_FEATURES, RosterService
 from rainbow_xmpp.router.events import (
@@ -128,11 +130,19 @@ class Node:
         self.streams.register(self.plugins.registries.nonzas, self.plugins.registries.inline)
         self._handing_back = HandingBack(config.domain, self.pipeline, self.sessions)
         self.events.add(SM_OWNER, BecameAvailable, note_arrival)
+        self.courier = Courier(
+            store,
+            self.agreements,
+            config.domain,
+            Ways(self.pipeline.route, self._invite, lambda: self.watch.catch_up()),
+            self.background.spawn,
+        )
         self.roster = RosterService(
             store.rosters,
             self.sessions,
             self.pipeline,
             lambda: self.presence,
+            self.courier,
             max_items=config.limits.roster_items,
         )
         self.departed = Departed(
@@ -208,7 +218,11 @@ class Node:
         )
         await self.restart.load()
         self.departed.look()
+        await self.courier.look()
         self.mail.start()
+
+    async def _invite(self, inviter: Account, to: str, note: str, expires_at: int | None) -> None:
+        await invite_by_address(self.services(), inviter, to, note=note, expires_at=expires_at)
 
     def _tell_of_change(self, event: Event) -> Awaitable[None] | None:
         if isinstance(event, AccountRemoved):
@@ -303,6 +317,7 @@ class Node:
             questions=self.questions,
             rosters=self.roster,
             agreements=self.agreements,
+            invite=self.courier.invite,
             apply_changes=self.watch.catch_up,
             people=self.people,
             companies=self.companies,

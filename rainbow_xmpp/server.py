@@ -250,6 +250,7 @@ class Server:
             [
                 Chore(0, self.node.watch.poll),
                 Chore(60, self.node.trail.summarise),
+                Chore(60, self.node.courier.look),
                 Chore(3600, self.node.tidy),
             ],
             self.node.streams.tick,

@@ -1,5 +1,6 @@
 """Chat servers as real processes on free ports, each with its own folder, CA and accounts."""
 
+import asyncio
 import csv
 import io
 import itertools
@@ -21,6 +22,7 @@ from random import SystemRandom
 from typing import Any
 
 from rainbow_xmpp.auth.tokens import new_signing_key
+from rainbow_xmpp.observe.control import ask
 from tests.certificates import make_certificates
 from tests.conformance.wire import Endpoint
 
@@ -94,6 +96,10 @@ class ChatServer(ABC):
     @abstractmethod
     def add_people(self, people: Sequence[Person]) -> None:
         """Makes these accounts."""
+
+    async def carried(self) -> None:
+        """Returns when no contact request is on its way any more that was handled by now."""
+        return
 
     def offers(self, mechanism: str | None) -> bool:
         """Whether a client can log in with this SASL mechanism; None is the client's own choice."""
@@ -258,6 +264,14 @@ class RainbowServer(ChatServer):
     def run_folder(self) -> Path:
         """Where the running server answers its command line."""
         return self.folder / "data"
+
+    async def carried(self) -> None:
+        while await asyncio.to_thread(self._on_their_way):
+            await asyncio.sleep(0.005)
+
+    def _on_their_way(self) -> int:
+        told: Any = ask(self.run_folder, "status")
+        return int(told["queues"]["contact_requests"])
 
     @property
     def database_file(self) -> Path:

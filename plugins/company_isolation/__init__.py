@@ -114,9 +114,8 @@ class CompanyIsolation(Plugin, name="company_isolation", for_all=True):
         agreements, state = self.services.agreements, None if half is None else half.state
         try:
             match p.type, state:
-                case "subscribe", None:
-                    note = p.view.text_of("status") or ""
-                    await agreements.invite(sender, recipient, note=note, actor=sender.id)
+                case "subscribe", (None | AuthorisationState.INVITED):
+                    await self._invite(p, sender, recipient, half)
                 case (("subscribe" | "subscribed"), AuthorisationState.ASKED):
                     await agreements.accept(sender, recipient, actor=sender.id)
                 case ("unsubscribed", AuthorisationState()) | ("unsubscribe", AuthorisationState.INVITED):
@@ -128,6 +127,16 @@ class CompanyIsolation(Plugin, name="company_isolation", for_all=True):
         self._forget(sender.id, recipient.id)
         if state is AuthorisationState.ACCEPTED:  # others never saw each other
             await self._parting.from_sight(sender, recipient)
+
+    async def _invite(
+        self, p: Passage, sender: Account, recipient: Account, half: Authorisation | None
+    ) -> None:
+        """Once more too, for that is as much work; what is left out in the new words stays as it was."""
+        note, until = p.view.text_of("status") or "", None
+        if half is not None:
+            is_over = half.expires_at is not None and half.expires_at <= self.services.now()
+            note, until = note or half.note, None if is_over else half.expires_at
+        await self.services.agreements.invite(sender, recipient, note=note, expires_at=until, actor=sender.id)
 
     # -- changes ---------------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ MAX_NOTE = 500
 """Characters of the note that comes with an invitation."""
 _INVITED = "authorisation.invited"
 _ACCEPTED = "authorisation.accepted"
+_ENDED = "authorisation.ended"
 
 
 class NotAllowed(RainbowError):
@@ -100,13 +101,24 @@ class Agreements:
         """Either side, or its administrator, ends an authorisation or an invitation. Raises NotFound."""
         known = await self._half(one, other)
         async with self._recorded(
-            "authorisation.ended",
+            _ENDED,
             (one, other),
             actor,
             reason,
             state=known.state if known else AuthorisationState.ACCEPTED,
         ):
             return await self._store.authorisations.end(one, other)
+
+    async def rehearse(self, owner: Account, *, note: str = "", is_end: bool = False) -> None:
+        """The work of an invitation, or of its end, where there is nobody to be invited: it takes as long."""
+        await self._half(owner, owner)
+        kind = _ENDED if is_end else _INVITED
+        with self._audit.rehearsed(
+            kind, company_id=owner.company.id, actor=owner.id, target=owner.id, contact=owner.id
+        ):
+            await self._store.authorisations.rehearse(
+                owner, self._bare(owner), note=note[:MAX_NOTE], is_end=is_end
+            )
 
     async def end_expired(self) -> int:
         """End what is over; returns how many."""

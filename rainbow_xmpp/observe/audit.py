@@ -14,8 +14,8 @@ import platform
 import pwd
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from enum import StrEnum
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -144,6 +144,19 @@ class AuditLog:
             yield
         if not joins.is_done:  # there was nothing to write
             await self._batch.get(entry)
+
+    @contextmanager
+    def rehearsed(
+        self, kind: str, *, company_id: str, actor: str, target: str, **facts: Fact
+    ) -> Iterator[None]:
+        """The work of `with_write`, for a transaction that takes it back: nothing is recorded, and nothing counted."""
+        entry = self._entry(kind, company_id, actor, target, "", facts)
+
+        async def append_to(connection: AsyncConnection) -> None:
+            await append(connection, [entry], self.keys)
+
+        with joining(append_to):
+            yield
 
     def _entry(
         self, kind: str, company_id: str, actor: str, target: str, reason: str, facts: Mapping[str, Fact]

@@ -50,6 +50,7 @@ class NodeFigures:
             "password_checks": node.pool.pending,
             "database_writes": node.store.writing,
             "commits": node.store.uncommitted,
+            "contact_requests": len(node.courier),
         }
 
     def _queues(self) -> Metric:

@@ -76,6 +76,13 @@ class KnowsRosters(Protocol):
         """Tell an account's devices of these people of its circle: they came, went, or have another name."""
 
 
+class InvitesByAddress(Protocol):
+    """Lets somebody invite by an e-mail address or a JID; see `rainbow_xmpp.roster.courier`."""
+
+    async def __call__(self, inviter: Account, to: str, /, *, note: str, expires_at: int | None) -> None:
+        """Returns when it is written down; `expires_at` is Unix time in seconds."""
+
+
 class Declared(Protocol):
     """What the running plugins declare, all taken together."""
 
@@ -138,6 +145,8 @@ class Services:
     rosters: KnowsRosters
     agreements: Agreements
     """What people and companies agree on: invitations, authorisations, links."""
+    invite: InvitesByAddress
+    """Invite whoever has an address, if there is somebody and the inviter may; nobody learns which from the time."""
     apply_changes: Callable[[], Awaitable[None]]
     """Apply at once what was written to the database just now, instead of within a second. Not while handling
     `Changed`, which is a part of that."""

@@ -9,6 +9,7 @@ from rainbow_xmpp import ids
 from rainbow_xmpp.errors import Condition, StanzaError
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.roster import colleagues, subscription, syntax
+from rainbow_xmpp.roster.courier import Courier
 from rainbow_xmpp.roster.syntax import QUERY, Wish
 from rainbow_xmpp.router.iq import Answered, IqRegistry, IqRequest, Target
 from rainbow_xmpp.router.passage import Outcome, Passage
@@ -49,9 +50,11 @@ class RosterService:
         sessions: SessionTable,
         pipeline: Pipeline,
         presence: Callable[[], Visibility],
+        courier: Courier,
         *,
         max_items: int,
     ) -> None:
+        self._courier = courier
         self._rosters = rosters
         self._sessions = sessions
         self._pipeline = pipeline
@@ -155,15 +158,20 @@ class RosterService:
             if item is None or not item.visible:
                 # Colleagues are there by themselves; only what the owner calls them can be taken back.
                 raise StanzaError(Condition.NOT_ALLOWED if is_colleague else Condition.ITEM_NOT_FOUND)
-            return subscription.removal(item).item
+            removal = subscription.removal(item)
+            if letters.are_for(item):
+                letters.stanzas += [_spoken(session.bare, contact, kind) for kind in removal.send]
+            return removal.item
 
-        change = await self._rosters.apply(account.company.id, account.id, contact, decide)
+        async with self._courier.writing(session, contact) as letters:
+            change = await self._rosters.apply(account.company.id, account.id, contact, decide)
         assert change.old is not None
         if change.old.subscription in _SEES_US and not is_colleague:
             self._presence().hide_from(session.home, contact)
         self._changed(session.home, contact, change)
-        for kind in subscription.removal(change.old).send:  # §2.5.2
-            await self._say(session.account, session.bare, contact, kind)
+        if not letters.stanzas:
+            for kind in subscription.removal(change.old).send:  # §2.5.2
+                await self._say(session.account, session.bare, contact, kind)
 
     async def circle_changed(self, home: Home, contacts: Iterable[str]) -> None:
         """Tell an account's devices of these people of its circle: they came, went, or have another name."""
@@ -229,21 +237,26 @@ class RosterService:
             return
         if kind in ("subscribe", "subscribed"):
             await self._check_room(account, contact)
+        data = session.in_own_language(view, stamp(view, from_=session.bare, to=contact))
+        p = _passage(account, session, view, data, contact)
+        await self._pipeline.may_come_in(p)
         decided: list[subscription.Outbound] = []
 
         def decide(item: RosterItem | None) -> RosterItem | None:
             decided[:] = [subscription.outbound(item, kind, contact)]
+            if decided[0].route and letters.are_for(item):
+                letters.stanzas[:] = [data]
             return decided[0].item
 
-        change = await self._rosters.apply(account.company.id, account.id, contact, decide)
+        async with self._courier.writing(session, contact) as letters:
+            change = await self._rosters.apply(account.company.id, account.id, contact, decide)
         saw_us = change.old is not None and change.old.subscription in _SEES_US
         sees_us = change.new is not None and change.new.subscription in _SEES_US
         if saw_us and not sees_us:
             self._presence().hide_from(home, contact)
         self._changed(home, contact, change)
-        if decided[0].route:
-            data = session.in_own_language(view, stamp(view, from_=session.bare, to=contact))
-            await self._route(account, session, view, data, kind, contact)
+        if decided[0].route and not letters.stanzas:
+            await self._route(p)
         if sees_us and not saw_us:
             self._presence().show_to(home, contact)
 
@@ -278,17 +291,23 @@ class RosterService:
 
     async def _say(self, account: Account, bare: str, to: str, kind: str) -> None:
         """A subscription stanza of the server's, on behalf of an account."""
-        data = presence(from_=bare, to=to, type_=kind, stanza_id=ids.new_stream_id())
-        await self._route(account, None, scan_again(data), data, kind, to)
+        data = _spoken(bare, to, kind)
+        await self._route(_passage(account, None, scan_again(data), data, to))
 
-    async def _route(
-        self, account: Account, session: Session | None, view: View, data: bytes, kind: str, to: str
-    ) -> None:
-        bare = f"{account.localpart}@{JID.parse(to).domain}" if session is None else session.bare
-        p = Passage("presence", kind, view, data, bare, account, session, to, None, None, None)
+    async def _route(self, p: Passage) -> None:
         pending = self._pipeline.route(p)
         if pending is not None:
             await pending
+
+
+def _spoken(bare: str, to: str, kind: str) -> bytes:
+    """A subscription stanza of the server's."""
+    return presence(from_=bare, to=to, type_=kind, stanza_id=ids.new_stream_id())
+
+
+def _passage(account: Account, session: Session | None, view: View, data: bytes, to: str) -> Passage:
+    bare = f"{account.localpart}@{JID.parse(to).domain}" if session is None else session.bare
+    return Passage("presence", view.attrs["type"], view, data, bare, account, session, to, None, None, None)
 
 
 def _not_yours(request: IqRequest) -> None:

@@ -168,11 +168,19 @@ class Pipeline(Hooked):
 
     def lets(self, p: Passage) -> Lacking:
         """`admit` and the gate, for what the server itself sends somebody on an account's behalf."""
+        lacking = self._ask_whether_admitted(p)
+        return lacking if lacking is not None else self._ask_gates(p)
+
+    async def may_come_in(self, p: Passage) -> None:
+        """`admit` alone: what does not depend on whether there is a recipient. Raises StanzaError."""
+        await self._until_known(p, self._ask_whether_admitted)
+
+    def _ask_whether_admitted(self, p: Passage) -> Lacking:
         for may_enter in self._admit:
             lacking = may_enter(p)
             if lacking is not None:
                 return lacking
-        return self._ask_gates(p)
+        return None
 
     async def may_send(self, p: Passage) -> None:
         """The same, with what it lacks fetched. Raises whatever means no."""

@@ -12,7 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rainbow_xmpp.ids import new_id
 from rainbow_xmpp.store import changes, tables
 from rainbow_xmpp.store.database import Database
+from rainbow_xmpp.store.effort import Part, spend, taken_back
 from rainbow_xmpp.store.errors import NotFound
+from rainbow_xmpp.store.joined import join
 from rainbow_xmpp.store.keys import owner_list, owners
 from rainbow_xmpp.store.ownership import owned_by
 from rainbow_xmpp.store.upsert import upsert
@@ -36,6 +38,8 @@ _OF = (
     .where(_a.company_id == sa.bindparam("company"), _a.owner_id == sa.bindparam("owner"))
     .order_by(_a.created_at, _a.id)
 )
+NOBODY = "0" * 24
+"""The id of no account."""
 _SET = ("contact_company_id", "contact_jid", "id", "state", "note", "expires_at")
 
 
@@ -87,30 +91,54 @@ class Authorisations:
         Inviting again changes note and expiry, and nothing that was accepted.
         """
         async with self._database.write() as connection:
-            known = await _pair(connection, inviter, invitee)
-            if (
-                known is not None
-                and known.state is AuthorisationState.ACCEPTED
-                and known.holds_at(self._now())
-            ):
-                return known
-            answers = known is not None and known.state is AuthorisationState.ASKED
-            states = (
-                (AuthorisationState.ACCEPTED, AuthorisationState.ACCEPTED)
-                if answers
-                else (AuthorisationState.INVITED, AuthorisationState.ASKED)
-            )
-            shared: dict[str, object] = {
-                "id": known.id if known is not None else new_id(),
-                "note": known.note if answers and known is not None else note,
-                "expires_at": known.expires_at if answers and known is not None else expires_at,
-            }
-            await self._write(connection, inviter, invitee, jids[1], states[0], shared)
-            await self._write(connection, invitee, inviter, jids[0], states[1], shared)
+            made = await self._invite(connection, inviter, invitee, jids, note, expires_at)
             await self._tell(connection, inviter, invitee)
-            made = await _pair(connection, inviter, invitee)
+        return made
+
+    async def _invite(
+        self,
+        connection: AsyncConnection,
+        inviter: Account,
+        invitee: Account,
+        jids: tuple[str, str],
+        note: str,
+        expires_at: int | None,
+    ) -> Authorisation:
+        known = await _pair(connection, inviter, invitee)
+        if known is not None and known.holds_at(self._now()):
+            return known
+        answers = known is not None and known.state is AuthorisationState.ASKED
+        states = (
+            (AuthorisationState.ACCEPTED, AuthorisationState.ACCEPTED)
+            if answers
+            else (AuthorisationState.INVITED, AuthorisationState.ASKED)
+        )
+        shared: dict[str, object] = {
+            "id": known.id if known is not None else new_id(),
+            "note": known.note if answers and known is not None else note,
+            "expires_at": known.expires_at if answers and known is not None else expires_at,
+        }
+        await self._write(connection, inviter, invitee, jids[1], states[0], shared)
+        await self._write(connection, invitee, inviter, jids[0], states[1], shared)
+        made = await _pair(connection, inviter, invitee)
         assert made is not None, "it was just written"
         return made
+
+    async def rehearse(self, owner: Account, jid: str, *, note: str = "", is_end: bool = False) -> None:
+        """The work of `invite` or `end` about somebody who is not there: nothing stays of it but what it costs.
+
+        A change is told of the owner and of nobody, as it is of both with somebody who is there.
+        """
+        async with self._database.write() as connection:
+            async with taken_back(connection):
+                if is_end:
+                    await _pair(connection, owner, owner)
+                    await connection.execute(_delete(owner.id, owner.id))
+                else:
+                    await self._invite(connection, owner, owner, (jid, jid), note, None)
+                await join(connection)
+            for account_id in (owner.id, NOBODY):
+                await self._tell_of(connection, owner.company.id, account_id)
 
     async def accept(self, invitee: Account, inviter: Account) -> Authorisation:
         """Accept an invitation. Raises NotFound when there is none, or none any more."""
@@ -137,7 +165,7 @@ class Authorisations:
             known = await _pair(connection, one, other)
             if known is None:
                 raise NotFound("authorisation", other.id)
-            await connection.execute(sa.delete(tables.authorisations).where(_either(one.id, other.id)))
+            await connection.execute(_delete(one.id, other.id))
             await self._tell(connection, one, other)
         return known
 
@@ -170,10 +198,17 @@ class Authorisations:
         await connection.execute(statement, row)
 
     async def _tell(self, connection: AsyncConnection, *accounts: Account) -> None:
-        at = int(self._now())
+        spend(Part.AGREEMENT)
         for account in accounts:
-            kind = ChangeKind.AUTHORISATIONS_CHANGED
-            await changes.record(connection, at, kind, account.company.id, [account.id])
+            await self._tell_of(connection, account.company.id, account.id)
+
+    async def _tell_of(self, connection: AsyncConnection, company_id: str, account_id: str) -> None:
+        at, kind = int(self._now()), ChangeKind.AUTHORISATIONS_CHANGED
+        await changes.record(connection, at, kind, company_id, [account_id])
+
+
+def _delete(one: str, other: str) -> sa.Delete:
+    return sa.delete(tables.authorisations).where(_either(one, other))
 
 
 def _either(one: str, other: str) -> sa.ColumnElement[bool]:

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rainbow_xmpp.store import tables
 from rainbow_xmpp.store.batch import Batcher
 from rainbow_xmpp.store.database import Database
+from rainbow_xmpp.store.effort import Part, spend, taken_back
 from rainbow_xmpp.store.errors import NotFound
 from rainbow_xmpp.store.keys import owner_list, owners
 from rainbow_xmpp.store.upsert import upsert
@@ -139,24 +140,43 @@ class Rosters:
         `decide` gets None for no item and answers None for none; it may raise, and then nothing changes.
         The version rises when clients can see the difference. Raises NotFound for an unknown owner.
         """
-        who = {"company": company_id, "owner": owner_id}
         async with self._database.write() as connection:
-            if self._database.dialect == "postgresql":
-                await connection.execute(_LOCK_OWNER, who)
-            row = (await connection.execute(_BEFORE, {**who, "who": contact})).one_or_none()
-            if row is None:
-                raise NotFound("account", owner_id)
-            region, version = row[:2]
-            old = _item(row[2:]) if row[2] is not None else None
-            new = decide(old)
-            change = RosterChange(old, new, version)
-            if change.seen_by_clients:
-                change = RosterChange(old, new, version + 1)
-            if new != old:
-                at = int(self._now())
-                whose = {"company_id": company_id, "owner_id": owner_id, "region": region, "created_at": at}
-                await self._write(connection, whose, contact, change)
+            return await self._apply(connection, company_id, owner_id, contact, decide)
+
+    async def _apply(
+        self,
+        connection: AsyncConnection,
+        company_id: str,
+        owner_id: str,
+        contact: str,
+        decide: Callable[[RosterItem | None], RosterItem | None],
+    ) -> RosterChange:
+        who = {"company": company_id, "owner": owner_id}
+        if self._database.dialect == "postgresql":
+            await connection.execute(_LOCK_OWNER, who)
+        row = (await connection.execute(_BEFORE, {**who, "who": contact})).one_or_none()
+        if row is None:
+            raise NotFound("account", owner_id)
+        region, version = row[:2]
+        old = _item(row[2:]) if row[2] is not None else None
+        new = decide(old)
+        change = RosterChange(old, new, version)
+        if change.seen_by_clients:
+            change = RosterChange(old, new, version + 1)
+        if new != old:
+            spend(Part.ROSTER)
+            at = int(self._now())
+            whose = {"company_id": company_id, "owner_id": owner_id, "region": region, "created_at": at}
+            await self._write(connection, whose, contact, change)
         return change
+
+    async def rehearse(self, company_id: str, owner_id: str, item: RosterItem) -> None:
+        """The work of `apply` for a new item in the roster of somebody who is not there: nothing stays of it.
+
+        It is done with the owner's own roster. Raises NotFound for an unknown owner.
+        """
+        async with self._database.write() as connection, taken_back(connection):
+            await self._apply(connection, company_id, owner_id, item.contact, lambda _: item)
 
     async def since(
         self, company_id: str, owner_id: str, version: int

@@ -17,6 +17,7 @@ from rainbow_xmpp.store.audit import AuditRecords
 from rainbow_xmpp.store.authorisations import Authorisations
 from rainbow_xmpp.store.changes import Changes
 from rainbow_xmpp.store.companies import Companies
+from rainbow_xmpp.store.contact_requests import ContactRequests
 from rainbow_xmpp.store.credentials import Credentials
 from rainbow_xmpp.store.database import Database, Query
 from rainbow_xmpp.store.errors import DatabaseUnreachable
@@ -41,6 +42,7 @@ class Store:
         self.rosters = Rosters(database, now)
         self.links = Links(database, now)
         self.authorisations = Authorisations(database, now)
+        self.contact_requests = ContactRequests(database, now)
         self.refresh_tokens = RefreshTokens(database, now)
         self.kept_sessions = KeptSessions(database, now)
         self.regions = StoredRegions(database)

@@ -160,6 +160,16 @@ kept_sessions = people_table(
     key=None,
 )
 
+contact_requests = people_table(
+    "contact_requests",
+    sa.Column("id", LONG_ID, primary_key=True, autoincrement=True),
+    sa.Column("to", sa.Text(), nullable=False),  # as the owner wrote it: there may be nobody
+    sa.Column("stanza", sa.LargeBinary()),  # None: an invitation without one
+    sa.Column("note", sa.Text(), nullable=False),
+    sa.Column("expires_at", sa.BigInteger()),
+    key=None,
+)
+
 changes = sa.Table(
     "changes",
     metadata,

@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 from rainbow_xmpp.testing.play import Device, Member
 from tests.conformance.wire import ConnectionEnded, Wire
 from tests.doors import Door
-from tests.process import Person
+from tests.process import ChatServer, Person
 
 VenueName = Literal["memory", "wss", "tls", "prosody"]
 
@@ -16,9 +16,10 @@ VenueName = Literal["memory", "wss", "tls", "prosody"]
 class WireSeat:
     """A resource behind a connection; see `Seat`."""
 
-    def __init__(self, wire: Wire, patience_s: float) -> None:
+    def __init__(self, wire: Wire, patience_s: float, server: ChatServer) -> None:
         self._wire = wire
         self._patience_s = patience_s
+        self._server = server
 
     @property
     def jid(self) -> str:
@@ -29,6 +30,7 @@ class WireSeat:
 
     async def settle(self) -> None:
         await self._wire.settle()
+        await self._server.carried()
 
     async def next(self) -> Element | None:
         try:
@@ -68,7 +70,7 @@ class WireVenue:
     async def log_in(self, device: Device) -> WireSeat:
         person = self._people[device.person]
         wire = await self._door.log_in(person, presence="", resource=device.name)
-        return WireSeat(wire, self._patience_s)
+        return WireSeat(wire, self._patience_s, self._door.server)
 
 
 PROSODY_HAS = {

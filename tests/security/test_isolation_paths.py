@@ -25,6 +25,7 @@ GATED = {
     "send_message": "goes through `route`",
     "presence": "goes through `route`, but for `part`, which only takes away",
     "agreements": "asks the rule before anything is agreed on",
+    "invite": "asks `may` before anybody is invited",
 }
 """What a plugin is given that reaches another account, and why that is none without the gate."""
 OF_ONESELF = {

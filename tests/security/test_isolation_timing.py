@@ -4,22 +4,25 @@
 """
 
 import os
+import random
 import time
 from collections.abc import Awaitable, Callable
 
 import pytest
 
+from rainbow_xmpp.store.values import Visibility
 from rainbow_xmpp.testing import Client, TestServer
 from rainbow_xmpp.testing.web import exchange
 from tests.plugins.rest import basic, logged_in, with_password
 from tests.security.isolation_walk import new_server
+from tests.security.timing import critical, distance, said
 
 TRIES = int(os.environ.get("RAINBOW_TRIES", "60"))
+REQUESTS = max(20, TRIES // 3)
+"""Tries of what is written down."""
+PEOPLE = min(REQUESTS, 60)
 FACTOR = 5.0
 """The same order of magnitude; what a disk costs, or a hash, is more than that."""
-FACTOR_OF_WRITES = 12.0
-"""For `subscribe`: an invitation of somebody who is there is written down, which costs some milliseconds of the
-sender's own queue (docs/admin/isolation.md). It must not cost more than these writes."""
 QUANTILES = (0.25, 0.5, 0.75)
 Ask = Callable[[str], Awaitable[object]]
 
@@ -52,8 +55,8 @@ async def quantiles(ask: Ask, names: dict[str, Callable[[int], str]]) -> dict[st
 async def assert_alike(ask: Ask, names: dict[str, Callable[[int], str]], factor: float = FACTOR) -> None:
     found = await quantiles(ask, names)
     print({kind: [f"{s * 1e6:.0f} us" for s in times] for kind, times in found.items()})
-    for one, other in zip(*found.values(), strict=True):
-        assert one / other < factor and other / one < factor, found
+    for times in zip(*found.values(), strict=True):
+        assert max(times) / min(times) < factor, found
 
 
 def stanza(client: Client, text: str, server: TestServer) -> Ask:
@@ -79,8 +82,53 @@ async def test_stanzas_take_as_long_for_a_stranger_as_for_nobody(kind: str, is_o
             "stranger": lambda number: f"carol{number % min(many, 60):04}",
             "nobody": lambda number: f"nobod{number % min(many, 60):04}",
         }
-        factor = FACTOR_OF_WRITES if kind == "subscribe" else FACTOR
-        await assert_alike(stanza(ann, STANZAS[kind], server), names, factor)
+        await assert_alike(stanza(ann, STANZAS[kind], server), names)
+
+
+SUBSCRIBE = "<presence to='{to}' type='{type}'><status>hello</status></presence>"
+AFTERWARDS = {
+    "the next stanza": "<ping xmlns='urn:xmpp:ping'/>",
+    "the next write": "<query xmlns='jabber:iq:roster'><item jid='note@elsewhere.example' name='{number}'/></query>",
+}
+
+
+@pytest.mark.parametrize("what", AFTERWARDS)
+async def test_nothing_behind_a_contact_request_tells_whether_there_is_somebody(what: str) -> None:
+    """Asking, asking again, withdrawing: the sender's next stanza waits as long, and so does whoever writes next."""
+    chance = random.Random(1)
+    kinds = {"stranger": "carol{}", "nobody": "nobod{}", "isolated": "iris{}"}
+    async with new_server() as server:
+        ann = await server.login("ann@acme")
+        await server.company("far", visibility=Visibility.ISOLATED)
+        for number in range(PEOPLE):
+            await server.person(f"carol{number}@globex")
+            await server.person(f"iris{number}@far")
+        await server.login("carol0@globex", resource="phone")
+        for type_ in ("subscribe", "subscribe", "unsubscribe"):
+            taken: dict[str, list[float]] = {kind: [] for kind in kinds}
+            for turn in range(REQUESTS):
+                for kind in chance.sample(list(kinds), len(kinds)):
+                    to = f"{kinds[kind].format(turn % PEOPLE)}@{server.domain}"
+                    begun = time.perf_counter()
+                    ann.send(SUBSCRIBE.format(to=to, type=type_))
+                    await ann.ask("set" if "write" in what else "get", AFTERWARDS[what].format(number=turn))
+                    taken[kind].append(time.perf_counter() - begun)
+                    await ann.rest_bytes()
+            print(what, type_, said(taken))
+            assert distance(taken) < 2 * critical(REQUESTS), said(taken)
+
+
+async def test_what_is_written_for_a_contact_request_takes_as_long_for_nobody() -> None:
+    """From asking until nothing is left to be done, whoever waits for it."""
+    kinds = {"stranger": "carol{}", "nobody": "nobod{}", "isolated": "iris{}"}
+    async with new_server() as server:
+        ann = await server.login("ann@acme")
+        await server.company("far", visibility=Visibility.ISOLATED)
+        for number in range(PEOPLE):
+            await server.person(f"carol{number}@globex")
+            await server.person(f"iris{number}@far")
+        names = {kind: lambda number, name=name: name.format(number % PEOPLE) for kind, name in kinds.items()}
+        await assert_alike(stanza(ann, STANZAS["subscribe"], server), names, 2.0)
 
 
 async def test_an_invitation_by_the_api_takes_as_long_for_a_stranger_as_for_nobody() -> None:

@@ -40,6 +40,7 @@ from tests.plugins.test_mfa_pin import (
     until_carried,
     wrong,
 )
+from tests.security.timing import said
 
 TRIES = int(os.environ.get("RAINBOW_TRIES", "15"))
 FACTOR = 3.0
@@ -257,20 +258,5 @@ async def test_known_unknown_disabled_and_taken_addresses_take_the_same_time() -
                 await desk.ask(Purpose(purpose), address.format(turn % people), asker)
                 taken[kind].append(time.perf_counter() - begun)
         medians = {kind: sorted(times)[len(times) // 2] for kind, times in taken.items()}
-        print({kind: f"{median * 1e3:.2f} ms" for kind, median in medians.items()}, _statistic(taken))
+        print(said(taken))
         assert max(medians.values()) / min(medians.values()) < FACTOR, medians
-
-
-def _statistic(taken: dict[str, list[float]]) -> str:
-    """The greatest Kolmogorov-Smirnov distance between two kinds, and the one that 1 % of equal ones exceed."""
-    names, most = list(taken), 0.0
-    for index, one in enumerate(names):
-        for other in names[index + 1 :]:
-            points = sorted((*taken[one], *taken[other]))
-            distances = (abs(_share(taken[one], point) - _share(taken[other], point)) for point in points)
-            most = max(most, *distances)
-    return f"distance {most:.3f}, {1.63 * (2 / TRIES) ** 0.5:.3f} at 1 %"
-
-
-def _share(times: list[float], point: float) -> float:
-    return sum(each <= point for each in times) / len(times)

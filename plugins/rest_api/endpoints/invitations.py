@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from rainbow_xmpp.company.agreements import MAX_NOTE, NotAllowed
+from rainbow_xmpp.company.agreements import MAX_NOTE
 from rainbow_xmpp.plugin import (
     Access,
     Account,
@@ -74,14 +76,23 @@ class InvitationEndpoints:
     async def list(self, call: Call) -> Invitations:
         me = call.caller
         halves = await self._services.store.authorisations.of(me.company.id, me.id)
-        return Invitations([InvitationValue.of(half) for half in halves if await self._is_told(half, me)])
+        return Invitations([InvitationValue.of(half) for half in await self._told(halves, me)])
 
-    async def _is_told(self, half: Authorisation, owner: Account) -> bool:
-        """Until somebody accepts, whoever invited them must not learn that they are there."""
-        if half.state is not AuthorisationState.INVITED:
-            return True
-        invitee = await self._services.store.accounts.by_id(half.contact_id)
-        return invitee is not None and await self._services.may(Action.PROFILE, owner, invitee)
+    async def _told(self, halves: Sequence[Authorisation], owner: Account) -> Sequence[Authorisation]:
+        """Until somebody accepts, whoever invited them must not learn that they are there.
+
+        One question finds all who were invited; it is asked if there is nobody, too, since it takes time.
+        """
+        open_ones = [half for half in halves if half.state is AuthorisationState.INVITED]
+        localparts = [half.contact_jid.partition("@")[0] for half in open_ones]
+        find = self._services.store.accounts.by_localpart
+        _, *found = await asyncio.gather(*(find(each) for each in (owner.localpart, *localparts)))
+        hidden = {
+            half.id
+            for half, invitee in zip(open_ones, found, strict=True)
+            if invitee is None or not await self._services.may(Action.PROFILE, owner, invitee)
+        }
+        return [half for half in halves if half.id not in hidden]
 
     @endpoint(
         "POST",
@@ -93,22 +104,10 @@ class InvitationEndpoints:
     )
     async def invite(self, call: Call) -> Reply:
         """The same answer, as quickly, whether there is such a person or not."""
-        services, body = self._services, call.body
+        body = call.body
         expires_at = _unix(body.expires_at, call.now)
-        invitee = await self._called(body.to)
-        if invitee is not None and await services.may(Action.INVITE, call.caller, invitee):
-            services.spawn(self._invite(call, invitee, body.note, expires_at))
+        await self._services.invite(call.caller, body.to, note=body.note, expires_at=expires_at)
         return Reply(status=202)
-
-    async def _invite(self, call: Call, invitee: Account, note: str, expires_at: int | None) -> None:
-        """What takes time, after the answer, which would tell by it that there is somebody."""
-        try:
-            await self._services.agreements.invite(
-                call.caller, invitee, note=note, expires_at=expires_at, actor=call.actor
-            )
-        except NotAllowed:
-            return  # a colleague, oneself: nothing to agree on
-        await self._services.apply_changes()
 
     @endpoint(
         "POST",
@@ -147,10 +146,17 @@ class InvitationEndpoints:
     )
     async def of_company(self, call: Call) -> Page[MemberInvitation]:
         halves = await self._services.store.authorisations.of_company(call.company.id)
+        by_owner: dict[str, list[Authorisation]] = {}
+        for half in halves:
+            by_owner.setdefault(half.owner_id, []).append(half)
+        told: set[tuple[str, str]] = set()
+        for owner_id, theirs in by_owner.items():
+            owner = await self._services.store.accounts.by_id(owner_id)
+            if owner is not None:
+                told.update((owner_id, half.id) for half in await self._told(theirs, owner))
         items = []
         for half in halves:
-            owner = await self._services.store.accounts.by_id(half.owner_id)
-            if owner is None or not await self._is_told(half, owner):
+            if (half.owner_id, half.id) not in told:
                 continue
             value = InvitationValue.of(half)
             items.append(
@@ -195,18 +201,6 @@ class InvitationEndpoints:
                 if other is not None:
                     return half, other
         raise absent()
-
-    async def _called(self, to: str) -> Account | None:
-        """Who has this e-mail address or JID; nobody who is disabled."""
-        services = self._services
-        record = await services.store.accounts.for_login(to)
-        account = record.account if record is not None else None
-        if account is None:
-            try:
-                account = await services.account_of(to)
-            except ValueError:
-                return None
-        return account if account is not None and account.may_log_in else None
 
 
 def _unix(text: str | None, now: float) -> int | None:

@@ -28,6 +28,8 @@ from rainbow_xmpp.plugin import (
     Services,
     Session,
     SessionEnded,
+    SessionKept,
+    SessionRestored,
     Stage,
     StanzaError,
     Waker,
@@ -59,6 +61,7 @@ BROWSERS = (
 )
 """The push services of the browsers."""
 _KEY = "vapid"
+_NOTE = "push"
 NEVER = float("inf")
 
 
@@ -256,6 +259,17 @@ class Push(
         if theirs := self._registered.get(session.account.id):
             self._desk.back(session, theirs)
 
+    @on(SessionKept)
+    def note(self, event: SessionKept) -> None:
+        if event.session.account.id in self._registered:
+            event.notes[_NOTE] = b"%d" % self._desk.looked_at(event.session)
+
+    @on(SessionRestored)
+    def restored(self, event: SessionRestored) -> None:
+        """What it had not acknowledged when the server stopped, if it does not come back."""
+        if _NOTE in event.notes and (theirs := self._registered.get(event.session.account.id)):
+            self._desk.restored(event.session, int(event.notes[_NOTE]), theirs)
+
     @on(SessionEnded)
     def ended(self, event: SessionEnded) -> None:
         self._desk.ended(event.session)
@@ -327,8 +341,8 @@ class Push(
     async def _refresh(self, owner_ids: Iterable[str]) -> None:
         """Their devices are others now."""
         for owner_id in owner_ids:
-            before = self._registered.pop(owner_id, ())
             theirs = tuple(await self._kept.registered(owner_id))
+            before = self._registered.pop(owner_id, ())
             if theirs:
                 self._registered[owner_id] = theirs
             left = {each.key for each in theirs}

@@ -19,6 +19,8 @@ AUTH_BYTES = 16
 KEY_BYTES = 32
 SIGNED_FOR_S = 12 * 3600
 """A push service takes no more than 24 hours (RFC 8292 §2)."""
+MOST_BYTES = 3072
+"""What is longer loses its body: 4096 are taken with what encryption adds (RFC 8030 §7.2)."""
 BLOCK = 128
 """What is encrypted is as long as the next multiple of this, so that its length tells little."""
 _URGENCIES = {Urgency.MESSAGE: "normal", Urgency.CALL: "high"}
@@ -40,11 +42,12 @@ class Notification:
     def to_json(self) -> bytes:
         """What the browser's service worker gets; the names are those of XEP-0357's form."""
         told: dict[str, object] = {"type": self.urgency, "node": self.node, "message-count": self.unseen}
-        if self.last is not None:
-            told["last-message-sender"] = self.last.sender
-            if self.last.body:
-                told["last-message-body"] = self.last.body
-        data = json.dumps(told, ensure_ascii=False).encode()
+        data = _json(told)
+        last = self.last or LastMessage("")
+        for name, text in (("last-message-sender", last.sender), ("last-message-body", last.body)):
+            if text and len(_json(told | {name: text})) <= MOST_BYTES:
+                told[name] = text
+                data = _json(told)
         return data + b" " * (-len(data) % BLOCK)
 
 
@@ -122,6 +125,10 @@ def read_target(endpoint: str, p256dh: str, auth: str) -> Target:
     except ValueError:
         raise ValueError("p256dh is no point on P-256") from None
     return Target(endpoint, point, secret)
+
+
+def _json(told: dict[str, object]) -> bytes:
+    return json.dumps(told, ensure_ascii=False).encode()
 
 
 def encode(data: bytes) -> str:

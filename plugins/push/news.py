@@ -10,7 +10,16 @@ from rainbow_xmpp.auth.box import Box
 from rainbow_xmpp.plugin import Passage, Services, Session, Waker, unacknowledged
 from rainbow_xmpp.plugins.push.queue import Queue, Told
 from rainbow_xmpp.plugins.push.reach import Reach, receiving
-from rainbow_xmpp.plugins.push.values import DAY_S, Key, LastMessage, News, Registered, Shows, Urgency
+from rainbow_xmpp.plugins.push.values import (
+    DAY_S,
+    LONGEST_WAIT_S,
+    Key,
+    LastMessage,
+    News,
+    Registered,
+    Shows,
+    Urgency,
+)
 from rainbow_xmpp.plugins.push.worth import last_message, urgency_of
 from rainbow_xmpp.xml import scan_again
 
@@ -91,20 +100,23 @@ class Desk:
             shows = each.shows.at_most(self._settings().may_show)
             self._add(each.key, urgency, 1, last_message(p, shows))
 
-    def lost(self, session: Session, registered: Collection[Registered]) -> None:
-        """A session has lost its connection: what it has not acknowledged may never have been there."""
+    def lost(self, session: Session, registered: Collection[Registered], wait_s: int | None = None) -> None:
+        """A session has lost its connection: what it has not acknowledged may never have been there.
+
+        With `wait_s` it is given so long to come back, after which a call is over.
+        """
         up_to = self._told_up_to.get(session, 0)
         self._looked_at(session)
         unread = [sent.stanza for sent in unacknowledged(session) or () if sent.number >= up_to]
         found = [self._urgency(stanza, session) for stanza in unread]
-        messages, is_call = found.count(Urgency.MESSAGE), Urgency.CALL in found
+        messages, is_call = found.count(Urgency.MESSAGE), wait_s is None and Urgency.CALL in found
         if not (messages or is_call):
             return
         for each in self._reach.away(registered, receiving(session.home.sessions)):
             if is_call:
                 self._add(each.key, Urgency.CALL, 0, None)
             if messages:
-                self._add(each.key, Urgency.MESSAGE, messages, None)
+                self._add(each.key, Urgency.MESSAGE, messages, None, wait_s)
 
     def _urgency(self, stanza: bytes, session: Session) -> Urgency | None:
         if not stanza.startswith(b"<message"):
@@ -135,13 +147,24 @@ class Desk:
         """It is no more."""
         self._told_up_to.pop(session, None)
 
-    def _add(self, key: Key, urgency: Urgency, messages: int, last: LastMessage | None) -> None:
+    def looked_at(self, session: Session) -> int:
+        """How many stanzas of this session need no look any more."""
+        return self._told_up_to.get(session, 0)
+
+    def restored(self, session: Session, looked_at: int, registered: Collection[Registered]) -> None:
+        """A session is there again after a restart, without its connection; so many of its stanzas were looked at."""
+        self._told_up_to[session] = looked_at
+        self.lost(session, registered, LONGEST_WAIT_S)
+
+    def _add(
+        self, key: Key, urgency: Urgency, messages: int, last: LastMessage | None, wait_s: int | None = None
+    ) -> None:
         news = self._news.get(key)
         if news is None:
             if len(self._news) >= MOST_DEVICES:
                 return
             news = self._news[key] = News()
-        news.add(urgency, messages, last)
+        news.add(urgency, messages, last, self._settings().wait_s if wait_s is None else wait_s)
         self._open.add(key)
         self._waker.wake()
 
@@ -160,7 +183,6 @@ class Desk:
                 first = await self._queue.add(
                     {key: self._told(key, each) for key, each in news.items()},
                     int(self._services.now()),
-                    wait_s=settings.wait_s,
                     pause_s=settings.pause_s,
                     keep_s=settings.keep_hours * DAY_S // 24,
                 )
@@ -180,10 +202,11 @@ class Desk:
             earlier.messages += later.messages
             earlier.is_call |= later.is_call
             earlier.last = later.last or earlier.last
+            earlier.wait_s = min(earlier.wait_s, later.wait_s)
         self._news[key] = earlier
 
     def _told(self, key: Key, news: News) -> Told:
-        return Told(news.messages, news.is_call, seal_last(self._box, key, news.last))
+        return Told(news.messages, news.is_call, news.wait_s, seal_last(self._box, key, news.last))
 
 
 def seal_last(box: Box, key: Key, last: LastMessage | None) -> bytes | None:

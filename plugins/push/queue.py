@@ -25,6 +25,7 @@ class Told:
 
     messages: int
     is_call: bool
+    wait_s: int
     last_message: bytes | None = field(default=None, repr=False)
 
 
@@ -34,18 +35,16 @@ class Queue:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def add(
-        self, told: Mapping[Key, Told], now: int, *, wait_s: int, pause_s: int, keep_s: int
-    ) -> int | None:
+    async def add(self, told: Mapping[Key, Told], now: int, *, pause_s: int, keep_s: int) -> int | None:
         """Let these devices be told; when the first of them is due, if any is.
 
-        That is after `wait_s`, and `pause_s` after the time before; at once for a call. What has failed keeps the time
-        at which it is tried again. It is worth telling for `keep_s`.
+        That is after their `wait_s`, and `pause_s` after the time before; at once for a call. What has failed keeps the
+        time at which it is tried again. It is worth telling for `keep_s`.
         """
         first: int | None = None
         async with self._store.write() as connection:
             for key, each in told.items():
-                due_at = await self._add_one(connection, key, each, now, wait_s, pause_s, keep_s)
+                due_at = await self._add_one(connection, key, each, now, pause_s, keep_s)
                 if due_at is not None and (first is None or due_at < first):
                     first = due_at
         return first
@@ -56,7 +55,6 @@ class Queue:
         key: Key,
         told: Told,
         now: int,
-        wait_s: int,
         pause_s: int,
         keep_s: int,
     ) -> int | None:
@@ -67,7 +65,7 @@ class Queue:
         if row is None:
             return None
         due_at, told_at, attempts, unseen = row
-        soon: int = now if told.is_call else max(now + wait_s, told_at + pause_s)
+        soon: int = now if told.is_call else max(now + told.wait_s, told_at + pause_s)
         if due_at is not None:
             soon = due_at if attempts else min(due_at, soon)
         values: dict[str, object] = {

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 DAY_S = 86_400
+LONGEST_WAIT_S = 60
+"""So long the clients of a server that has started again are given to come back."""
 CALL_S = 60
 """So long a call is worth waking a device."""
 
@@ -88,9 +90,12 @@ class News:
     messages: int = 0
     is_call: bool = False
     last: LastMessage | None = None
+    wait_s: int = LONGEST_WAIT_S
+    """It is to be told after so long, at the latest."""
 
-    def add(self, urgency: Urgency, messages: int, last: LastMessage | None) -> None:
-        """So many messages more, or a call."""
+    def add(self, urgency: Urgency, messages: int, last: LastMessage | None, wait_s: int) -> None:
+        """So many messages more, or a call, to be told after so long."""
+        self.wait_s = min(self.wait_s, wait_s)
         if urgency is Urgency.CALL:
             self.is_call = True
         else:

@@ -40,13 +40,11 @@ def decoded(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-@dataclass
-class Call:
-    """A notification as it came to the push service."""
-
-    path: str
-    headers: dict[str, str]
-    body: bytes
+def subscription_at(endpoint: str, private: ec.EllipticCurvePrivateKey, auth: bytes) -> dict[str, Any]:
+    """What `PushSubscription.toJSON()` gives."""
+    point = private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    keys = {"p256dh": encoded(point), "auth": encoded(auth)}
+    return {"endpoint": endpoint, "expirationTime": None, "keys": keys}
 
 
 @dataclass
@@ -66,9 +64,7 @@ class Browser:
 
     @property
     def subscription(self) -> dict[str, Any]:
-        point = self.private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-        keys = {"p256dh": encoded(point), "auth": encoded(self.auth)}
-        return {"endpoint": self.endpoint, "expirationTime": None, "keys": keys}
+        return subscription_at(self.endpoint, self.private, self.auth)
 
     def open(self, headers: dict[str, str], body: bytes) -> dict[str, Any]:
         """What the service worker gets (RFC 8291)."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rainbow_xmpp.errors import Condition
-from rainbow_xmpp.plugin import unacknowledged
+from rainbow_xmpp.plugin import Role, unacknowledged
 from rainbow_xmpp.plugin.places import end_place, places_of
 from rainbow_xmpp.plugins.push import Push
 from rainbow_xmpp.plugins.push.values import Shows
@@ -15,6 +15,7 @@ from rainbow_xmpp.testing import condition_of
 from rainbow_xmpp.testing.client import Client
 from tests.plugins.push_service import NS, Browser, World, disable, enable, on_phone, signed_by, world
 from tests.plugins.rest import logged_in
+from tests.unit.test_stream_management import restarted
 
 SM = "urn:xmpp:sm:3"
 
@@ -305,6 +306,18 @@ async def test_of_whom_and_what_is_told_as_far_as_operator_and_person_allow(here
         assert (await here.caller.call("DELETE", f"/push-subscriptions/{made['node']}")).status == 204
 
 
+async def test_a_long_message_is_cut_to_what_a_push_service_takes(tmp_path: Path) -> None:
+    async with world(tmp_path, may_show="body") as here:
+        browser, _ = await here.device(shows="body")
+        bob = await bob_of(here)
+        for text, told_of in (("漢" * 5000, "漢" * 299 + "…"), ("\x7f\\" * 150, "\x7f\\" * 150)):
+            bob.say(text, to=here.bare)
+            await here.later(60)
+            assert len(here.service.calls[0][1]) < 4096
+            (told,) = here.told(browser)
+            assert told["last-message-body"] == told_of
+
+
 async def test_what_waits_is_not_told_when_the_operator_allows_less_by_then(tmp_path: Path) -> None:
     async with world(tmp_path, may_show="body") as here:
         browser, _ = await here.device(shows="body")
@@ -425,13 +438,44 @@ async def test_each_device_can_be_woken_whatever_other_one_is_there(tmp_path: Pa
         bob.say("1", to=here.bare)
         await here.later(60)
         assert here.told(browser) == []
+        acknowledge(phone)
         phone.wire.lose()
         await here.later(60)
-        here.told(browser)
+        assert here.told(browser) == []
         bob.say("2", to=here.bare)
         await here.later(60)
-        assert len(here.told(browser)) == 1
-        assert desk.session.wire is not None
+        assert [each["message-count"] for each in here.told(browser)] == [1]
+        await desk.leave()  # who comes and goes at another device changes nothing
+        await on_phone(here, "desk")
+        bob.say("3", to=here.bare)
+        await here.later(60)
+        assert [each["message-count"] for each in here.told(browser)] == [2]
+
+
+async def test_what_was_not_acknowledged_when_the_server_stopped_is_told_if_the_device_stays_away(
+    here: World,
+) -> None:
+    browser, _ = await here.device()
+    bob, phone, other = await bob_of(here), await on_phone(here), await on_phone(here)
+    bob.say("1", to=here.bare)
+    await here.server.settle()
+    other.wire.lose()
+    phone.wire.lose()
+    await here.later(60)
+    assert [each["message-count"] for each in here.told(browser)] == [1]
+    await restarted(here.server)
+    await here.later(120)
+    assert here.told(browser) == []  # that was told
+    phone = await on_phone(here)
+    await here.later(60)
+    bob = await bob_of(here)
+    bob.say("2", to=here.bare)
+    await here.server.settle()
+    await restarted(here.server)
+    await here.later(59)
+    assert here.told(browser) == []  # it is given time to come back
+    await here.later(2)
+    assert [each["message-count"] for each in here.told(browser)] == [1]
 
 
 # -- failures ----------------------------------------------------------------------------------------------
@@ -546,7 +590,7 @@ async def test_a_restart_loses_nothing_that_is_to_be_told(here: World, orderly: 
 async def test_a_forced_logout_a_new_password_and_a_removal_end_it(here: World) -> None:
     people, account = here.server.node.people, here.caller.person.account
     bob = await bob_of(here)
-    for end in ("logout", "password", "login over", "device logged out", "disabled"):
+    for end in ("logout", "password", "login over", "app password over", "device logged out", "disabled"):
         here.caller = await logged_in(here.server, here.name)
         browser = Browser(here.service)
         made = await here.registered(browser)
@@ -557,6 +601,8 @@ async def test_a_forced_logout_a_new_password_and_a_removal_end_it(here: World) 
             client.session.family = (
                 await here.server.store.refresh_tokens.families(account.company.id, account.id)
             )[-1][0]
+        if end == "app password over":
+            client.session.app_password = "0" * 24
         assert condition_of(await client.ask("set", enable(made))) is None
         match end:
             case "logout":
@@ -565,6 +611,9 @@ async def test_a_forced_logout_a_new_password_and_a_removal_end_it(here: World) 
                 await people.set_password(account, "Other-Horse-8", actor="system")
             case "login over":
                 await here.server.store.refresh_tokens.end_family(client.session.family)
+                await here.server.node.watch.poll()
+            case "app password over":  # one that is not there any more
+                await here.server.store.accounts.set_role(account.company.id, account.id, Role.USER)
                 await here.server.node.watch.poll()
             case "device logged out":
                 places = await places_of(here.push.services, account, "")

@@ -10,8 +10,8 @@ from rainbow_xmpp.plugins.push.values import CALL_S, Key, Origin, Shows
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.store.values import NewAccount
 
-MESSAGE, CALL = Told(1, False, b"sealed"), Told(0, True)
-WAITS = {"wait_s": 3, "pause_s": 30, "keep_s": 3600}
+MESSAGE, CALL = Told(1, False, 3, b"sealed"), Told(0, True, 3)
+WAITS = {"pause_s": 30, "keep_s": 3600}
 NOW = 1_700_000_000
 
 

@@ -60,5 +60,14 @@ serve({
     }
     emit("history", { of, messages: found });
   },
+  async push({ jid, node, secret }) {
+    try {
+      await client.enableNotifications(jid, node, [{ name: "secret", value: secret }]);
+      emit("push", { error: "" });
+    } catch ({ error }) {
+      emit("push", { error: error.condition });
+    }
+  },
+  no_push: ({ jid, node }) => client.disableNotifications(jid, node),
   logout: () => client.disconnect(),
 });

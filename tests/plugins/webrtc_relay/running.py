@@ -185,6 +185,7 @@ class StreamWire(DatagramWire):
                 self._held += data
                 for frame in self._frames():
                     self.inbox.append(frame)
+                    self._sock.settimeout(0.001)
             self.is_closed = True
         except TimeoutError:
             pass

@@ -26,7 +26,7 @@ from rainbow_xmpp.plugin import (
     option,
     too_many,
 )
-from rainbow_xmpp.plugins.search.pace import Pace
+from rainbow_xmpp.plugin.pace import Pace
 from rainbow_xmpp.plugins.search.payloads import QUERY, Asked, question
 from rainbow_xmpp.plugins.search.store import Directory, Hit
 from rainbow_xmpp.plugins.search.wanted import NotSearchable, Place, Wanted

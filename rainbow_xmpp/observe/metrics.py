@@ -44,6 +44,7 @@ class Counters:
     logins_failed: int = 0
     fast_logins: int = 0
     fast_tokens: int = 0
+    relay_credentials: int = 0
     streams_opened: int = 0
     stream_errors: dict[StreamCondition, int] = field(
         default_factory=lambda: dict.fromkeys(StreamCondition, 0)
@@ -184,6 +185,11 @@ FAMILIES: Sequence[Family] = (
     ),
     _one("rainbow_fast_logins", "Logins by a FAST token; they are among the others too.", "fast_logins"),
     _one("rainbow_fast_tokens", "FAST tokens given to clients.", "fast_tokens"),
+    _one(
+        "rainbow_relay_credentials",
+        "Credentials for the relay of calls given to clients.",
+        "relay_credentials",
+    ),
     _one("rainbow_streams_opened", "XMPP streams opened.", "streams_opened"),
     _one("rainbow_connections_refused", "Connections closed by a limit.", "connections_refused"),
     Family(

@@ -1,4 +1,4 @@
-"""How often somebody may search."""
+"""How often somebody may ask for something that costs, whichever way they ask."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ MOST_REMEMBERED = 100_000
 
 
 class Pace:
-    """A token bucket for each account, whichever way it searches. 0 a minute = no limit."""
+    """A token bucket for each account. 0 a minute = no limit."""
 
     def __init__(self, per_minute: Callable[[], int]) -> None:
         self._per_minute = per_minute
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def wait_s(self, account_id: str, now: float) -> int:
-        """0 for a search that may be done, which is counted; else the seconds until one may."""
+        """0 for what may be done, which is counted; else the seconds until it may."""
         most = self._per_minute()
         if not most:
             return 0

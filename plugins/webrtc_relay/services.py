@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+
 from rainbow_xmpp.plugin import Condition, Element, Payload, StanzaError, attr, children, time_of
 from rainbow_xmpp.plugins.webrtc_relay.addresses import RelayAddress
 from rainbow_xmpp.plugins.webrtc_relay.desk import Grant

@@ -177,7 +177,7 @@ class Push(
         for each in await self._kept.registered():
             found.setdefault(each.key.owner_id, []).append(each)
         self._registered = {owner_id: tuple(theirs) for owner_id, theirs in found.items()}
-        self._count()
+        self.services.counters.push_devices = sum(map(len, found.values()))
         await self._desk.start()
 
     async def _private_key(self) -> bytes:
@@ -301,8 +301,9 @@ class Push(
         if at is not None:
             self._due(at)
 
-    def _sessions_of(self, owner_id: str) -> Sequence[Session]:
-        return receiving(self.services.sessions.of_account(owner_id))
+    def _sessions_of(self, localpart: str) -> Sequence[Session]:
+        home = self.services.sessions.homes.get(f"{localpart}@{self.services.domain}")
+        return () if home is None else receiving(home.sessions)
 
     async def _seen(self, key: Key) -> None:
         await self._queue.seen((key,))
@@ -347,7 +348,4 @@ class Push(
                 self._registered[owner_id] = theirs
             left = {each.key for each in theirs}
             self._desk.forget([each.key for each in before if each.key not in left])
-        self._count()
-
-    def _count(self) -> None:
-        self.services.counters.push_devices = sum(map(len, self._registered.values()))
+            self.services.counters.push_devices += len(theirs) - len(before)

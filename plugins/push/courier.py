@@ -60,7 +60,7 @@ class Courier:
         seen: Callable[[Key], Awaitable[None]],
         due: Callable[[int], None],
     ) -> None:
-        """`sessions` are those of an account that get messages, `gone` forgets a subscription, `seen` what its device
+        """`sessions` are those of a localpart that get messages, `gone` forgets a subscription, `seen` what its device
         is to be told; `due` is told when there is more to do."""
         self._services = services
         self._queue = queue
@@ -88,7 +88,7 @@ class Courier:
     async def _deliver(self, due: Due, signer: Signer) -> None:
         key, now = due.registered.key, self._now()
         try:
-            if self._reach.has_everything(due.registered, self._sessions(key.owner_id)):
+            if self._reach.has_everything(due.registered, self._sessions(due.localpart)):
                 self._services.counters.push_needless += 1
                 await self._seen(key)
             elif await self._queue.claim(due, now, until=now + LEASE_S):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Collection
+from itertools import islice
 from typing import Protocol
 
 from rainbow_xmpp.auth.box import Box
@@ -23,6 +25,10 @@ from rainbow_xmpp.plugins.push.values import (
 from rainbow_xmpp.plugins.push.worth import last_message, urgency_of
 from rainbow_xmpp.xml import scan_again
 
+AT_ONCE = 100
+"""Devices whose news are written in one transaction."""
+PAUSE_S = 0.1
+"""Between two transactions."""
 MOST_DEVICES = 10_000
 """Beyond so many devices with news that are not written down yet, those of others are left out: the database is away,
 and what is lost is a hint."""
@@ -42,7 +48,7 @@ class Settings(Protocol):
 
 
 class Desk:
-    """Gathers what is new, and writes it down beside everything else, all of it in one transaction."""
+    """Gathers what is new, and writes it down beside everything else, that of many devices in one transaction."""
 
     def __init__(
         self,
@@ -171,9 +177,16 @@ class Desk:
     # -- what is written -------------------------------------------------------------------------------
 
     async def write(self) -> None:
-        """Write down what is new; what cannot be written now is tried with what comes next."""
+        """Write down what is new, a little at a time: the database is everybody's. What cannot be written now is tried
+        again with what comes next, or in a while."""
+        while self._seen or self._news:
+            await self._write_some()
+            if self._news:
+                await asyncio.sleep(PAUSE_S)
+
+    async def _write_some(self) -> None:
         seen, self._seen = self._seen, set()
-        news, self._news = self._news, {}
+        news = {key: self._news.pop(key) for key in list(islice(self._news, AT_ONCE))}
         settings = self._settings()
         try:
             if seen:

@@ -106,7 +106,7 @@ class Queue:
         statement = (
             sa.select(
                 *(_s.company_id, _s.owner_id, _s.node, _s.agent, _s.epoch, _s.family, _s.app_password),
-                *(_s.shows, _s.target, _s.unseen, _s.news, _s.last_message),
+                *(_s.shows, users.c.localpart, _s.target, _s.unseen, _s.news, _s.last_message),
                 *(_s.call_until, _s.expires_at, _s.attempts),
             )
             .join(users, users.c.id == _s.owner_id)
@@ -124,7 +124,7 @@ class Queue:
         )
         async with self._store.read() as connection:
             return [
-                Due(registered_of(row[:8]), bytes(row[8]), row[9], row[10], row[11], *row[12:])
+                Due(registered_of(row[:8]), row[8], bytes(row[9]), row[10], row[11], *row[12:])
                 for row in await connection.execute(statement)
             ]
 

@@ -108,6 +108,8 @@ class Due:
     """A device that is to be told something now."""
 
     registered: Registered
+    localpart: str
+    """Of its owner."""
     target: bytes = field(repr=False)
     unseen: int
     news: int

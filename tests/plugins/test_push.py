@@ -10,6 +10,7 @@ from rainbow_xmpp.errors import Condition
 from rainbow_xmpp.plugin import Role, unacknowledged
 from rainbow_xmpp.plugin.places import end_place, places_of
 from rainbow_xmpp.plugins.push import Push
+from rainbow_xmpp.plugins.push.queue import Queue
 from rainbow_xmpp.plugins.push.values import Shows
 from rainbow_xmpp.testing import condition_of
 from rainbow_xmpp.testing.client import Client
@@ -661,3 +662,41 @@ async def test_endpoints_keys_and_words_are_sealed_in_the_database(tmp_path: Pat
             kept = str(rows.one())
         for secret in (browser.path, "push.example", made["secret"], "secret word"):
             assert secret not in kept
+
+
+async def test_many_who_are_away_are_told_a_few_at_a_time_and_none_is_left_out(tmp_path: Path) -> None:
+    async with world(tmp_path, at_once=3) as here:
+        bob = await bob_of(here)
+        bares, browsers = [], []
+        for number in range(8):
+            here.caller = await logged_in(here.server, f"colleague{number}@acme")
+            browsers.append((await here.device())[0])
+            bares.append(here.bare)
+        for bare in bares:
+            bob.say("1", to=bare)
+        await here.later(3)
+        await here.server.settle()
+        paths = {browser.path for browser in browsers}
+        assert len(here.service.calls) == len(paths) == 8
+        assert here.server.node.counters.push_sent == 8
+
+
+async def test_a_database_that_is_away_delays_what_is_to_be_told(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser, _ = await here.device()
+    bob = await bob_of(here)
+    real = Queue.add
+
+    async def away(*arguments: object, **more: object) -> None:
+        raise OSError("the database is away")
+
+    monkeypatch.setattr(Queue, "add", away)
+    bob.say("1", to=here.bare)
+    await here.server.settle()
+    bob.say("2", to=here.bare)
+    await here.server.settle()
+    monkeypatch.setattr(Queue, "add", real)
+    await here.server.run_job(Push.look_around)
+    await here.later(60)
+    assert [each["message-count"] for each in here.told(browser)] == [2]

@@ -52,6 +52,10 @@ _ISATAP = (b"\x00\x00\x5e\xfe", b"\x02\x00\x5e\xfe")
 _MOST_REMEMBERED = 8192
 
 
+Ranges = dict[int, list[tuple[int, int]]]
+"""First and last address of networks, as numbers, by IP version: some hundreds are looked through in no time."""
+
+
 class Verdict(Enum):
     """What may become of packets for an address."""
 
@@ -76,8 +80,8 @@ class PeerPolicy:
 
         Raises ValueError when a list has something that is no network: a relay with half a list must not start.
         """
-        self._allow = tuple(ipaddress.ip_network(each) for each in allow)
-        self._deny = tuple(map(ipaddress.ip_network, (*DENIED_IPV4, *DENIED_IPV6, *deny)))
+        self._allow = _ranges(allow)
+        self._deny = _ranges((*DENIED_IPV4, *DENIED_IPV6, *deny))
         self._own = frozenset(ipaddress.ip_address(each.partition("%")[0]) for each in own)
         self._relay_ips = frozenset(map(ipaddress.ip_address, relay_ips))
         self._remembered: dict[str, tuple[Verdict, bool]] = {}
@@ -100,7 +104,7 @@ class PeerPolicy:
 
     def _judge(self, ip: Ip) -> tuple[Verdict, bool]:
         reached = what_it_reaches(ip)
-        allowed = reached is not None and any(reached in network for network in self._allow)
+        allowed = reached is not None and _is_in(reached, self._allow)
         if ip in self._relay_ips:
             return Verdict.OWN_RELAY, allowed
         if not allowed and (reached is None or self._is_denied(reached) or self._is_denied(ip)):
@@ -108,9 +112,21 @@ class PeerPolicy:
         return Verdict.OPEN, True
 
     def _is_denied(self, ip: Ip) -> bool:
-        if ip in self._own or any(ip in network for network in self._deny):
+        if ip in self._own or _is_in(ip, self._deny):
             return True
         return ip.version == 6 and ip not in GLOBAL_IPV6 and ip not in NAT64
+
+
+def _ranges(networks: Iterable[str]) -> Ranges:
+    found: Ranges = {4: [], 6: []}
+    for network in map(ipaddress.ip_network, networks):
+        found[network.version].append((int(network[0]), int(network[-1])))
+    return found
+
+
+def _is_in(ip: Ip, ranges: Ranges) -> bool:
+    number = int(ip)
+    return any(first <= number <= last for first, last in ranges[ip.version])
 
 
 def what_it_reaches(ip: Ip) -> Ip | None:

@@ -68,7 +68,11 @@ _U32 = struct.Struct("!I")
 _FINGERPRINT_XOR = 0x5354554E
 _OPTIONAL = 0x8000
 _SHA1_BYTES, _SHA256_BYTES = 20, 32
+_FINGERPRINT = struct.Struct("!HHI")
+_SHA1_HEAD = _TYPE_LENGTH.pack(MESSAGE_INTEGRITY, _SHA1_BYTES)
+_SHA256_HEAD = _TYPE_LENGTH.pack(MESSAGE_INTEGRITY_SHA256, _SHA256_BYTES)
 _ZEROS = (b"", b"\0\0\0", b"\0\0", b"\0")
+_PROOFS = frozenset({MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256, FINGERPRINT})
 
 
 class NotStun(ValueError):
@@ -153,7 +157,7 @@ def decode(data: bytes) -> Message:
 
 
 def _read_attributes(message: Message, data: bytes, size: int) -> None:
-    at, seen, keep = HEADER, 0, message.attributes
+    at, seen, signed, keep = HEADER, 0, False, message.attributes
     unpack = _TYPE_LENGTH.unpack_from
     while at < size:  # at and size are multiples of four: a header always fits
         kind, length = unpack(data, at)
@@ -161,16 +165,18 @@ def _read_attributes(message: Message, data: bytes, size: int) -> None:
         seen += 1
         if end > size or seen > MAX_ATTRIBUTES:
             raise NotStun("attributes do not fit")
-        if kind == FINGERPRINT:
+        if kind not in _PROOFS:
+            if not signed:
+                keep.append((kind, data[at + 4 : end]))
+        elif kind == FINGERPRINT:
             _check_fingerprint(data, at, size, length)
             message.fingerprint = True
-        elif kind == MESSAGE_INTEGRITY_SHA256:
-            message.sha256_at = message.sha256_at or at
-        elif kind == MESSAGE_INTEGRITY:
-            if not (message.sha1_at or message.sha256_at):
+        else:
+            if kind == MESSAGE_INTEGRITY_SHA256:
+                message.sha256_at = message.sha256_at or at
+            elif not signed:
                 message.sha1_at = at
-        elif not (message.sha1_at or message.sha256_at):
-            keep.append((kind, data[at + 4 : end]))
+            signed = True
         at = (end + 3) & ~3
 
 
@@ -193,24 +199,24 @@ def encode(
     fingerprint: bool = False,
 ) -> bytes:
     """A message; with `key`, signed by MESSAGE-INTEGRITY, or by MESSAGE-INTEGRITY-SHA256 alone when `sha256`."""
-    parts: list[bytes] = []
-    for kind, value in attributes:
-        length = len(value)
-        parts += (_TYPE_LENGTH.pack(kind, length), value, _ZEROS[length & 3])
-    body = b"".join(parts)
+    pack = _TYPE_LENGTH.pack
+    body = b"".join([pack(kind, len(value)) + value + _ZEROS[len(value) & 3] for kind, value in attributes])
     kind = method & 0x000F | (method & 0x0070) << 1 | (method & 0x0F80) << 2 | (cls & 1) << 4 | (cls & 2) << 7
+    message = _HEAD.pack(kind, len(body), MAGIC, transaction) + body
     if key is not None:
-        size, name, algorithm = (
-            (_SHA256_BYTES, MESSAGE_INTEGRITY_SHA256, "sha256")
-            if sha256
-            else (_SHA1_BYTES, MESSAGE_INTEGRITY, "sha1")
-        )
-        signed = _HEAD.pack(kind, len(body) + 4 + size, MAGIC, transaction) + body
-        body += _TYPE_LENGTH.pack(name, size) + hmac.digest(key, signed, algorithm)
+        message = _signed(message, key, sha256)
     if not fingerprint:
-        return _HEAD.pack(kind, len(body), MAGIC, transaction) + body
-    message = _HEAD.pack(kind, len(body) + 8, MAGIC, transaction) + body
-    return message + struct.pack("!HHI", FINGERPRINT, 4, zlib.crc32(message) ^ _FINGERPRINT_XOR)
+        return message
+    message = message[:2] + (len(message) - HEADER + 8).to_bytes(2, "big") + message[4:]
+    return message + _FINGERPRINT.pack(FINGERPRINT, 4, zlib.crc32(message) ^ _FINGERPRINT_XOR)
+
+
+def _signed(message: bytes, key: bytes, sha256: bool) -> bytes:
+    size = _SHA256_BYTES if sha256 else _SHA1_BYTES
+    message = message[:2] + (len(message) - HEADER + 4 + size).to_bytes(2, "big") + message[4:]
+    if sha256:
+        return message + _SHA256_HEAD + hmac.digest(key, message, "sha256")
+    return message + _SHA1_HEAD + hmac.digest(key, message, "sha1")
 
 
 def xor_address(address: Address, transaction: bytes) -> bytes:

@@ -26,6 +26,8 @@ def create_permission(
     for value in values:
         relay, peer = _peer(allocation, value, message.transaction)
         wanted[peer[0]] = relay
+    if len(wanted) > allocations.settings.limits.permissions * len(allocation.relays):
+        raise Refusal(508, "capacity")
     if any(allocations.policy.verdict(ip) is Verdict.DENIED for ip in wanted):
         raise Refusal(403, "peer")
     for relay in allocation.relays:

@@ -28,7 +28,7 @@ from rainbow_xmpp.plugin import Mark as PluginMark
 from rainbow_xmpp.plugin.keeping import is_worth_keeping
 from rainbow_xmpp.plugins.archive.answers import Answers
 from rainbow_xmpp.plugins.archive.behind import Behind
-from rainbow_xmpp.plugins.archive.entries import Entry, Mark, index_sqlite, write_postgresql, write_sqlite
+from rainbow_xmpp.plugins.archive.entries import Entry, Mark, write_postgresql, write_sqlite
 from rainbow_xmpp.plugins.archive.hand_over import HAND_OVER_S, HandOver
 from rainbow_xmpp.plugins.archive.keeping import Keeping
 from rainbow_xmpp.plugins.archive.log import Log
@@ -37,6 +37,7 @@ from rainbow_xmpp.plugins.archive.options import ArchiveOptions
 from rainbow_xmpp.plugins.archive.owners import Owner, Owners
 from rainbow_xmpp.plugins.archive.preferences import Preferences
 from rainbow_xmpp.plugins.archive.retractions import Retractions
+from rainbow_xmpp.plugins.archive.tail import Tail
 from rainbow_xmpp.router import delivery
 from rainbow_xmpp.store.group_commit import GroupCommit
 from rainbow_xmpp.xml import hint_of, names
@@ -71,11 +72,12 @@ class Archive(
         self._owners = Owners(services.store, services.domain)
         self._log = Log(services.store)
         self._numbers = Numbers(services.now, options.node)
+        tail = Tail()
         self._commits: GroupCommit[Entry | Mark] = services.store.group_commit(
-            write_sqlite, write_postgresql, upkeep=index_sqlite
+            write_sqlite, write_postgresql, upkeep=tail
         )
         self._hand_over = HandOver(services, self._owners, self._log, self._commits)
-        self.keeping = Keeping(services, lambda: self.options)
+        self.keeping = Keeping(services, lambda: self.options, tail)
         self._retractions = Retractions(services)
         answers = Answers(services, self._owners, lambda: self.options)
         self._parts = (answers, Preferences(self._owners), self.keeping)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rainbow_xmpp.plugin import Kept
+from rainbow_xmpp.plugins.archive import bulk
 from rainbow_xmpp.plugins.archive.numbers import RECEIVED
 from rainbow_xmpp.plugins.archive.owners import Owner
 from rainbow_xmpp.xml import names, scan_again
@@ -64,7 +65,7 @@ Pair = tuple[int, int]
 
 _SAID = "INSERT OR IGNORE INTO archive_origins (origin, owner, number) VALUES (?, ?, ?)"
 _SAID_BEFORE = "SELECT owner, number FROM archive_origins WHERE origin = ?"
-_KEEP = "INSERT INTO archive_messages (key, owner, peer, stanza) VALUES (?, ?, ?, ?)"
+_KEEP = "INSERT INTO archive_messages (key, owner, peer, stanza)"
 _WAIT = "INSERT OR IGNORE INTO archive_waiting (owner, key) VALUES (?, ?)"
 _TAKEN = "DELETE FROM archive_waiting WHERE owner = ? AND key = ?"
 _STANZA = "SELECT stanza FROM archive_messages WHERE key IN (?, ?)"
@@ -83,25 +84,11 @@ def write_sqlite(connection: sqlite3.Connection, entries: list[Entry | Mark]) ->
                     entry.was_known = _is_same(entry, found[0], earlier)
     rows, waiting, taken = _sorted_out(entries)
     if rows:
-        connection.executemany(_KEEP, rows)
+        bulk.insert(connection, _KEEP, rows)
     if waiting:
         connection.executemany(_WAIT, waiting)
     if taken:
         connection.executemany(_TAKEN, taken)
-
-
-_NEW = "FROM archive_messages WHERE key > (SELECT key FROM archive_indexed) ORDER BY owner"
-_INDEX = (
-    f"INSERT INTO archive_by_owner (owner, key) SELECT owner, key {_NEW}, key",
-    f"INSERT INTO archive_by_peer (owner, peer, key) SELECT owner, peer, key {_NEW}, peer, key",
-    "UPDATE archive_indexed SET key = max(key, coalesce((SELECT max(key) FROM archive_messages), 0))",
-)
-
-
-def index_sqlite(connection: sqlite3.Connection) -> None:
-    """Enter what is new into the indexes, in their order."""
-    for statement in _INDEX:
-        connection.execute(statement)
 
 
 _PG_SAID = """INSERT INTO archive_origins (origin, owner, number)

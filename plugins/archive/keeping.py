@@ -10,6 +10,7 @@ from rainbow_xmpp.plugin import Services, every
 from rainbow_xmpp.plugins.archive.numbers import first_at
 from rainbow_xmpp.plugins.archive.options import ArchiveOptions
 from rainbow_xmpp.plugins.archive.shelves import Row, Shelves
+from rainbow_xmpp.plugins.archive.tail import Tail
 from rainbow_xmpp.plugins.archive.texts import Texts
 from rainbow_xmpp.store.group_commit import PATIENCE_S, TRANSACTION_S
 
@@ -28,10 +29,10 @@ PAUSE_S = 0.05
 class Keeping:
     """The jobs that take out of the logs what is not to be kept any longer."""
 
-    def __init__(self, services: Services, options: Callable[[], ArchiveOptions]) -> None:
+    def __init__(self, services: Services, options: Callable[[], ArchiveOptions], tail: Tail) -> None:
         self._services = services
         self._options = options
-        self._shelves = Shelves(services.store)
+        self._shelves = Shelves(services.store, tail)
         self._texts = Texts(services.store)
         self._counted_to = 0
         """Up to this key it is known which logs are too long."""

@@ -13,7 +13,7 @@ from rainbow_xmpp.store import Store
 from rainbow_xmpp.store.batch import Batcher
 
 _m, _w, _o = tables.messages.c, tables.waiting.c, tables.owners.c
-_LAST = sa.select(sa.func.max(_m.key))
+_LAST = sa.union_all(sa.select(sa.func.max(_m.key)), sa.select(tables.indexed.c.key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +46,10 @@ class Log:
         )
 
     async def last_number(self) -> int:
-        """The greatest number that was ever drawn, as far as any log still has it; 0 for none."""
+        """The greatest number that was ever drawn, as far as any log or its index still has it; 0 for none."""
         async with self._store.read() as connection:
-            key = (await connection.execute(_LAST)).scalar_one()
-        return int(key or 0) >> 1
+            keys = (await connection.execute(_LAST)).scalars()
+            return max(int(key or 0) for key in keys) >> 1
 
     async def misses_any(self, account: Account) -> bool:
         """Whether messages wait for this person: the question of every login, so a storm of them is one query."""

@@ -37,12 +37,14 @@ def _ranges(dialect: str, by_peer: bool) -> Iterator[tuple[sa.Column[int], list[
     """Where the keys of a log stand: in the index, and behind its end in the messages themselves.
 
     What is behind the end has greater keys than all that is before, and one statement sees both at the same moment.
+    The index may hold some keys behind the end already (`tail.py`); they do not count.
     """
     index = (tables.by_peer if by_peer else tables.by_owner).c
-    where = [index.owner == _owner, index.key >= _least, index.key <= _greatest]
+    indexed = sa.select(tables.indexed.c.key).scalar_subquery()
+    greatest = sa.func.min(_greatest, indexed) if dialect == "sqlite" else _greatest
+    where = [index.owner == _owner, index.key >= _least, index.key <= greatest]
     yield index.key, [*where, index.peer == _peer] if by_peer else where
     if dialect == "sqlite":
-        indexed = sa.select(tables.indexed.c.key).scalar_subquery()
         where = [_m.key > sa.func.max(indexed, _least - 1), _m.key <= _greatest, _m.owner == _owner]
         yield _m.key, [*where, _m.peer == _peer] if by_peer else where
 

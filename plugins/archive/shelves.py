@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rainbow_xmpp.plugins.archive import tables, texts
 from rainbow_xmpp.plugins.archive.numbers import RECEIVED
+from rainbow_xmpp.plugins.archive.tail import Tail
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.store.tables import companies, users
 
@@ -33,8 +34,10 @@ class Row(NamedTuple):
 class Shelves:
     """The logs, to be cleared."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, tail: Tail | None = None) -> None:
+        """`tail`: what has yet to be entered into SQLite's indexes, and must hear of what is deleted."""
         self._store = store
+        self._tail = tail
 
     # -- which -----------------------------------------------------------------------------------------
 
@@ -109,6 +112,8 @@ class Shelves:
         """Delete these messages, and every mention of them."""
         keys = [row.key for row in rows]
         async with self._store.write() as connection:
+            if self._tail is not None:
+                self._tail.removing()
             await connection.execute(sa.delete(tables.messages).where(_m.key.in_(keys)))
             for owner, theirs in _by_owner(rows):
                 of_owner = [row.key for row in theirs]

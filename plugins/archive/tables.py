@@ -4,7 +4,7 @@ A row of `archive_messages` is one message in one person's log. Its `key` is the
 more in the log of whoever received it: in the order of keys every log is in the order in which it was written.
 
 `archive_by_owner` and `archive_by_peer` are its indexes, as tables: on SQLite they are written later, thousands of
-entries at once and in their own order, which costs a third of keeping them up with every batch
+entries at a time and in their own order (`tail.py`), which costs a third of keeping them up with every batch
 (docs/decisions/0021-delivered-when-committed.md). What stands behind `archive_indexed` is looked for in the messages
 themselves.
 """

@@ -28,6 +28,7 @@ from rainbow_xmpp.store.group_commit import (
     GroupCommit,
     PostgresqlConnection,
     SqliteThread,
+    Upkeep,
 )
 from rainbow_xmpp.store.joined import join
 
@@ -113,7 +114,7 @@ class Database:
         self,
         on_sqlite: Callable[[sqlite3.Connection, list[T]], None],
         on_postgresql: Callable[[asyncpg.Connection, list[T]], Awaitable[None]],
-        upkeep: Callable[[sqlite3.Connection], None] | None = None,
+        upkeep: Upkeep[T] | None = None,
     ) -> GroupCommit[T]:
         """A writer of its own for entries that come by the thousand; see `rainbow_xmpp.store.group_commit`.
 
@@ -153,7 +154,6 @@ class Database:
     def _open_sqlite(self) -> sqlite3.Connection:
         connection = sqlite3.connect(_sqlite_path(self.url), isolation_level=None, check_same_thread=False)
         _prepare_sqlite(connection, None)
-        connection.execute(f"PRAGMA wal_autocheckpoint={WAL_PAGES}")
         return connection
 
     async def _connect_postgresql(self) -> asyncpg.Connection:
@@ -306,6 +306,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
         "synchronous=FULL",
         "foreign_keys=ON",
         "journal_size_limit=67108864",
+        f"wal_autocheckpoint={WAL_PAGES}",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

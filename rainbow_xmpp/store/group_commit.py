@@ -41,12 +41,16 @@ TRANSACTION_S = 5.0
 """So long PostgreSQL may take for one batch before its connection counts as lost."""
 QUIET_S = 1.0
 """So long nothing must have come for a moment to be quiet."""
-UPKEEP_AFTER = 5_000
-"""Entries after which the upkeep is done even while more are waiting."""
-CHECKPOINT_AFTER = 2_000
-"""Entries after which a quiet moment is used for a checkpoint."""
-WAL_PAGES = 4_000
-"""Pages of the write-ahead log at which SQLite makes a checkpoint itself, in the midst of a batch."""
+CHECKPOINT_PAGES = 2_000
+"""Pages of the write-ahead log, as estimated, after which they are copied into the database."""
+WAL_PAGES = 8_000
+"""Pages of the write-ahead log at which SQLite makes a checkpoint itself, inside a commit: when nobody else has."""
+_PAGES_A_STEP = 40
+"""Pages that a step of the upkeep writes, about."""
+_PAGES_A_COMMIT = 4
+"""Pages that even the smallest transaction writes, about."""
+_BYTES_AN_ENTRY = 1_024
+_BYTES_A_PAGE = 4_096
 
 
 class Overloaded(StanzaError):
@@ -101,8 +105,11 @@ class Backend(Protocol[T]):
     async def write(self, entries: list[T]) -> None:
         """Write these in one transaction. The results of each entry are left in it."""
 
-    async def look_after(self, *, is_quiet: bool) -> None:
-        """Between two batches: time for the upkeep, if it is due. `is_quiet`: nothing has to be written now."""
+    async def look_after(self, *, is_quiet: bool) -> bool:
+        """Between two batches: time for a small part of the upkeep, if it is due; whether more of it is.
+
+        `is_quiet`: nothing has come for a while.
+        """
 
     async def probe(self) -> None:
         """Write something that changes nothing, to the disk. Raising means that the database takes nothing."""
@@ -165,7 +172,7 @@ class GroupCommit(Generic[T]):
         return batch
 
     async def settled(self) -> None:
-        """Wait until everything that was added is settled, and do the upkeep."""
+        """Wait until everything that was added is settled, and all of the upkeep is done."""
         while self._task is not None:
             await asyncio.wait((self._task,))
         if self.committed and not self.is_away:
@@ -182,18 +189,23 @@ class GroupCommit(Generic[T]):
 
     async def _run(self) -> None:
         try:
-            while self._waiting:
-                if self._has_company and not self._full and len(self._open.entries) < MOST_ENTRIES:
-                    await asyncio.sleep(LINGER_S)
-                batch = self._next()
-                self._has_company = len(batch.entries) > 1
-                await self._commit(batch)
-                await self._backend.look_after(is_quiet=False)
+            is_more = False
+            while self._waiting or is_more:
+                if self._waiting:
+                    await self._commit_next()
+                is_more = await self._backend.look_after(is_quiet=False)
         except Exception:
             log.exception("the upkeep of a group commit failed")
         finally:
             self._last = monotonic()
             self._ended()
+
+    async def _commit_next(self) -> None:
+        if self._has_company and not self._full and len(self._open.entries) < MOST_ENTRIES:
+            await asyncio.sleep(LINGER_S)
+        batch = self._next()
+        self._has_company = len(batch.entries) > 1
+        await self._commit(batch)
 
     def _ended(self) -> None:
         """A task is over; what came meanwhile is written at once, and when nothing comes there is time."""
@@ -218,8 +230,9 @@ class GroupCommit(Generic[T]):
         try:
             if self.is_away:
                 await self._look_whether_back()
-            else:
-                await self._backend.look_after(is_quiet=True)
+                return
+            while not self._waiting and await self._backend.look_after(is_quiet=True):
+                pass
         except Exception:
             log.exception("the upkeep of a group commit failed")
         finally:
@@ -284,11 +297,31 @@ class GroupCommit(Generic[T]):
             log.warning("the database takes messages again")
 
 
+class Upkeep(Protocol[T]):
+    """What SQLite does for many entries at a time, in small steps. Nothing of it is called while another call runs."""
+
+    def committed(self, entries: list[T]) -> None:
+        """This batch is on the disk."""
+
+    def lost(self) -> None:
+        """The connection is gone, and it may be unknown what of the last transaction was kept."""
+
+    def is_due(self, *, is_quiet: bool) -> bool:
+        """Whether there is a step to be done now; `is_quiet`: nothing has come for a while."""
+
+    def step(self, connection: sqlite3.Connection) -> None:
+        """One step, inside a transaction that is open: some milliseconds, since whoever writes waits for it."""
+
+
 class SqliteThread(Generic[T]):
     """A `Backend`: SQLite, by a connection and a thread of its own.
 
     `turn` is the place in the queue of all writers of this process; `write` runs in the thread, inside a
     transaction that is already open.
+
+    Checkpoints are made by a second thread, while the first one writes on; what came meanwhile is then copied between
+    two batches, so that the write-ahead log can begin anew. Inside a commit a checkpoint would make it wait for
+    thousands of pages.
     """
 
     def __init__(
@@ -296,7 +329,7 @@ class SqliteThread(Generic[T]):
         open_: Callable[[], sqlite3.Connection],
         turn: Callable[[], AbstractAsyncContextManager[None]],
         write: Callable[[sqlite3.Connection, list[T]], None],
-        upkeep: Callable[[sqlite3.Connection], None] | None = None,
+        upkeep: Upkeep[T] | None = None,
     ) -> None:
         self._open = open_
         self._turn = turn
@@ -304,69 +337,98 @@ class SqliteThread(Generic[T]):
         self._upkeep = upkeep
         self._connection: sqlite3.Connection | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="group-commit")
-        self._unkept = 0
-        self._unchecked = 0
+        self._copier = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._copying: asyncio.Future[None] | None = None
+        """A checkpoint beside the writer that runs, or has run and was not followed by one between batches."""
+        self._pages = 0
+        """Written since the last checkpoint, as estimated."""
 
     async def write(self, entries: list[T]) -> None:
         async with self._turn():
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._transaction, entries)
+            await self._in_thread(self._transaction, entries)
+
+    def _in_thread(self, call: Callable[..., None], *arguments: Any) -> asyncio.Future[None]:
+        return asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
 
     def _transaction(self, entries: list[T]) -> None:
-        with self._open_transaction() as connection:
+        with self._open_transaction("FULL") as connection:
             self._write(connection, entries)
-        self._unkept += len(entries)
-        self._unchecked += len(entries)
+        self._pages += _PAGES_A_COMMIT + len(entries) * _BYTES_AN_ENTRY // _BYTES_A_PAGE
+        if self._upkeep is not None:
+            self._upkeep.committed(entries)
 
     @contextmanager
-    def _open_transaction(self) -> Iterator[sqlite3.Connection]:
+    def _open_transaction(self, synchronous: str) -> Iterator[sqlite3.Connection]:
         connection = self._connection
         if connection is None:
             connection = self._connection = self._open()
         try:
+            connection.execute(f"PRAGMA synchronous={synchronous}")
             connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.execute("COMMIT")
         except BaseException:
             self._connection = None
             connection.close()  # rolls back; a connection in an unknown state is not used again
+            if self._upkeep is not None:
+                self._upkeep.lost()
             raise
 
-    async def look_after(self, *, is_quiet: bool) -> None:
-        """The upkeep, and the write-ahead log into the database while nobody waits, sooner than amid a batch."""
-        is_due = self._upkeep is not None and self._unkept > 0 and (is_quiet or self._unkept >= UPKEEP_AFTER)
-        is_to_check = is_quiet and self._unchecked >= CHECKPOINT_AFTER
-        if not (is_due or is_to_check):
-            return
+    async def look_after(self, *, is_quiet: bool) -> bool:
+        """A step of the upkeep, and the write-ahead log into the database."""
         try:
+            await self._check(is_quiet)
+            if self._upkeep is None or not self._upkeep.is_due(is_quiet=is_quiet):
+                return False
             async with self._turn():
-                await asyncio.get_running_loop().run_in_executor(
-                    self._thread, self._look_after, is_due, is_to_check
-                )
+                await self._in_thread(self._step)
+            return self._upkeep.is_due(is_quiet=is_quiet)
         except Exception as error:
             if not is_outage(error):
                 raise
+            return False
 
-    def _look_after(self, is_due: bool, is_to_check: bool) -> None:
-        if is_due and self._upkeep is not None:
-            with self._open_transaction() as connection:
-                self._upkeep(connection)
-            self._unkept = 0
-        if is_to_check and self._connection is not None:
+    def _step(self) -> None:
+        assert self._upkeep is not None, "asked before"
+        with self._open_transaction("NORMAL") as connection:  # a power cut costs a step; it is done again
+            self._upkeep.step(connection)
+        self._pages += _PAGES_A_STEP
+
+    async def _check(self, is_quiet: bool) -> None:
+        if self._copying is None:
+            if self._pages >= (CHECKPOINT_PAGES // 2 if is_quiet else CHECKPOINT_PAGES):
+                self._copying = asyncio.get_running_loop().run_in_executor(self._copier, self._copy_beside)
+        elif self._copying.done():
+            copying, self._copying = self._copying, None
+            self._pages = 0
+            await copying
+            async with self._turn():
+                await self._in_thread(self._copy)
+
+    def _copy_beside(self) -> None:
+        connection = self._open()
+        try:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        finally:
+            connection.close()
+
+    def _copy(self) -> None:
+        if self._connection is not None:
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-            self._unchecked = 0
 
     async def probe(self) -> None:
         async with self._turn():
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._probe)
+            await self._in_thread(self._probe)
 
     def _probe(self) -> None:
-        with self._open_transaction() as connection:
+        with self._open_transaction("FULL") as connection:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             connection.execute(f"PRAGMA user_version = {version}")  # its page is written, changed or not
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._let_go)
+        await self._in_thread(self._let_go)
         self._thread.shutdown()
+        self._copier.shutdown()
 
     def _let_go(self) -> None:
         if self._connection is not None:
@@ -404,8 +466,9 @@ class PostgresqlConnection(Generic[T]):
             connection.terminate()
             raise
 
-    async def look_after(self, *, is_quiet: bool) -> None:
+    async def look_after(self, *, is_quiet: bool) -> bool:
         """PostgreSQL looks after itself."""
+        return False
 
     async def close(self) -> None:
         if self._connection is not None:

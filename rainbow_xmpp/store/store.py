@@ -21,7 +21,7 @@ from rainbow_xmpp.store.contact_requests import ContactRequests
 from rainbow_xmpp.store.credentials import Credentials
 from rainbow_xmpp.store.database import Database, Query
 from rainbow_xmpp.store.errors import DatabaseUnreachable
-from rainbow_xmpp.store.group_commit import GroupCommit
+from rainbow_xmpp.store.group_commit import GroupCommit, Upkeep
 from rainbow_xmpp.store.kept_sessions import KeptSessions
 from rainbow_xmpp.store.links import Links
 from rainbow_xmpp.store.refresh_tokens import RefreshTokens
@@ -134,13 +134,13 @@ class Store:
         on_sqlite: Callable[[sqlite3.Connection, list[T]], None],
         on_postgresql: Callable[[Any, list[T]], Awaitable[None]],
         *,
-        upkeep: Callable[[sqlite3.Connection], None] | None = None,
+        upkeep: Upkeep[T] | None = None,
     ) -> GroupCommit[T]:
         """A writer of its own for entries that come by the thousand, such as messages; close it before the store.
 
         Each function writes a batch inside a transaction that is open: the first is a plain call in a thread,
-        the second is given a connection of asyncpg. `upkeep` is what SQLite does for many entries at once, in a
-        transaction of its own: in quiet moments, and every few thousand entries.
+        the second is given a connection of asyncpg. `upkeep` is what SQLite does for many entries at once, in
+        transactions of its own: in quiet moments, and every few thousand entries.
         """
         return self._database.group_commit(on_sqlite, on_postgresql, upkeep)
 

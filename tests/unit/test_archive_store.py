@@ -6,12 +6,13 @@ import sqlalchemy as sa
 from rainbow_xmpp.plugin import JID
 from rainbow_xmpp.plugins.archive import shelves, tables
 from rainbow_xmpp.plugins.archive.asked import Wanted
-from rainbow_xmpp.plugins.archive.entries import Entry, index_sqlite, write_postgresql, write_sqlite
+from rainbow_xmpp.plugins.archive.entries import Entry, write_postgresql, write_sqlite
 from rainbow_xmpp.plugins.archive.history import History
 from rainbow_xmpp.plugins.archive.numbers import first_at, origin_of, peer_of
 from rainbow_xmpp.plugins.archive.owners import Owner, Owners
 from rainbow_xmpp.plugins.archive.ranges import containing
 from rainbow_xmpp.plugins.archive.shelves import Shelves
+from rainbow_xmpp.plugins.archive.tail import Tail
 from rainbow_xmpp.plugins.archive.texts import Texts
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.store.tables import metadata
@@ -51,22 +52,19 @@ async def owners_of(store: Store, *names: str) -> list[tuple[Account, Owner]]:
 
 async def write(store: Store, said: list[tuple[int, Owner, Owner, str]], *, indexed: int) -> None:
     """Messages by their numbers; SQLite's index is written after so many."""
-    commits = store.group_commit(write_sqlite, write_postgresql)
-    for place, (number, sender, recipient, body) in enumerate(said):
-        if place == indexed and store.dialect == "sqlite":
-            await commits.settled()
-            async with store.write() as connection:
-                await connection.run_sync(lambda c: index_sqlite(c.connection.driver_connection._conn))
-        data = (
-            f"<message xmlns='jabber:client' from='{sender.number}@x/1' to='{recipient.number}@x'>"
-            f"<body>{body} word 天空</body></message>"
-        ).encode()
-        entry = Entry(number, data, data)
-        entry.account, entry.origin = sender.number, origin_of(sender.number, 1, body)
-        entry.sender, entry.recipient = sender, recipient
-        entry.peer, entry.writer = peer_of(f"{recipient.number}@x"), peer_of(f"{sender.number}@x")
-        commits.add(entry, len(data))
-    await commits.close()
+    for upkeep, some in ((Tail(), said[:indexed]), (None, said[indexed:])):
+        commits = store.group_commit(write_sqlite, write_postgresql, upkeep=upkeep)
+        for number, sender, recipient, body in some:
+            data = (
+                f"<message xmlns='jabber:client' from='{sender.number}@x/1' to='{recipient.number}@x'>"
+                f"<body>{body} word 天空</body></message>"
+            ).encode()
+            entry = Entry(number, data, data)
+            entry.account, entry.origin = sender.number, origin_of(sender.number, 1, body)
+            entry.sender, entry.recipient = sender, recipient
+            entry.peer, entry.writer = peer_of(f"{recipient.number}@x"), peer_of(f"{sender.number}@x")
+            commits.add(entry, len(data))
+        await commits.close()
 
 
 @pytest.mark.parametrize("indexed", [0, 3, 6])

@@ -103,8 +103,9 @@ class Away:
             raise OSError("no space left on device")
         self.written += entries
 
-    async def look_after(self, *, is_quiet: bool) -> None:
+    async def look_after(self, *, is_quiet: bool) -> bool:
         assert self.written, "nothing to look after"
+        return False
 
     async def probe(self) -> None:
         await self.write([])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -42,17 +41,17 @@ from rainbow_xmpp.plugin import (
 )
 from rainbow_xmpp.plugins.push.courier import Courier
 from rainbow_xmpp.plugins.push.endpoints import PushEndpoints
-from rainbow_xmpp.plugins.push.envelope import Signer, new_private_key
+from rainbow_xmpp.plugins.push.envelope import Signer
 from rainbow_xmpp.plugins.push.news import Desk
 from rainbow_xmpp.plugins.push.origins import Origins
 from rainbow_xmpp.plugins.push.queue import Queue
 from rainbow_xmpp.plugins.push.reach import Reach, receiving
+from rainbow_xmpp.plugins.push.sealing import Seals
 from rainbow_xmpp.plugins.push.stanzas import DISABLE, ENABLE, Disable, Enable, hash_of
 from rainbow_xmpp.plugins.push.store import Subscriptions
 from rainbow_xmpp.plugins.push.values import Key, Origin, Registered, Shows
 from rainbow_xmpp.xml import names
 
-log = logging.getLogger(__name__)
 BROWSERS = (
     "fcm.googleapis.com",
     "updates.push.services.mozilla.com",
@@ -60,7 +59,6 @@ BROWSERS = (
     "*.notify.windows.com",
 )
 """The push services of the browsers."""
-_KEY = "vapid"
 _NOTE = "push"
 NEVER = float("inf")
 
@@ -137,7 +135,7 @@ class Push(
 
     def __init__(self, services: Services, options: Options) -> None:
         super().__init__(services, options)
-        self._box = services.box_for("push")
+        self._seals = Seals(services)
         self._kept = Subscriptions(services.store)
         self._queue = Queue(services.store)
         self._registered: dict[str, tuple[Registered, ...]] = {}
@@ -147,11 +145,11 @@ class Push(
         self.outside = Outside(agent="Rainbow-Push")
         """How push services are reached; tests put another one here."""
         reach = Reach(services, lambda: self.options.wake_each_device)
-        self._desk = Desk(services, self._queue, self._box, reach, lambda: self.options, self._due)
+        self._desk = Desk(services, self._queue, self._seals, reach, lambda: self.options, self._due)
         self._courier = Courier(
             services,
             self._queue,
-            self._box,
+            self._seals,
             reach,
             outside=lambda: self.outside,
             settings=lambda: self.options,
@@ -163,7 +161,7 @@ class Push(
         self._origins = Origins(services, self._kept)
         self._deliveries = Waker(self._deliver, services.spawn)
         self._endpoints = PushEndpoints(
-            services, self._kept, self._box, lambda: self.options, self._public_key, self._refresh
+            services, self._kept, self._seals, lambda: self.options, self._public_key, self._refresh
         )
 
     def marks(self) -> Iterator[tuple[Mark, Callable[..., Any]]]:
@@ -172,25 +170,15 @@ class Push(
         yield from marks_of(self._endpoints)
 
     async def start(self) -> None:
-        self._signer = Signer(await self._private_key(), self.options.contact or self.services.public_url)
+        contact = self.options.contact or self.services.public_url
+        self._signer = await self._seals.signer(self._kept, contact)
+        await self._seals.use_current_key(self._kept)
         found: dict[str, list[Registered]] = {}
         for each in await self._kept.registered():
             found.setdefault(each.key.owner_id, []).append(each)
         self._registered = {owner_id: tuple(theirs) for owner_id, theirs in found.items()}
         self.services.counters.push_devices = sum(map(len, found.values()))
         await self._desk.start()
-
-    async def _private_key(self) -> bytes:
-        """Made once: browsers take notifications from nobody else."""
-        private = new_private_key()
-        found = self._box.open(await self._kept.key(_KEY, self._box.seal(private, _KEY)), _KEY)
-        if found is not None:
-            return found
-        log.error(
-            "the key for push notifications is sealed under a key that is not here: all devices register anew"
-        )
-        await self._kept.begin_anew(_KEY, self._box.seal(private, _KEY))
-        return private
 
     async def stop(self) -> None:
         await self._desk.write()

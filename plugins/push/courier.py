@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
-from rainbow_xmpp.auth.box import Box
 from rainbow_xmpp.outside import NotAllowedUrl, NotReached, Outside, judge_url, wait_s
 from rainbow_xmpp.plugin import Services, Session
-from rainbow_xmpp.plugins.push.envelope import Notification, Signer, decode, encode, request_for
-from rainbow_xmpp.plugins.push.news import open_last
+from rainbow_xmpp.plugins.push.envelope import Notification, Signer, request_for
 from rainbow_xmpp.plugins.push.queue import Queue
 from rainbow_xmpp.plugins.push.reach import Reach
-from rainbow_xmpp.plugins.push.values import Due, Key, Shows, Target, Urgency
+from rainbow_xmpp.plugins.push.sealing import Seals
+from rainbow_xmpp.plugins.push.values import Due, Key, Shows, Urgency
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +48,7 @@ class Courier:
         self,
         services: Services,
         queue: Queue,
-        box: Box,
+        seals: Seals,
         reach: Reach,
         *,
         outside: Callable[[], Outside],
@@ -64,7 +62,7 @@ class Courier:
         is to be told; `due` is told when there is more to do."""
         self._services = services
         self._queue = queue
-        self._box = box
+        self._seals = seals
         self._reach = reach
         self._outside = outside
         self._settings = settings
@@ -133,7 +131,7 @@ class Courier:
     def _notification(self, due: Due, now: int) -> Notification | None:
         """None: nothing of it is worth telling any more."""
         key, shows = due.registered.key, due.registered.shows.at_most(self._settings().may_show)
-        last = open_last(self._box, key, due.last_message)
+        last = self._seals.open_last(key, due.last_message)
         if last is not None and shows is not Shows.BODY:
             last = None if shows is Shows.COUNT else last.without_body()
         if due.call_until > now:
@@ -145,7 +143,7 @@ class Courier:
     async def _post(self, due: Due, notification: Notification, signer: Signer) -> tuple[int, int | None]:
         """The status, and what is asked to be waited for; 0 when there was no answer."""
         settings = self._settings()
-        target = open_target(self._box, due.registered.key.node, due.target)
+        target = self._seals.open_target(due.registered.key.node, due.target)
         if target is None:  # sealed under a key that nobody has any more
             return GONE[0], None
         try:
@@ -165,18 +163,3 @@ class Courier:
 
     def _now(self) -> int:
         return int(self._services.now())
-
-
-def seal_target(box: Box, node: str, target: Target) -> bytes:
-    """As it lies in the database."""
-    plain = json.dumps([target.endpoint, encode(target.p256dh), encode(target.auth)])
-    return box.seal(plain.encode(), node)
-
-
-def open_target(box: Box, node: str, sealed: bytes) -> Target | None:
-    """None: it does not open any more."""
-    plain = box.open(sealed, node)
-    if plain is None:
-        return None
-    endpoint, p256dh, auth = json.loads(plain)
-    return Target(endpoint, decode(p256dh), decode(auth))

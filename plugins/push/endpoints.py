@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Annotated, Protocol
 
 from msgspec import Meta, Struct
 
-from rainbow_xmpp.auth.box import Box
 from rainbow_xmpp.ids import new_id
 from rainbow_xmpp.outside import MAX_URL, NotAllowedUrl, judge_url
 from rainbow_xmpp.plugin import Access, Account, Call, Problem, Services, Time, absent, endpoint, time_of
-from rainbow_xmpp.plugins.push.courier import seal_target
 from rainbow_xmpp.plugins.push.envelope import read_target
+from rainbow_xmpp.plugins.push.sealing import Seals
 from rainbow_xmpp.plugins.push.stanzas import hash_of
 from rainbow_xmpp.plugins.push.store import NewSubscription, Subscription, Subscriptions
 from rainbow_xmpp.plugins.push.values import Origin, Shows
@@ -89,24 +87,23 @@ class Settings(Protocol):
 
 
 class PushEndpoints:
-    """`changed` is told whose devices are others now, `removed` which one is gone."""
+    """`changed` is told whose devices are others now."""
 
     def __init__(
         self,
         services: Services,
         kept: Subscriptions,
-        box: Box,
+        seals: Seals,
         settings: Callable[[], Settings],
         public_key: Callable[[], str],
         changed: Callable[[Iterable[str]], Awaitable[None]],
     ) -> None:
         self._services = services
         self._kept = kept
-        self._box = box
+        self._seals = seals
         self._settings = settings
         self._public_key = public_key
         self._changed = changed
-        self._hash_key = services.secret_for("push endpoints")
 
     @endpoint(
         "GET",
@@ -146,8 +143,8 @@ class PushEndpoints:
         new = NewSubscription(
             node,
             hash_of(secret),
-            seal_target(self._box, node, target),
-            hmac.digest(self._hash_key, url.encode(), "sha256"),
+            self._seals.seal_target(node, target),
+            self._seals.hash_of(url),
             wanted.shows,
             Origin(call.caller.epoch, call.family),
         )

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Collection
 from itertools import islice
 from typing import Protocol
 
-from rainbow_xmpp.auth.box import Box
 from rainbow_xmpp.plugin import Passage, Services, Session, Waker, unacknowledged
 from rainbow_xmpp.plugins.push.queue import Queue, Told
 from rainbow_xmpp.plugins.push.reach import Reach, receiving
+from rainbow_xmpp.plugins.push.sealing import Seals
 from rainbow_xmpp.plugins.push.values import (
     DAY_S,
     LONGEST_WAIT_S,
@@ -54,7 +53,7 @@ class Desk:
         self,
         services: Services,
         queue: Queue,
-        box: Box,
+        seals: Seals,
         reach: Reach,
         settings: Callable[[], Settings],
         due: Callable[[int], None],
@@ -62,7 +61,7 @@ class Desk:
         """`due` is told when something is to be told to a device, Unix time in seconds."""
         self._services = services
         self._queue = queue
-        self._box = box
+        self._seals = seals
         self._reach = reach
         self._settings = settings
         self._due = due
@@ -219,18 +218,4 @@ class Desk:
         self._news[key] = earlier
 
     def _told(self, key: Key, news: News) -> Told:
-        return Told(news.messages, news.is_call, news.wait_s, seal_last(self._box, key, news.last))
-
-
-def seal_last(box: Box, key: Key, last: LastMessage | None) -> bytes | None:
-    """As it waits in the database."""
-    return None if last is None else box.seal(json.dumps([last.sender, last.body]).encode(), key.node)
-
-
-def open_last(box: Box, key: Key, sealed: bytes | None) -> LastMessage | None:
-    """None as well when the key is not here any more."""
-    plain = None if sealed is None else box.open(sealed, key.node)
-    if plain is None:
-        return None
-    sender, body = json.loads(plain)
-    return LastMessage(sender, body)
+        return Told(news.messages, news.is_call, news.wait_s, self._seals.seal_last(key, news.last))

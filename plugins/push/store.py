@@ -185,12 +185,33 @@ class Subscriptions:
                 found = (await connection.execute(finding)).scalar_one()
         return bytes(found)
 
-    async def begin_anew(self, name: str, sealed: bytes) -> None:
-        """Another key: what was registered under the other one is worth nothing."""
-        values = {"sealed": sealed, "created_at": int(self._store.now())}
+    async def put_key(self, name: str, sealed: bytes) -> None:
+        """In the place of the one that is kept."""
         async with self._store.write() as connection:
-            await connection.execute(sa.update(keys).where(keys.c.name == name).values(**values))
-            await connection.execute(sa.delete(subscriptions))
+            await connection.execute(sa.update(keys).where(keys.c.name == name).values(sealed=sealed))
+
+    async def forget_all(self) -> None:
+        """Everybody's: what was registered under a key that is lost is worth nothing."""
+        await self._delete()
+
+    # -- another sealing key ---------------------------------------------------------------------------
+
+    async def targets(self, *, after: str = "", most: int = 500) -> list[tuple[Key, bytes]]:
+        """Sealed targets by node; ask again with the last node while any come."""
+        statement = (
+            sa.select(_s.company_id, _s.owner_id, _s.node, _s.target)
+            .where(_s.node > after)
+            .order_by(_s.node)
+            .limit(most)
+        )
+        async with self._store.read() as connection:
+            return [(Key(*row[:3]), bytes(row[3])) for row in await connection.execute(statement)]
+
+    async def reseal(self, key: Key, target: bytes, target_hash: bytes) -> None:
+        """The same target under another key."""
+        async with self._store.write() as connection:
+            changing = sa.update(subscriptions).where(is_it(key))
+            await connection.execute(changing.values(target=target, target_hash=target_hash))
 
 
 def is_it(key: Key) -> sa.ColumnElement[bool]:

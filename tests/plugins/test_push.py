@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rainbow_xmpp.auth.box import Box
 from rainbow_xmpp.errors import Condition
 from rainbow_xmpp.plugin import Role, unacknowledged
 from rainbow_xmpp.plugin.places import end_place, places_of
@@ -700,3 +701,33 @@ async def test_a_database_that_is_away_delays_what_is_to_be_told(
     await here.server.run_job(Push.look_around)
     await here.later(60)
     assert [each["message-count"] for each in here.told(browser)] == [2]
+
+
+async def test_everything_moves_to_another_sealing_key_so_that_the_old_one_can_go(here: World) -> None:
+    browser, _ = await here.device()
+    public_key, seals, kept = await here.public_key(), here.push._seals, here.push._kept
+    newer = {"newer": b"n" * 32}
+    seals._box = Box(here.server.node._sealer.secrets_for("push") | newer, "newer")
+    seals._hash_key = b"h" * 32
+    assert (await seals.signer(kept, "mailto:a@b.example")).public_key == public_key
+    await seals.use_current_key(kept)
+    seals._box = Box(newer, "newer")
+    assert (await seals.signer(kept, "mailto:a@b.example")).public_key == public_key
+    (await bob_of(here)).say("1", to=here.bare)
+    await here.later(60)
+    assert len(here.told(browser)) == 1
+    await here.registered(browser)
+    assert len((await here.caller.get("/push-subscriptions"))["items"]) == 1  # known to be the same
+
+
+async def test_a_sealing_key_that_is_lost_is_told_and_devices_begin_anew(
+    here: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    await here.device()
+    public_key, seals, kept = await here.public_key(), here.push._seals, here.push._kept
+    seals._box = Box({"newer": b"n" * 32}, "newer")
+    made = await seals.signer(kept, "mailto:a@b.example")
+    assert made.public_key != public_key
+    assert "devices have to register anew" in caplog.text
+    assert (await here.caller.get("/push-subscriptions"))["items"] == []
+    assert (await seals.signer(kept, "mailto:a@b.example")).public_key == made.public_key

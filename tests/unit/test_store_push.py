@@ -136,5 +136,5 @@ async def test_of_a_person_so_many_are_kept_and_of_a_browser_one(store: Store) -
 async def test_servers_that_start_at_once_agree_on_a_key(store: Store) -> None:
     found = await asyncio.gather(*(Subscriptions(store).key("k", bytes([n]) * 9) for n in range(3)))
     assert len(set(found)) == 1
-    await Subscriptions(store).begin_anew("k", b"other")
+    await Subscriptions(store).put_key("k", b"other")
     assert await Subscriptions(store).key("k", b"unused") == b"other"

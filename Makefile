@@ -12,6 +12,7 @@ LEAKS_MINUTES ?= 15
 FAULTS_CLIENTS ?= 100
 FAULTS_KILLS ?= 100
 FAULTS_OUTAGES ?= 20
+FAULTS_LIVES ?= 2000
 
 BIN      := $(VENV)/bin
 INSTALL  := $(VENV)/.installed
@@ -60,6 +61,7 @@ fuzz: $(DEVELOP)  ## search for faults of the XML layer, the configuration loade
 faults: $(DEVELOP)  ## kill the server under load, fill its disk, stop its PostgreSQL: nothing may be lost, or come twice
 	$(BIN)/python -m tests.faults.crash --clients $(FAULTS_CLIENTS) --kills $(FAULTS_KILLS) --full $(FAULTS_OUTAGES)
 	$(BIN)/python -m tests.faults.crash --clients $(FAULTS_CLIENTS) --kills $(FAULTS_OUTAGES) --gone $(FAULTS_OUTAGES)
+	$(BIN)/python -m tests.faults.devices --examples $(FAULTS_LIVES)
 
 leaks: $(DEVELOP)  ## search for what companies may learn of each other, LEAKS_MINUTES long, and for faults of the API
 	$(BIN)/python -m tests.security.isolation_walk --minutes $(LEAKS_MINUTES)

@@ -85,6 +85,7 @@ class ChatServer(ABC):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.ready_timeout_s = READY_TIMEOUT_S
         self.log_file = folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._people: dict[str, deque[Person]] = {}
@@ -168,10 +169,10 @@ class ChatServer(ABC):
                 stdout=log,
                 stderr=log,
             )
-        give_up = time.monotonic() + READY_TIMEOUT_S
+        give_up = time.monotonic() + self.ready_timeout_s
         while not re.search(ready, self.log_text(since), re.MULTILINE):
             if self._process.poll() is not None or time.monotonic() > give_up:
-                self._process.kill()
+                self._process.send_signal(signal.SIGABRT)  # says where it stands
                 self._process.wait()
                 raise ServerFault(f"did not get ready:\n{self.log_text()}")
             time.sleep(0.02)

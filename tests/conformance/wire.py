@@ -385,6 +385,14 @@ class TcpWire(Wire):
 
     def _take(self, data: bytes) -> None:
         self.received += data
+        last, declaration, first = data.partition(b"<?xml ")
+        if declaration and self._depth:  # behind <success/> the server begins anew, if only to say good-bye
+            self._feed(last)
+            self._restart()
+            data = declaration + first
+        self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
         self._parser.feed(data)
         for event, element in cast(Iterator[tuple[str, Element]], self._parser.read_events()):
             self._depth += 1 if event == "start" else -1

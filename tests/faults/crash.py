@@ -41,6 +41,8 @@ PACE = 600.0
 """Messages in a second, of all clients together, unless told otherwise."""
 STOP_CHANCE = 0.2
 QUIET_S = 1.0
+BUSY_READY_S = 120.0
+"""So long a start may take while clients by the hundred try to connect from the same processors."""
 SETTINGS = {"limits": {"idle_ping_s": 10, "ping_timeout_s": 10}, "stream_management": {"resume_s": 20}}
 """Whoever is gone without a word is given up while the run lasts, so that what it did not get goes elsewhere."""
 
@@ -156,6 +158,7 @@ def _run(given: argparse.Namespace, stack: ExitStack) -> Report:
         server = RainbowServer(folder, settings=SETTINGS)
         if given.full:
             outage = [stack.enter_context(an_outage(server))] * given.full
+    server.ready_timeout_s = BUSY_READY_S
     server.start()
     stack.callback(server.process.wait)
     stack.callback(lambda: server.process.kill())

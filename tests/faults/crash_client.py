@@ -77,9 +77,12 @@ class CrashClient:
                 assert self.wire is not None
                 self.tally.faults.append(f"{error}: {bytes(self.wire.received)[-1500:]!r}")
                 self._drop()
-            except (*LOST, SaslFailure):
+            except (*LOST, SaslFailure) as lost:
                 self._drop()
-                await asyncio.sleep(self.random.uniform(0.02, 0.2))
+                is_down = isinstance(lost, ConnectionRefusedError)
+                await asyncio.sleep(
+                    self.random.uniform(0.2, 1.0) if is_down else self.random.uniform(0.02, 0.2)
+                )
         self._drop()
         for wire in self._left:
             wire.abort()

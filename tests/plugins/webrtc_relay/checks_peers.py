@@ -7,6 +7,7 @@ import struct
 
 from rainbow_xmpp.plugins.webrtc_relay import stun
 from tests.plugins.webrtc_relay.checks import check
+from tests.plugins.webrtc_relay.ranges import DENIED_IPV4, DENIED_IPV6, in_ipv6_clothes, samples
 from tests.plugins.webrtc_relay.turn_client import (
     channel_number,
     code_of,
@@ -37,6 +38,7 @@ def permissions_are_for_an_address_whatever_the_port(world):
     for silent in (peer, other):
         client.send_indication(silent.address, b"too early")
         silent.send(relay, b"too early")
+    assert client.wire.receive() is None  # before the permission, so that it is not overtaken by it
     assert code_of(client.permit((peer.address[0], 1), other.address)) == 0
     for known in (peer, sibling, other):
         client.send_indication(known.address, b"hello")
@@ -257,6 +259,37 @@ def an_allocation_has_64_permissions_and_64_channels(world):
         assert code_of(client.bind(0x4000 + number, (public[0][0], 5000 + number))) == 0
     assert code_of(client.bind(0x4100, (public[0][0], 6000))) == 508
     assert code_of(client.bind(0x4000, (public[0][0], 5000))) == 0
+
+
+ALLOWED_HERE = {"127.0.0.1", "127.0.0.2", "127.0.0.3", "::1"}
+"""Of the peers of the worlds; everything else of loopback is denied."""
+
+
+@check("RFC 8656 §10.2, §12.2, §21.4")
+def what_is_not_public_is_refused_over_the_wire(world):
+    client, peer = world.client(), world.peer()
+    client.allocated()
+    for network in DENIED_IPV4:
+        for ip in samples(network):
+            if ip not in ALLOWED_HERE:
+                assert code_of(client.permit((ip, 4000))) == 403, ip
+                assert code_of(client.permit(peer.address, (ip, 4000))) == 403, ip
+                assert code_of(client.bind(0x4000, (ip, 4000))) == 403, ip
+    client.send_indication(peer.address, b"nothing was installed")
+    assert peer.receive() is None
+    assert code_of(client.permit(("8.8.8.8", 4000))) == 0
+
+
+@check("RFC 8656 §10.2, §12.2, §21.4", ipv6=True)
+def nor_is_it_permitted_in_ipv6(world):
+    client = world.client()
+    client.allocated(family(2))
+    clothed = {ip for network in DENIED_IPV4 for ip in in_ipv6_clothes(samples(network)[-1]).values()}
+    plain = {ip for network in DENIED_IPV6 for ip in samples(network)} - {world.peer_ipv6, "fd00::2"}
+    for ip in (clothed | plain) - ALLOWED_HERE:
+        assert code_of(client.permit((ip, 4000))) == 403, ip
+        assert code_of(client.bind(0x4000, (ip, 4000))) == 403, ip
+    assert code_of(client.permit(("2001:4860:4860::8888", 4000))) == 0
 
 
 @check("hairpin")

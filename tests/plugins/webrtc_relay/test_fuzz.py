@@ -34,7 +34,7 @@ FRAMES = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.one_of(st.binary(max_size=200), FRAMES))
 def test_of_any_bytes_the_parser_makes_a_message_within_their_bounds_or_none(data: bytes):
     WORLD.control.handle(data, WIRE.five_tuple, WORLD.now)
@@ -53,7 +53,7 @@ def test_of_any_bytes_the_parser_makes_a_message_within_their_bounds_or_none(dat
     assert not message.signed_with(b"a key that nobody has")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 0xFFFF), st.binary(max_size=80)), max_size=20), st.booleans())
 def test_what_was_encoded_is_decoded(attributes, fingerprint: bool):
     special = {stun.FINGERPRINT, stun.MESSAGE_INTEGRITY, stun.MESSAGE_INTEGRITY_SHA256}
@@ -73,6 +73,7 @@ def test_what_was_encoded_is_decoded(attributes, fingerprint: bool):
         assert message.signed_with(b"k") and not message.signed_with(b"l")
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.ip_addresses(), st.integers(0, 0xFFFF), st.binary(min_size=12, max_size=12))
 def test_addresses_come_back(ip, port: int, transaction: bytes):
     value = stun.xor_address((str(ip), port), transaction)

@@ -47,11 +47,14 @@ class Invocation:
         Those of a server that was not set up yet have no files; they are taken for ones that nobody has.
         """
         draft = self.draft()
-        auth = draft.values.get("auth")
-        for dotted, instead in (("auth.sealing_key", secrets.token_hex(32)), ("auth.token_key", "")):
+        for dotted, instead in (
+            ("auth.sealing_key", secrets.token_hex(32)),
+            ("auth.token_key", ""),
+            ("plugins.webrtc_relay.secret", ""),
+        ):
             file = draft.file_named_by(dotted)
-            if isinstance(auth, dict) and file is not None and not file.exists():
-                auth[dotted.partition(".")[2]] = instead
+            if file is not None and not file.exists():
+                draft.put(dotted, instead)
         return draft.config()
 
     def with_store(self, config: Config, work: "Callable[[Store], Awaitable[T]]") -> T:

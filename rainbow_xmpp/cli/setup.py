@@ -1,6 +1,7 @@
 """`setup`: what a first run needs, made where it is missing. `make run` calls it every time."""
 
 import asyncio
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,12 +41,12 @@ class NewPerson:
 def setup(invocation: Invocation, and_serve: bool) -> None:
     """Make what a first run needs and is missing; what is there stays.
 
-    A certificate authority, a certificate and a sealing key are made where the configuration names files in
+    A certificate authority, a certificate, keys and the relay's secret are made where the configuration names files in
     dev/. The SQLite database is created. When nobody is in it, a first person is offered; without a terminal,
     or with RAINBOW_DEMO=1, three people in two companies are added.
     """
     draft = invocation.draft()
-    for line in (*_make_sealing_key(draft), *_make_token_key(draft), *_make_certificate(draft)):
+    for line in _make_files(draft):
         click.echo(line)
     config = draft.config()
     with refusals_explained(config):
@@ -62,6 +63,14 @@ def _is_for_development(path: Path) -> bool:
     return not path.is_absolute() and path.parts[:1] == DEVELOPMENT.parts and ".." not in path.parts
 
 
+def _make_files(draft: Draft) -> Iterator[str]:
+    """Make the files that are missing; says which."""
+    yield from _make_sealing_key(draft)
+    yield from _make_token_key(draft)
+    yield from _make_relay_secret(draft)
+    yield from _make_certificate(draft)
+
+
 def _make_sealing_key(draft: Draft) -> list[str]:
     from rainbow_xmpp.auth.seal import new_key
 
@@ -72,6 +81,15 @@ def _make_token_key(draft: Draft) -> list[str]:
     from rainbow_xmpp.auth.tokens import new_signing_key
 
     return _make_key(draft, "auth.token_key", new_signing_key, "a new key that signs the tokens of the API")
+
+
+def _make_relay_secret(draft: Draft) -> list[str]:
+    return _make_key(
+        draft,
+        "plugins.webrtc_relay.secret",
+        lambda: secrets.token_urlsafe(32),
+        "a new secret of the relay for calls",
+    )
 
 
 def _make_key(draft: Draft, setting: str, new: Callable[[], str], what: str) -> list[str]:
@@ -179,10 +197,15 @@ async def _add(
     from rainbow_xmpp.cli.user import add_person
 
     if await store.companies.by_name(company) is None:
-        await add_company(store, config, company)
+        await add_company(store, config, company, **_level_for_trying(config))
     added = await add_person(store, config, email, company, localpart, "user", password or "")
     account = added.account
     return NewPerson(email, f"{account.localpart}@{config.domain}", account.company.name, added.password)
+
+
+def _level_for_trying(config: Config) -> dict[str, str]:
+    """With minutes for calls, where the configuration has the shipped level for that."""
+    return {"service_level": "business"} if "business" in config.service_levels else {}
 
 
 def _show(invocation: Invocation, config: Config, people: list[NewPerson]) -> None:

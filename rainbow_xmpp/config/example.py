@@ -42,6 +42,7 @@ SHIPPED: Settings = {
     "metrics.port": 0,
     "auth.sealing_key": {"file": "dev/sealing.key"},
     "auth.token_key": {"file": "dev/token.key"},
+    "plugins.webrtc_relay.secret": {"file": "dev/relay.secret"},
 }
 """What `conf/rainbow.toml` sets: a server for trying out, on this machine only."""
 
@@ -94,7 +95,7 @@ stays in their home region. `rainbow-xmpp region list` shows them, `check` judge
 
 def example(settings: Settings, intro: str, plugins: Plugins) -> str:
     """The text of a configuration file: every key with its explanation, `settings` set, plugins' in comments."""
-    parts = [_comment(intro), "", *_table(Config, "", settings), "", *_plugin_tables(plugins)]
+    parts = [_comment(intro), "", *_table(Config, "", settings), "", *_plugin_tables(plugins, settings)]
     return "\n".join(parts) + "\n"
 
 
@@ -137,14 +138,16 @@ def _named_tables(named: NamedSections, dotted: str) -> Iterator[str]:
             yield f"#{key.field.name} = {_toml(getattr(section, key.field.name))}"
 
 
-def _plugin_tables(plugins: Plugins) -> Iterator[str]:
+def _plugin_tables(plugins: Plugins, settings: Settings) -> Iterator[str]:
     others = ", ".join(name for name, table in plugins.items() if not own_keys_of(table.options))
     yield _comment(PLUGINS.format(others=others))
     for name, table in plugins.items():
         if own := own_keys_of(table.options):
-            yield from ("", _comment(table.summary), f"#[plugins.{name}]")
+            dotted = f"plugins.{name}."
+            mark = "" if any(setting.startswith(dotted) for setting in settings) else "#"
+            yield from ("", _comment(table.summary), f"{mark}[plugins.{name}]")
             for key in own:
-                yield from _key(key, f"plugins.{name}.{key.field.name}", {})
+                yield from _key(key, dotted + key.field.name, settings)
 
 
 def _key(key: Key, dotted: str, settings: Settings) -> Iterator[str]:

@@ -48,6 +48,15 @@ class Draft:
         name = value.get("file") if is_reference(value) else None
         return Path(name) if name else None
 
+    def put(self, dotted: str, value: object) -> None:
+        """Give a key that is written somewhere another value."""
+        *path, name = dotted.split(".")
+        table: object = self.values
+        for part in path:
+            table = table.get(part) if isinstance(table, dict) else None
+        if isinstance(table, dict):
+            table[name] = value
+
     def written_at(self, dotted: str) -> Origin | None:
         """Where a key was given the value that counts; None for a default."""
         return self.origins.get(dotted)

@@ -23,6 +23,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
         "RAINBOW_CONFIG": str(ROOT / "conf" / "rainbow.toml"),
         "RAINBOW_LISTEN__PORT": str(free_port()),
         "RAINBOW_LISTEN__REDIRECT_PORT": str(free_port()),
+        "RAINBOW_PLUGINS__WEBRTC_RELAY__PORT": str(free_port()),
     }
 
 
@@ -77,7 +78,8 @@ def test_from_nothing_to_messages_and_again(tmp_path: Path, environ: dict[str, s
     with serving(tmp_path, environ, "setup", "--serve") as said:
         shown = re.search(r"^ *bob@acme\.example +bob@localhost +Acme +(\S+)$", said, re.MULTILINE)
         assert shown is not None, said
-        assert (tmp_path / "dev" / "token.key").stat().st_mode & 0o077 == 0
+        for name in ("token.key", "relay.secret"):
+            assert (tmp_path / "dev" / name).stat().st_mode & 0o077 == 0
         for url in (f"wss://localhost:{port}/xmpp-websocket", f"xmpps://localhost:{port}"):
             assert "bob@localhost/probe" in probe(tmp_path, environ, url, "bob@acme.example", shown.group(1))
     with serving(tmp_path, environ, "setup", "--serve") as said:

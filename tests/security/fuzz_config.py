@@ -165,6 +165,7 @@ def rounds(seed: int, progress: Progress) -> Iterator[None]:
         while True:
             main, secret = mutate(rng, rng.choice(CORPUS)), b'"%s/secret"' % bytes(folder)
             main = main.replace(b'"dev/sealing.key"', secret).replace(b'"dev/token.key"', secret)
+            main = main.replace(b'"dev/relay.secret"', secret)
             files = {"rainbow.toml": main, "conf.d/10.toml": b""}
             if rng.randrange(3) == 0:
                 files["conf.d/10.toml"] = mutate(rng, rng.choice(CORPUS[2:]))

@@ -19,7 +19,11 @@ from rainbow_xmpp.config.regions import EXAMPLE, EXAMPLE_DEFAULT
 from rainbow_xmpp.plugin.select import configured_plugins, describe_plugins
 
 CONF = Path(__file__).parents[2] / "conf"
-KEY = {"RAINBOW_AUTH__SEALING_KEY": "for this test only", "RAINBOW_AUTH__TOKEN_KEY": "this too"}
+KEY = {
+    "RAINBOW_AUTH__SEALING_KEY": "for this test only",
+    "RAINBOW_AUTH__TOKEN_KEY": "this too",
+    "RAINBOW_PLUGINS__WEBRTC_RELAY__SECRET": "this as well, long enough",
+}
 FILES = [
     pytest.param("rainbow.toml", SHIPPED, INTRO, id="rainbow"),
     pytest.param("examples/bench.toml", BENCH, BENCH_INTRO, id="bench"),
@@ -60,7 +64,7 @@ def test_defaults_shown_in_comments_load_and_are_the_defaults(tmp_path: Path) ->
     (tmp_path / "all.toml").write_text(shown)
     shutil.copy(CONF / "regions.toml", tmp_path)
     everything, shipped = load(tmp_path / "all.toml", KEY), load(CONF / "rainbow.toml", KEY)
-    assert dataclasses.replace(everything, plugins={}) == shipped
+    assert dataclasses.replace(everything, plugins={}) == dataclasses.replace(shipped, plugins={})
     assert configured_plugins(everything) == configured_plugins(shipped)
 
 
@@ -71,6 +75,7 @@ def test_the_example_of_a_drop_in_file_wins_over_the_shipped_file(tmp_path: Path
     for name, text in {
         "sealing-key": "k",
         "token-key": "t",
+        "relay-secret": "sixteen-bytes-or-more",
         "storage-url": "postgresql+asyncpg://u:p@h/d",
     }.items():
         (tmp_path / name).write_text(text)
@@ -85,7 +90,8 @@ def test_the_bench_file_lifts_limits_and_nothing_else() -> None:
     bench, usual = load(CONF / "examples" / "bench.toml", KEY), load(CONF / "rainbow.toml", KEY)
     assert bench.limits.connections_per_address == bench.limits.stanzas_per_second == 0
     alike = {"limits": usual.limits, "regions": usual.regions, "default_region": usual.default_region}
-    assert dataclasses.replace(bench, **alike) == usual
+    assert dataclasses.replace(bench, **alike, plugins=usual.plugins) == usual
+    assert configured_plugins(bench) == configured_plugins(usual)
 
 
 def test_every_key_is_explained() -> None:
@@ -106,7 +112,7 @@ def _unexplained(cls: Any, prefix: str) -> list[str]:
 def _variables(table: dict[str, Any], prefix: str = "RAINBOW_") -> list[str]:
     names: list[str] = []
     for key, value in table.items():
-        if isinstance(value, dict) and key not in ("sealing_key", "token_key"):
+        if isinstance(value, dict) and key not in ("sealing_key", "token_key", "secret"):
             names += _variables(value, f"{prefix}{key.upper()}__")
         else:
             names.append(prefix + key.upper())

@@ -197,15 +197,17 @@ async def _add(
     from rainbow_xmpp.cli.user import add_person
 
     if await store.companies.by_name(company) is None:
-        await add_company(store, config, company, **_level_for_trying(config))
+        await add_company(store, config, company, service_level=_level_for_trying(config))
     added = await add_person(store, config, email, company, localpart, "user", password or "")
     account = added.account
     return NewPerson(email, f"{account.localpart}@{config.domain}", account.company.name, added.password)
 
 
-def _level_for_trying(config: Config) -> dict[str, str]:
-    """With minutes for calls, where the configuration has the shipped level for that."""
-    return {"service_level": "business"} if "business" in config.service_levels else {}
+def _level_for_trying(config: Config) -> str:
+    """One with minutes for calls, where the configuration has the shipped one."""
+    from rainbow_xmpp.store.values import DEFAULT_SERVICE_LEVEL
+
+    return "business" if "business" in config.service_levels else DEFAULT_SERVICE_LEVEL
 
 
 def _show(invocation: Invocation, config: Config, people: list[NewPerson]) -> None:

@@ -329,6 +329,7 @@ class Node:
             box_for=self._sealer.box_for,
             app_passwords=self.app_passwords,
             token_logins=self.token_logins,
+            tls_files=lambda: (str(self.config.tls.certificate), str(self.config.tls.key)),
             audit=self.audit.record,
         )
 

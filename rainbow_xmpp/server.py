@@ -29,6 +29,7 @@ from rainbow_xmpp.observe.sessions import SessionList
 from rainbow_xmpp.observe.stalls import StallWatch
 from rainbow_xmpp.observe.status import Status
 from rainbow_xmpp.plugin.base import PluginOptions
+from rainbow_xmpp.plugin.offers_relay import RelayDoor
 from rainbow_xmpp.plugin.select import select_plugins
 from rainbow_xmpp.reload import Reloader
 from rainbow_xmpp.run_folder import PidFile, run_folder
@@ -234,6 +235,7 @@ class Server:
             http=self._http,
             origins=config.websocket.origins,
             public_host=config.public_url.removeprefix("https://"),
+            relay=self.node.plugins.offered(RelayDoor),
         )
         quick, reason = quick_tls_available()
         if not quick:

@@ -170,6 +170,8 @@ class Services:
     """Whether this is the account's own password, asked from this network address (`Authenticator.confirm`)."""
     hashing: HashPool
     """Where slow hashes run."""
+    tls_files: Callable[[], tuple[str, str]]
+    """Paths of the server's certificate and its key (PEM), as configured now."""
     audit: Audit
     """Record what happened, with a kind that the plugin declares (`audit=` of its class)."""
 

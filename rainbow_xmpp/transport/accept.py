@@ -12,6 +12,7 @@ import socket
 import ssl
 from collections.abc import Callable
 
+from rainbow_xmpp.transport.client_hello import PEEK_BYTES
 from rainbow_xmpp.transport.quick_tls import secure_socket
 
 log = logging.getLogger(__name__)
@@ -78,12 +79,68 @@ class _Handshakes:
             failed()
 
 
+class _Peeking:
+    """Looks at what connections begin with, before TLS does: some are for another process."""
+
+    def __init__(
+        self,
+        diverts: Callable[[bytes, socket.socket], bool],
+        begin: Callable[[socket.socket, str], None],
+        failed: Callable[[str], None],
+    ) -> None:
+        self._diverts = diverts
+        self._begin = begin
+        self._failed = failed
+        self._loop = asyncio.get_running_loop()
+        self._waiting: dict[socket.socket, asyncio.TimerHandle] = {}
+
+    def look(self, sock: socket.socket, address: str, timeout_s: float) -> None:
+        """Now, or when the first bytes are there, which must be soon."""
+        sock.setblocking(False)
+        if not self._decided(sock, address):
+            self._waiting[sock] = self._loop.call_later(timeout_s, self._give_up, sock, address)
+            self._loop.add_reader(sock, self._again, sock, address)
+
+    def _decided(self, sock: socket.socket, address: str) -> bool:
+        try:
+            first = sock.recv(PEEK_BYTES, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            first = b""
+        if not first:
+            sock.close()
+            self._failed(address)
+        elif self._diverts(first, sock):
+            sock.close()
+        else:
+            self._begin(sock, address)
+        return True
+
+    def _again(self, sock: socket.socket, address: str) -> None:
+        self._wait_no_more(sock)
+        if not self._decided(sock, address):
+            self._give_up(sock, address)
+
+    def _give_up(self, sock: socket.socket, address: str) -> None:
+        self._wait_no_more(sock)
+        sock.close()
+        self._failed(address)
+
+    def _wait_no_more(self, sock: socket.socket) -> None:
+        self._loop.remove_reader(sock)
+        timer = self._waiting.pop(sock, None)
+        if timer is not None:
+            timer.cancel()
+
+
 class TlsAcceptor:
     """One listening socket of the TLS port. `quick` is what `make_quick` said when the context was made.
 
     `admit` is asked with the peer's address as soon as it connects; refused, it is closed unread. Whoever
     is admitted either becomes a protocol, whose `connection_made` is called after the handshake, or is
-    told to `failed` with the same address.
+    told to `failed` with the same address. `diverts`, if given, sees the first bytes of each connection and may give
+    it to another process; then this one only closes its descriptor.
     """
 
     def __init__(
@@ -95,12 +152,14 @@ class TlsAcceptor:
         handshake_timeout_s: float,
         admit: Callable[[str], bool] = lambda address: True,
         failed: Callable[[str], None] = lambda address: None,
+        diverts: Callable[[bytes, socket.socket], bool] | None = None,
     ) -> None:
         self._factory = protocol_factory
         self._handshakes = _Handshakes(context, quick=quick, timeout_s=handshake_timeout_s)
         self._admit = admit
         self._failed = failed
         self._loop = asyncio.get_running_loop()
+        self._peeking = _Peeking(diverts, self._begin, failed) if diverts is not None else None
         self._listener: socket.socket | None = None
         self._resting: asyncio.TimerHandle | None = None
 
@@ -156,10 +215,15 @@ class TlsAcceptor:
             self._loop.add_reader(self._listener, self._ready)
 
     def _take(self, sock: socket.socket, address: str) -> None:
-        if self._admit(address):
-            self._handshakes.begin(sock, self._factory, lambda: self._failed(address))
-        else:
+        if not self._admit(address):
             sock.close()
+        elif self._peeking is not None:
+            self._peeking.look(sock, address, self._handshakes.timeout_s)
+        else:
+            self._begin(sock, address)
+
+    def _begin(self, sock: socket.socket, address: str) -> None:
+        self._handshakes.begin(sock, self._factory, lambda: self._failed(address))
 
 
 class TlsUpgrade:

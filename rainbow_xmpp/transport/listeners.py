@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 from rainbow_xmpp.auth.throttle import source_of
@@ -13,11 +15,14 @@ from rainbow_xmpp.config import Config
 from rainbow_xmpp.errors import RainbowError
 from rainbow_xmpp.http.metrics import MetricsListener, listen_for_scrapes
 from rainbow_xmpp.observe.metrics import Exposition
+from rainbow_xmpp.plugin.offers_relay import RelayDoor
 from rainbow_xmpp.transport.accept import BACKLOG, TlsAcceptor, TlsUpgrade, listening_socket
+from rainbow_xmpp.transport.client_hello import offers
 from rainbow_xmpp.transport.direct_tls import UpgradedLink
 from rainbow_xmpp.transport.link_shared import LinkShared
 from rainbow_xmpp.transport.port import Mux, PortShared
 from rainbow_xmpp.transport.redirect import redirect_factory
+from rainbow_xmpp.transport.tls import ALPN_TURN
 
 
 class CannotListen(RainbowError):
@@ -58,6 +63,7 @@ class Listeners:
                 handshake_timeout_s=timeout_s,
                 admit=lambda address: links.entered(source_of(address)),
                 failed=lambda address: _handshake_failed(links, address),
+                diverts=None if port.relay is None else partial(_to_relay, port.relay, links),
             )
             acceptor.listen(listen.address, listen.port)
             self._listeners.append(acceptor)
@@ -103,6 +109,20 @@ class Listeners:
 def _handshake_failed(links: LinkShared, address: str) -> None:
     links.counters.handshakes_failed += 1
     links.left(source_of(address), was_half_open=True)
+
+
+def _to_relay(relay: RelayDoor, links: LinkShared, first: bytes, sock: socket.socket) -> bool:
+    """A client that offers `stun.turn` and nothing else goes to the relay with its handshake (RFC 7443)."""
+    if not relay.is_open or not offers(first, ALPN_TURN.encode()):
+        return False
+    try:
+        client, server = sock.getpeername(), sock.getsockname()
+    except OSError:
+        return False
+    if not relay.pass_connection(sock, client[:2], server[:2], is_clear=False):
+        return False
+    links.left(source_of(client[0]), was_half_open=True)  # the relay has limits of its own
+    return True
 
 
 class _Plain(asyncio.Protocol):

@@ -10,9 +10,11 @@ from typing import Any
 
 from rainbow_xmpp.auth.throttle import source_of
 from rainbow_xmpp.http.headers import origin_allowed
+from rainbow_xmpp.plugin.offers_relay import RelayDoor
 from rainbow_xmpp.transport.direct_tls import TcpLink
 from rainbow_xmpp.transport.link_shared import LinkShared
 from rainbow_xmpp.transport.reading import Reading
+from rainbow_xmpp.transport.relay_pipe import RelayPipe, pipe_pair
 from rainbow_xmpp.transport.tls import ALPN_HTTP, ALPN_TURN, ALPN_XMPP
 from rainbow_xmpp.transport.upgrade import answer_to
 from rainbow_xmpp.transport.websocket import WebSocketLink
@@ -28,6 +30,9 @@ UNREAD_S = 20
 _HTTP_METHODS = b"GPHDOCTU"
 """First bytes of GET, POST, PUT, PATCH, HEAD, DELETE, OPTIONS, CONNECT, TRACE; anything else is nobody's."""
 
+_FIRST_OF_STUN = range(4)
+"""First bytes of STUN (RFC 7983). Channel data, whose are those of HTTP too, never comes first."""
+
 
 @dataclass(slots=True)
 class PortShared:
@@ -39,6 +44,8 @@ class PortShared:
     origins: Sequence[str]
     """Web origins that may open the WebSocket, beside our own."""
     public_host: str
+    relay: RelayDoor | None = None
+    """Where clients go that speak STUN; None: nowhere."""
 
 
 class Mux(Reading):
@@ -73,7 +80,7 @@ class Mux(Reading):
             case str(chosen) if chosen == ALPN_HTTP:
                 self._only_http = True  # what was agreed on counts, not what is said afterwards
             case str(chosen) if chosen == ALPN_TURN:
-                self._refuse("the relay is not open on this port")
+                self._to_relay()
 
     def data_received(self, data: bytes) -> None:
         if self._http is not None:
@@ -83,6 +90,8 @@ class Mux(Reading):
         first = self._held[0]
         if not self._only_http and (first == 0x3C or first in b" \t\r\n"):
             self._to_stream()
+        elif first in _FIRST_OF_STUN and not self._only_http:
+            self._to_relay()
         elif first not in _HTTP_METHODS:
             self._refuse("neither HTTP nor XMPP")
         elif b"\r\n\r\n" in self._held or not _may_be_get(self._held):
@@ -150,6 +159,27 @@ class Mux(Reading):
         self._http = self._shared.http()
         self._http.connection_made(self._transport)
         self._http.data_received(held)
+
+    def _to_relay(self) -> None:
+        relay, address = self._shared.relay, self._transport.get_extra_info("peername")
+        if relay is None or not relay.is_open or not address:
+            self._refuse("the relay is not open on this port")
+            return
+        ours, theirs = pipe_pair()
+        server = self._transport.get_extra_info("sockname")
+        is_taken = relay.pass_connection(theirs, address[:2], server[:2], is_clear=True)
+        theirs.close()
+        if not is_taken:
+            ours.close()
+            self._refuse("the relay takes no connection now")
+            return
+        held = self._chosen()
+        links, source = self._shared.links, self._source
+        links.logged_in(source)
+        pipe = RelayPipe(self._transport, ours, lambda: links.left(source, was_half_open=False))
+        self._transport.set_protocol(pipe)
+        if held:
+            pipe.data_received(held)
 
     # -- passing on to HTTP ----------------------------------------------------------------------------
 

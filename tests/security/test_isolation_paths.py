@@ -57,6 +57,7 @@ OF_ONESELF = {
     "mail",  # letters of the server itself, to a mailbox's owner: no template has words of another person
     "confirm_password",
     "hashing",
+    "tls_files",
     "features",
     "account_features",
     "declared",

@@ -1,0 +1,26 @@
+"""The relay's place on the one port."""
+
+from __future__ import annotations
+
+import socket
+
+from rainbow_xmpp.plugin.offers import Offer
+
+
+class RelayDoor(Offer):
+    """Takes connections to the one port whose clients speak STUN: by ALPN `stun.turn` (RFC 7443), or first byte."""
+
+    @property
+    def is_open(self) -> bool:
+        """It takes any now. While it does not, there is nothing for them on this port."""
+        raise NotImplementedError
+
+    def pass_connection(
+        self, sock: socket.socket, client: tuple[str, int], server: tuple[str, int], *, is_clear: bool
+    ) -> bool:
+        """Take this connection; the caller closes its own descriptor. False: it is not taken.
+
+        `is_clear`: TLS is done by the caller, and what comes through this socket is plain; otherwise the client's
+        handshake is the first that comes.
+        """
+        raise NotImplementedError

@@ -230,12 +230,13 @@ class Server:
         self._http = await make_handler(
             make_app(self._site(), self.node.plugins.registries.routes), counters=self.node.counters
         )
+        door = self.node.plugins.offered(RelayDoor)
         self._port = port = PortShared(
             links=links,
             http=self._http,
             origins=config.websocket.origins,
             public_host=config.public_url.removeprefix("https://"),
-            relay=self.node.plugins.offered(RelayDoor),
+            relay=door if door is not None and door.opens else None,
         )
         quick, reason = quick_tls_available()
         if not quick:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -30,10 +31,12 @@ from rainbow_xmpp.plugin import (
     on,
     on_iq,
 )
+from rainbow_xmpp.plugin.offers_relay import RelayDoor
 from rainbow_xmpp.plugin.pace import Pace
 from rainbow_xmpp.plugins.webrtc_relay.accounting import month_of, months_before
 from rainbow_xmpp.plugins.webrtc_relay.api import RelayEndpoints
 from rainbow_xmpp.plugins.webrtc_relay.desk import CredentialDesk, Grant, MinutesUsedUp
+from rainbow_xmpp.plugins.webrtc_relay.embedded import EmbeddedRelay
 from rainbow_xmpp.plugins.webrtc_relay.options import RelayOptions
 from rainbow_xmpp.plugins.webrtc_relay.services import (
     NS,
@@ -61,6 +64,7 @@ _ENDS_CALLS = frozenset(
 
 class WebrtcRelay(
     Plugin,
+    RelayDoor,
     name="webrtc_relay",
     implements={"XEP-0215": "1.0.0"},
 ):
@@ -74,6 +78,12 @@ class WebrtcRelay(
         self.desk = CredentialDesk(services, lambda: self.options)
         self._pace = Pace(lambda: self.options.credentials_per_minute)
         self._endpoints = RelayEndpoints(services, self.desk, self._pace)
+        self.embedded = (
+            EmbeddedRelay(services, lambda: self.options, self.desk.accounting)
+            if options.secret and options.is_embedded
+            else None
+        )
+        """None: another server relays, or nobody."""
         self._asked: dict[Session, str] = {}
         """Who asked for services, and of which type ("" = all): told of new credentials."""
 
@@ -86,19 +96,42 @@ class WebrtcRelay(
 
     async def start(self) -> None:
         if self.options.secret:
+            self.desk.relay = self.embedded
             await self.desk.start()
+        if self.embedded is not None:
+            await self.embedded.start()
 
     async def stop(self) -> None:
         self._asked.clear()
+        if self.embedded is not None:
+            await self.embedded.stop()
         await self.desk.accounting.write()
 
     def reconfigured(self, before: PluginOptions) -> None:
         assert isinstance(before, RelayOptions)
         self.desk.note_lifetime()
+        if self.embedded is not None:
+            self.embedded.configure()
         now = self.options
         if (before.secrets[:1], before.services) != (now.secrets[:1], now.services):
             for session, type_ in list(self._asked.items()):
                 self.services.spawn(self._push(session, type_, before))
+
+    # -- the one port ----------------------------------------------------------------------------------
+
+    @property
+    def opens(self) -> bool:
+        return self.embedded is not None
+
+    @property
+    def is_open(self) -> bool:
+        return self.embedded is not None and self.embedded.supervisor.is_ready
+
+    def pass_connection(
+        self, sock: socket.socket, client: tuple[str, int], server: tuple[str, int], *, is_clear: bool
+    ) -> bool:
+        relay = self.embedded
+        return relay is not None and relay.pass_connection(sock, client, server, is_clear=is_clear)
 
     # -- XEP-0215 --------------------------------------------------------------------------------------
 

@@ -100,7 +100,8 @@ class Accounting:
             sums = {
                 (owner, userid): unwritten[userid] for userid, owner in owned.items() if owner is not None
             }
-            await self._usage.add(month_of(self._now()), sums)
+            if sums:
+                await self._usage.add(month_of(self._now()), sums)
         except Exception:
             log.exception("what was used of the relay could not be written; it is kept for the next time")
             for userid, used in unwritten.items():

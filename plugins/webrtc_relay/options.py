@@ -48,7 +48,9 @@ class RelayOptions(PluginOptions):
         3478, "The port on which it listens, UDP and TCP; TLS on the TCP port too.", ge=1, le=65535
     )
     relay_address: str = option(
-        "127.0.0.1", "The address on which relayed ports live, as this machine has it."
+        "127.0.0.1",
+        "The address on which relayed ports live, as this machine has it. 0.0.0.0 (or ::) = that of the default route, "
+        "for containers.",
     )
     external_address: str = option(
         "",
@@ -122,6 +124,13 @@ class RelayOptions(PluginOptions):
     kbit_total: int = option(
         0, "Kilobits a second through the whole relay. 0 = no limit.", ge=0, le=100_000_000, reload="live"
     )
+    drain_s: int = option(
+        5,
+        "Seconds for which calls may go on when the server stops. A service manager must wait longer than that.",
+        ge=0,
+        le=3600,
+        reload="live",
+    )
     unauthenticated_per_second: int = option(
         20,
         "Answers a second to one network address that has shown no credentials; more of its requests get none.",
@@ -178,7 +187,7 @@ class RelayOptions(PluginOptions):
             except ValueError:
                 yield name, f'is "{text}"; give an IP address'
             else:
-                if parsed.is_unspecified and name != "address":
+                if parsed.is_unspecified and name == "external_address":
                     yield name, f"is {text}; clients are told this address, so give one that packets reach"
 
     def _network_problems(self) -> Iterator[tuple[str, str]]:

@@ -45,6 +45,17 @@ class Counters:
     fast_logins: int = 0
     fast_tokens: int = 0
     relay_credentials: int = 0
+    relay_opened: int = 0
+    relay_bytes_in: int = 0
+    relay_bytes_out: int = 0
+    relay_restarts: int = 0
+    relay_refused_unauthenticated: int = 0
+    relay_refused_credentials: int = 0
+    relay_refused_quota: int = 0
+    relay_refused_capacity: int = 0
+    relay_refused_peer: int = 0
+    relay_refused_rate: int = 0
+    relay_refused_other: int = 0
     streams_opened: int = 0
     stream_errors: dict[StreamCondition, int] = field(
         default_factory=lambda: dict.fromkeys(StreamCondition, 0)
@@ -109,6 +120,8 @@ class Counters:
     sessions_direct_tls: int = 0
     sessions_starttls: int = 0
     sessions_kept: int = 0
+    relay_allocations: int = 0
+    relay_connections: int = 0
     push_devices: int = 0
 
     def ended(self, outcome: str) -> None:
@@ -189,6 +202,33 @@ FAMILIES: Sequence[Family] = (
         "rainbow_relay_credentials",
         "Credentials for the relay of calls given to clients.",
         "relay_credentials",
+    ),
+    _one("rainbow_relay_opened", "Allocations of the relay that were made.", "relay_opened"),
+    Family(
+        "rainbow_relay_bytes",
+        "Payload that the relay has carried, seen from its clients.",
+        {"in": "relay_bytes_in", "out": "relay_bytes_out"},
+        "direction",
+    ),
+    Family(
+        "rainbow_relay_refused",
+        "What the relay refused: requests without credentials, which every client begins with, or with wrong ones, "
+        "allocations beyond a quota or beyond what it has, forbidden peers, and strangers that ask too often.",
+        {
+            kind: f"relay_refused_{kind}"
+            for kind in ("unauthenticated", "credentials", "quota", "capacity", "peer", "rate", "other")
+        },
+        "kind",
+    ),
+    _one(
+        "rainbow_relay_restarts", "How often the relay's process had to be started again.", "relay_restarts"
+    ),
+    _one("rainbow_relay_allocations", "Allocations of the relay now.", "relay_allocations", gauge=True),
+    _one(
+        "rainbow_relay_connections",
+        "TCP and TLS connections of the relay now.",
+        "relay_connections",
+        gauge=True,
     ),
     _one("rainbow_streams_opened", "XMPP streams opened.", "streams_opened"),
     _one("rainbow_connections_refused", "Connections closed by a limit.", "connections_refused"),

@@ -11,6 +11,11 @@ class RelayDoor(Offer):
     """Takes connections to the one port whose clients speak STUN: by ALPN `stun.turn` (RFC 7443), or first byte."""
 
     @property
+    def opens(self) -> bool:
+        """It is open at times, by the configuration; otherwise nobody looks for such connections."""
+        raise NotImplementedError
+
+    @property
     def is_open(self) -> bool:
         """It takes any now. While it does not, there is nothing for them on this port."""
         raise NotImplementedError

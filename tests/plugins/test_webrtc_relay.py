@@ -33,7 +33,7 @@ class FakeRelay:
 
 
 def serving(**options: object) -> TestServer:
-    made = Options(secret=Secret(SECRET), **options)  # type: ignore[arg-type]
+    made = Options(**{"secret": Secret(SECRET), "mode": "external"} | options)  # type: ignore[arg-type]
     return TestServer({Disco: Disco.Options(), RestApi: RestApi.Options(), WebrtcRelay: made})
 
 

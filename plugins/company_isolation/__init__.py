@@ -79,8 +79,7 @@ class CompanyIsolation(Plugin, name="company_isolation", for_all=True):
 
     def _may_accept(self, sender: Account, recipient: Account, half: Authorisation) -> bool:
         """The sender was asked, in time, and neither has become isolated since."""
-        is_over = half.expires_at is not None and half.expires_at <= self.services.now()
-        if half.state is AuthorisationState.INVITED or is_over:
+        if half.state is AuthorisationState.INVITED or half.is_over_at(self.services.now()):
             return False
         relation = self._known.relation(sender, recipient, half)
         return may(Action.INVITE, visibility_of(sender), visibility_of(recipient), relation)
@@ -111,6 +110,8 @@ class CompanyIsolation(Plugin, name="company_isolation", for_all=True):
     async def _agree(
         self, p: Passage, sender: Account, recipient: Account, half: Authorisation | None
     ) -> None:
+        if half is not None and p.type == "subscribe" and half.is_over_at(self.services.now()):
+            half = None  # asked anew, as though nothing had been agreed
         agreements, state = self.services.agreements, None if half is None else half.state
         try:
             match p.type, state:
@@ -134,8 +135,9 @@ class CompanyIsolation(Plugin, name="company_isolation", for_all=True):
         """Once more too, for that is as much work; what is left out in the new words stays as it was."""
         note, until = p.view.text_of("status") or "", None
         if half is not None:
-            is_over = half.expires_at is not None and half.expires_at <= self.services.now()
-            note, until = note or half.note, None if is_over else half.expires_at
+            note, until = note or half.note, half.expires_at
+        else:
+            await self._parting.before_invitation(sender, recipient)
         await self.services.agreements.invite(sender, recipient, note=note, expires_at=until, actor=sender.id)
 
     # -- changes ---------------------------------------------------------------------------------------

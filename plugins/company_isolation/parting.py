@@ -37,6 +37,14 @@ class Parting:
         if not await self._may(Action.PRESENCE, one, other):
             self._end_sight(one, other)
 
+    async def before_invitation(self, inviter: Account, invitee: Account) -> None:
+        """What a crash left of an earlier agreement in the invitee's roster must not answer on their behalf."""
+        services, bare = self._services, self._services.bare_jid(inviter)
+        roster = await services.store.rosters.load(invitee.company.id, invitee.id)
+        item = next((each for each in roster.items if each.contact == bare), None)
+        if item is not None and item.subscription is not Subscription.NONE:
+            await services.rosters.forget(invitee, services.bare_jid(invitee), bare)
+
     def _end_sight(self, one: Account, other: Account) -> None:
         services = self._services
         homes = services.sessions.homes
@@ -54,7 +62,12 @@ class Parting:
                 await self._part(item, account, contact)
 
     async def _may_stay(self, item: RosterItem, account: Account, contact: Account) -> bool:
-        """They may reach each other; or one of them is invited and has not answered, and no more than that."""
+        """They may reach each other; or one of them is invited and has not answered, and no more than that.
+
+        Who answers has it in the roster before it is agreed on.
+        """
+        if self._services.rosters.is_answering(account, item.contact):
+            return True
         if await self._may(Action.PRESENCE, account, contact):
             return True
         if item.subscription is not Subscription.NONE:

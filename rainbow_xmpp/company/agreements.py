@@ -74,7 +74,8 @@ class Agreements:
         known = await self._half(inviter, invitee)
         if known is not None and known.holds_at(self._now()):
             return known
-        answers = known is not None and known.state is AuthorisationState.ASKED
+        is_open = known is not None and not known.is_over_at(self._now())
+        answers = is_open and known is not None and known.state is AuthorisationState.ASKED
         kind = _ACCEPTED if answers else _INVITED
         jids = (self._bare(inviter), self._bare(invitee))
         both = (inviter, invitee)

@@ -69,6 +69,9 @@ class KnowsRosters(Protocol):
     async def may_see(self, owner: Account, viewer: str) -> bool:
         """A bare JID is a subscriber of an account's presence."""
 
+    def is_answering(self, owner: Account, contact: str) -> bool:
+        """What the roster says of this contact is just being agreed on."""
+
     async def forget(self, account: Account, bare: str, contact: str) -> None:
         """Take a contact out of an account's roster (`bare` is its address), and ask nobody."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from rainbow_xmpp import ids
@@ -60,6 +62,7 @@ class RosterService:
         self._pipeline = pipeline
         self._presence = presence
         self.max_items = max_items
+        self._answering: Counter[tuple[str, str]] = Counter()
 
     def register(self, iqs: IqRegistry) -> None:
         iqs.add("roster", "get", QUERY, self.get, (Target.SELF,))
@@ -220,11 +223,30 @@ class RosterService:
             for session in home.interested():
                 session.wire.send(self._push(session, contact, now, change.version))
 
+    def is_answering(self, owner: Account, contact: str) -> bool:
+        """The roster says something of this contact that is just being told to the contact, and agreed on by that."""
+        return (owner.id, contact) in self._answering
+
+    @contextmanager
+    def _answers(self, owner: Account, contact: str) -> Iterator[None]:
+        pair = owner.id, contact
+        self._answering[pair] += 1
+        try:
+            yield
+        finally:
+            self._answering[pair] -= 1
+            if not self._answering[pair]:
+                del self._answering[pair]
+
     # -- subscriptions (§3, appendix A) ----------------------------------------------------------------
 
     def outbound(self, session: Session, view: View, to: str) -> Awaitable[None] | None:
         """A subscription stanza from one of our sessions; always between bare JIDs (§3.1.2)."""
-        return self._outbound(session, view, to.partition("/")[0])
+        return self._answered(session, view, to.partition("/")[0])
+
+    async def _answered(self, session: Session, view: View, contact: str) -> None:
+        with self._answers(session.account, contact):
+            await self._outbound(session, view, contact)
 
     async def _outbound(self, session: Session, view: View, contact: str) -> None:
         account, home = session.account, session.home
@@ -264,6 +286,10 @@ class RosterService:
         """A subscription stanza for one of our accounts (§3.1.3, §3.1.6, §3.2.3, §3.3.3)."""
         account, contact = p.recipient, p.sender_jid.partition("/")[0]
         assert account is not None, "the gate lets nothing through to nobody"
+        with self._answers(account, contact):
+            return await self._inbound(p, account, contact)
+
+    async def _inbound(self, p: Passage, account: Account, contact: str) -> Outcome:
         bare = p.to.partition("/")[0]
         decided: list[subscription.Inbound] = []
 

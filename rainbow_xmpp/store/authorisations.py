@@ -107,6 +107,8 @@ class Authorisations:
         known = await _pair(connection, inviter, invitee)
         if known is not None and known.holds_at(self._now()):
             return known
+        if known is not None and known.is_over_at(self._now()):
+            known = None
         answers = known is not None and known.state is AuthorisationState.ASKED
         states = (
             (AuthorisationState.ACCEPTED, AuthorisationState.ACCEPTED)
@@ -144,8 +146,7 @@ class Authorisations:
         """Accept an invitation. Raises NotFound when there is none, or none any more."""
         async with self._database.write() as connection:
             known = await _pair(connection, invitee, inviter)
-            now = self._now()
-            is_over = known is not None and known.expires_at is not None and known.expires_at <= now
+            is_over = known is not None and known.is_over_at(self._now())
             if known is None or known.state is AuthorisationState.INVITED or is_over:
                 raise NotFound("invitation", inviter.id)
             if known.state is AuthorisationState.ASKED:

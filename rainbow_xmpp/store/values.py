@@ -340,9 +340,13 @@ class Authorisation:
     expires_at: int | None
     created_at: int
 
+    def is_over_at(self, now: float) -> bool:
+        """Its time has gone by: it counts as though it were not there."""
+        return self.expires_at is not None and self.expires_at <= now
+
     def holds_at(self, now: float) -> bool:
         """The two may speak at this time."""
-        return self.state is _ACCEPTED and (self.expires_at is None or self.expires_at > now)
+        return self.state is _ACCEPTED and not self.is_over_at(now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import pytest
 
 from rainbow_xmpp.plugin import Account, Action, Plugin, Visibility, access
 from rainbow_xmpp.plugins.company_isolation import CompanyIsolation
+from rainbow_xmpp.store.values import AuthorisationState, Subscription
 from rainbow_xmpp.testing import Client, TestServer
 
 MESSAGE = "<message to='{to}' type='chat' id='m1'><body>hello</body></message>"
@@ -258,6 +259,55 @@ async def test_an_authorisation_for_a_time_ends_by_itself():
         assert not await reaches(server, one, other)
         await server.plugin(CompanyIsolation).end_expired()
         assert await server.store.authorisations.of(ann.account.company.id, ann.account.id) == []
+
+
+async def test_what_a_crash_left_in_a_roster_does_not_answer_a_request():
+    """Once they agreed; it ended, and the server died before the roster forgot who saw whom."""
+    async with TestServer([CompanyIsolation]) as server:
+        carol = await server.person("carol@globex")
+        ann = await server.login("ann@acme")
+        await server.subscribe(ann.bare, to=carol)
+        ann.send(f"<presence to='{carol.bare}' type='subscribe'/>")
+        await ann.rest()
+        [half] = await server.store.authorisations.of(ann.account.company.id, ann.account.id)
+        assert half.state is AuthorisationState.INVITED
+        roster = await server.store.rosters.load(carol.account.company.id, carol.account.id)
+        assert [(item.subscription, item.pending_in) for item in roster.items] == [(Subscription.NONE, True)]
+
+
+async def test_a_change_that_is_applied_while_somebody_accepts_takes_nothing_back(monkeypatch):
+    """Their roster says it a moment before it is agreed on."""
+    async with TestServer([CompanyIsolation]) as server:
+        accept, parting = server.node.agreements.accept, server.plugin(CompanyIsolation)._parting
+
+        async def accepted_late(invitee: Account, inviter: Account, **by: str) -> object:
+            await parting.of_account(invitee)
+            return await accept(invitee, inviter, **by)
+
+        monkeypatch.setattr(server.node.agreements, "accept", accepted_late)
+        ann, carol = await agreed(server)
+        for one, other in ((ann, carol), (carol, ann)):
+            account = one.account
+            roster = await server.store.rosters.load(account.company.id, account.id)
+            assert [(i.contact, i.subscription) for i in roster.items] == [(other.bare, Subscription.BOTH)]
+
+
+@pytest.mark.parametrize("accepted", [True, False], ids=["agreed", "invited"])
+async def test_what_is_over_is_asked_for_anew_before_anybody_has_taken_it_out(accepted: bool):
+    async with TestServer([CompanyIsolation]) as server:
+        carol = await server.login("carol@globex")
+        ann = await server.login("ann@acme")
+        agreements, until = server.node.agreements, int(server.clock()) + 60
+        await agreements.invite(carol.account, ann.account, expires_at=until, actor="system")
+        if accepted:
+            await agreements.accept(ann.account, carol.account, actor="system")
+        await server.node.watch.poll()
+        server.clock.advance(61)
+        ann.send(f"<presence to='{carol.bare}' type='subscribe'/>")
+        await ann.rest()
+        [half] = await server.store.authorisations.of(ann.account.company.id, ann.account.id)
+        assert (half.state, half.expires_at) == (AuthorisationState.INVITED, None)
+        assert not await reaches(server, ann, carol)
 
 
 async def test_a_plugin_that_cannot_say_means_no():

@@ -177,10 +177,6 @@ class Events:
 
     async def _invite(self, one: Human, other: Human) -> None:
         world, agreements = self.world, self.world.server.node.agreements
-        pair = frozenset((one, other))
-        known = world.agreements.get(pair)
-        if known is not None and world.is_over(known):
-            return
         until = int(world.server.clock()) + LIFE_S if world.dice.random() < 0.5 else None
         try:
             await agreements.invite(
@@ -201,10 +197,11 @@ class Events:
             world.approved.add((actor, target))
         halves = await world.server.store.authorisations.of(actor.account.company.id, actor.account.id)
         now = next((half for half in halves if half.contact_id == target.account.id), None)
+        if now is not None and now.is_over_at(world.server.clock()):
+            now = None
         before = world.agreements.get(pair)
         if now is None:
-            # the server's own job may have taken out what is over
-            if before is not None and stanza not in ENDING and not world.is_over(before):
+            if before is not None and stanza not in ENDING:
                 raise Leak("ended an agreement")
             world.agreements.pop(pair, None)
             return
@@ -212,6 +209,7 @@ class Events:
             if stanza != "subscribe" or not world.reaches(Action.INVITE, actor, target):
                 raise Leak("made an agreement")
             before = world.agreements[pair] = Agreement(actor)
+            world.over.pop(pair, None)
         if now.state is AuthorisationState.ACCEPTED and not before.is_accepted:
             self._accepts(before, actor, target, stanza)
         world.note()
@@ -222,8 +220,8 @@ class Events:
         is_answer = agreement.inviter is not actor or (target, actor) in world.approved
         if not is_answer or stanza not in ("subscribe", "subscribed"):
             raise Leak("accepted an agreement")
-        if world.is_over(agreement) or not world.allows(Action.INVITE, actor, target):
-            raise Leak("accepted an agreement that is over, or must not be")
+        if not world.allows(Action.INVITE, actor, target):
+            raise Leak("accepted an agreement that must not be")
         agreement.is_accepted = True
 
     async def part(self) -> None:
@@ -240,12 +238,9 @@ class Events:
         """What was agreed for a time is over; the job that takes it out may come later, or not."""
         world = self.world
         world.touched.extend(pair for pair, each in world.agreements.items() if each.expires_at is not None)
-        world.server.clock.advance(LIFE_S)
+        world.time_passes(LIFE_S)
         if world.dice.random() < 0.3:
             await world.server.plugin(CompanyIsolation).end_expired()
-            for pair, agreement in list(world.agreements.items()):
-                if world.is_over(agreement):
-                    del world.agreements[pair]
 
     async def disable(self) -> None:
         human = self.world.dice.choice(self.world.people)

@@ -44,8 +44,7 @@ class Oracle:
         """Nobody is shown to somebody who must not see them any more."""
         for hearer in self._world.people:
             for human in self._screen(hearer):
-                agreement = self._world.agreements.get(frozenset((human, hearer)))
-                ends_soon = agreement is not None and self._world.is_over(agreement)  # a job of every minute
+                ends_soon = frozenset((human, hearer)) in self._world.over  # a job of every minute
                 if ends_soon or human in hearer.blocked:
                     continue
                 if not self._world.may(Action.PRESENCE, human, hearer):

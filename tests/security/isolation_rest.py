@@ -102,8 +102,9 @@ class RestProbes:
                 raise Leak(f"{name} tells {self._oracle.portrait(actor)} of {self._oracle.portrait(human)}")
 
     def _may_know(self, actor: Human, human: Human) -> bool:
-        agreement = self._world.agreements.get(frozenset((actor, human)))
-        is_told = agreement is not None and (agreement.is_accepted or agreement.inviter is human)
+        pair = frozenset((actor, human))
+        known = self._world.agreements.get(pair), self._world.over.get(pair)
+        is_told = any(each is not None and (each.is_accepted or each.inviter is human) for each in known)
         return is_told or self._world.allows(Action.SEARCH, actor, human)
 
 

@@ -181,8 +181,9 @@ class Walk:
 
     async def _stand_alike(self, actor: Human, target: Human) -> bool:
         """The actor's roster says the same of both, and the person is known neither as a colleague nor from before."""
-        agreement = self.world.agreements.get(frozenset((actor, target)))
-        had_agreed = agreement is not None and agreement.is_accepted
+        pair = frozenset((actor, target))
+        known = self.world.agreements.get(pair), self.world.over.get(pair)
+        had_agreed = any(each is not None and each.is_accepted for each in known)
         if had_agreed or self.world.relation(actor, target) is Relation.COLLEAGUE:
             return False
         items = await self._items(actor, and_requests=True)

@@ -30,6 +30,9 @@ class Firm:
     visibility: Visibility
     organisation: str = ""
 
+    def __hash__(self) -> int:
+        return self.number
+
 
 @dataclass(eq=False)
 class Human:
@@ -44,6 +47,9 @@ class Human:
     client: Client | None = None
     blocked: set[Human] = field(default_factory=set)
     token: str = ""
+
+    def __hash__(self) -> int:
+        return self.number
 
     @property
     def tag(self) -> str:
@@ -83,6 +89,8 @@ class World:
         self.links: dict[frozenset[Firm], tuple[str, bool]] = {}
         """The link's id, and whether it was confirmed."""
         self.agreements: dict[Pair, Agreement] = {}
+        self.over: dict[Pair, Agreement] = {}
+        """Those whose time is over; the server's job takes them out, and until then it tells of them."""
         self.met: set[Pair] = set()
         """Who could ever reach each other: they may hear of the other's going."""
         self.invited: set[Pair] = set()
@@ -107,7 +115,7 @@ class World:
             if one.firm.name != PUBLIC or both_public:
                 return Relation.COLLEAGUE
         agreement = self.agreements.get(frozenset((one, other)))
-        if agreement is not None and agreement.is_accepted and not self.is_over(agreement):
+        if agreement is not None and agreement.is_accepted:
             return Relation.AUTHORISED
         if self.links.get(frozenset((one.firm, other.firm)), ("", False))[1]:
             return Relation.LINKED
@@ -117,8 +125,13 @@ class World:
             return Relation.ORGANISATION
         return Relation.STRANGER
 
-    def is_over(self, agreement: Agreement) -> bool:
-        return agreement.expires_at is not None and agreement.expires_at <= self.server.clock()
+    def time_passes(self, seconds: float) -> None:
+        """What was agreed for a time is over, whether anybody has taken it out or not."""
+        self.server.clock.advance(seconds)
+        now = self.server.clock()
+        for pair, each in list(self.agreements.items()):
+            if each.expires_at is not None and each.expires_at <= now:
+                self.over[pair] = self.agreements.pop(pair)
 
     def allows(self, action: Action, actor: Human, target: Human) -> bool:
         """What the cell says, whoever has blocked whom."""
@@ -144,10 +157,9 @@ class World:
         known = self.agreements.get(pair)
         if known is None or (known.inviter is inviter and not known.is_accepted):
             self.agreements[pair] = Agreement(inviter, expires_at=expires_at)
-        elif not known.is_accepted:
+            self.over.pop(pair, None)
+        else:
             known.is_accepted = True
-        elif self.is_over(known):
-            self.agreements[pair] = Agreement(inviter, expires_at=expires_at)
 
     def note(self) -> None:
         """Remember who can reach whom by now."""

@@ -47,7 +47,7 @@ SHIPPED: Settings = {
 """What `conf/rainbow.toml` sets: a server for trying out, on this machine only."""
 
 BENCH: Settings = {
-    **SHIPPED,
+    **{key: value for key, value in SHIPPED.items() if not key.startswith("plugins.")},
     "limits.connections_per_address": 0,
     "limits.half_open_per_address": 0,
     "limits.half_open_connections": 0,
@@ -57,7 +57,7 @@ BENCH: Settings = {
     "limits.stanzas_per_second": 0,
     "limits.bytes_per_second": 0,
 }
-"""What `conf/examples/bench.toml` sets: no limits that a load generator on one address would meet."""
+"""What `conf/examples/bench.toml` sets: no limits that a load generator on one address would meet, and no relay."""
 
 INTRO = """\
 Rainbow XMPP: the configuration of one server.
@@ -77,7 +77,8 @@ BENCH_INTRO = """\
 Rainbow XMPP: the configuration for load tests on one machine.
 
 The same as conf/rainbow.toml, but without the limits that all the clients of a load generator
-would meet together, since they come from one address. Not for a server that others can reach."""
+would meet together, since they come from one address, and without the relay for calls. Not for
+a server that others can reach."""
 
 PLUGINS = """\
 [plugins.NAME]: one table for each plugin that needs settings. Every plugin that comes with the

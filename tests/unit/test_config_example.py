@@ -87,11 +87,12 @@ def test_the_example_of_a_drop_in_file_wins_over_the_shipped_file(tmp_path: Path
 
 
 def test_the_bench_file_lifts_limits_and_nothing_else() -> None:
-    bench, usual = load(CONF / "examples" / "bench.toml", KEY), load(CONF / "rainbow.toml", KEY)
+    without = {name: value for name, value in KEY.items() if "RELAY" not in name}
+    bench, usual = load(CONF / "examples" / "bench.toml", without), load(CONF / "rainbow.toml", KEY)
     assert bench.limits.connections_per_address == bench.limits.stanzas_per_second == 0
     alike = {"limits": usual.limits, "regions": usual.regions, "default_region": usual.default_region}
     assert dataclasses.replace(bench, **alike, plugins=usual.plugins) == usual
-    assert configured_plugins(bench) == configured_plugins(usual)
+    assert not bench.plugins
 
 
 def test_every_key_is_explained() -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from rainbow_xmpp.plugin import (
     Account,
     Attempt,
+    ClientLoggedOut,
     Distrusted,
     Element,
     Granted,
@@ -20,6 +21,7 @@ from rainbow_xmpp.plugin import (
     Services,
     Vouched,
     every,
+    on,
     option,
     time_of,
     with_login,
@@ -215,6 +217,11 @@ class Fast(Plugin, RememberedClients, name="fast", implements={"XEP-0484": "0.2.
     async def forget_dead(self) -> None:
         """Drop tokens that are over."""
         await self._kept.forget_dead(int(self.services.now()))
+
+    @on(ClientLoggedOut)
+    async def logged_out(self, event: ClientLoggedOut) -> None:
+        """Whoever was logged out in one place, whoever did it, does not come back there without a password."""
+        await self._kept.forget(event.account, event.agent)
 
     # -- for others (`RememberedClients`) --------------------------------------------------------------
 

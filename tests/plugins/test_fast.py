@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 
-from rainbow_xmpp.plugin import Account, Plugin, Role, with_tasks
+from rainbow_xmpp.plugin import Account, ClientLoggedOut, Plugin, Role, with_tasks
 from rainbow_xmpp.plugins.fast import DAY_S, HOUR_S, MOST_COUNT, Fast, hashed_token
 from rainbow_xmpp.plugins.fast.hashed_token import Proof, initiator, name_in, possible_with
 from rainbow_xmpp.plugins.fast.store import tokens
@@ -308,6 +308,18 @@ async def test_clients_have_tokens_of_their_own(server: TestServer, ann: Person)
     phone, laptop = await first_token(server), await first_token(server, id=LAPTOP)
     assert outcome(await by_token(server.knock(), phone)) == "success"
     assert outcome(await by_token(server.knock(), laptop, id=LAPTOP)) == "success"
+
+
+async def test_a_client_that_is_logged_out_where_it_is_does_not_come_back_by_its_token(
+    server: TestServer, ann: Person
+) -> None:
+    """By an administrator's command (XEP-0133), the API or the page: all of them tell of it."""
+    phone, laptop = await first_token(server), await first_token(server, id=LAPTOP)
+    pending = server.node.events.tell(ClientLoggedOut(ann.account, LAPTOP))
+    assert pending is not None
+    await pending
+    assert outcome(await by_token(server.knock(), laptop, id=LAPTOP)) == "not-authorized"
+    assert outcome(await by_token(server.knock(), phone)) == "success"
 
 
 @pytest.mark.parametrize("word", ["1", "true"])

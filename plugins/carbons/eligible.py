@@ -7,8 +7,7 @@ from rainbow_xmpp.xml import hint_of, names
 
 _MUC_USER = "http://jabber.org/protocol/muc#user"
 _INVITATION = "jabber:x:conference"  # XEP-0249
-_CALLS = "urn:xmpp:jingle-message:0"  # XEP-0353
-_TALK = frozenset((names.CHATSTATES, names.RECEIPTS, names.MARKERS, _INVITATION, _CALLS))
+_TALK = frozenset((names.CHATSTATES, names.RECEIPTS, names.MARKERS, _INVITATION, names.JINGLE_MESSAGE))
 _WISHES = hint_of("private", "no-copy")
 _ROOM = hint_of("x")
 

@@ -6,8 +6,7 @@ from rainbow_xmpp.plugin import Passage, View
 from rainbow_xmpp.plugins.push.values import LastMessage, Shows, Urgency
 from rainbow_xmpp.xml import names
 
-JINGLE_MESSAGE = "urn:xmpp:jingle-message:0"
-_PROPOSED = ("propose", JINGLE_MESSAGE)
+_PROPOSED = ("propose", names.JINGLE_MESSAGE)
 """XEP-0353: somebody calls. Its other messages end what this one began."""
 _ENCRYPTED = frozenset(
     (

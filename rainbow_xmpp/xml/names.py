@@ -40,6 +40,7 @@ FORWARD = "urn:xmpp:forward:0"  # XEP-0297
 FULLTEXT = "urn:xmpp:fulltext:0"  # XEP-0431
 HINTS = "urn:xmpp:hints"  # XEP-0334
 INVITED_REGISTER = "urn:xmpp:ibr-token:0"  # XEP-0445
+JINGLE_MESSAGE = "urn:xmpp:jingle-message:0"  # XEP-0353
 LAST_ACTIVITY = "jabber:iq:last"  # XEP-0012
 MAM = "urn:xmpp:mam:2"  # XEP-0313
 MAM_EXTENDED = "urn:xmpp:mam:2#extended"  # XEP-0313

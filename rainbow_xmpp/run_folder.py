@@ -1,9 +1,12 @@
 """The folder in which a running server leaves what others on its machine find it by: `run.pid` and `run.sock`."""
 
+import logging
 import os
 from pathlib import Path
 
 from rainbow_xmpp.config import Config
+
+log = logging.getLogger(__name__)
 
 PID_FILE = "run.pid"
 
@@ -21,9 +24,12 @@ class PidFile:
         self._file = folder / PID_FILE
 
     def write(self) -> None:
-        """Without such a folder there is no file."""
-        if self._file.parent.is_dir():
-            self._file.write_text(f"{os.getpid()}\n")
+        """Without such a folder there is no file, nor on a full disk: a server that can serve does so without."""
+        try:
+            if self._file.parent.is_dir():
+                self._file.write_text(f"{os.getpid()}\n")
+        except OSError as error:
+            log.warning("%s cannot be written: %s", self._file, error.strerror)
 
     def remove(self) -> None:
         """Unless another server of the same folder has written its own id over ours."""

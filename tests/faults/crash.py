@@ -11,7 +11,9 @@ nobody closes. They come back by a resumption, or by a new session that catches 
 
 import argparse
 import asyncio
+import itertools
 import json
+import math
 import random
 import sys
 import tempfile
@@ -41,6 +43,8 @@ PACE = 600.0
 """Messages in a second, of all clients together, unless told otherwise."""
 STOP_CHANCE = 0.2
 QUIET_S = 1.0
+LARGE_MB = 1024
+"""What a long run writes fits on its disk many times, while nothing else is on it."""
 BUSY_READY_S = 120.0
 """So long a start may take while clients by the hundred try to connect from the same processors."""
 SETTINGS = {"limits": {"idle_ping_s": 10, "ping_timeout_s": 10}, "stream_management": {"resume_s": 20}}
@@ -71,11 +75,16 @@ class Crash:
         for talker in self.talkers:
             talker.down_at = time.monotonic()
 
-    async def run(self, troubles: Iterable[Trouble], *, is_loud: bool = False) -> Report:
-        """Let them chat while a started server is in these troubles; it runs when this returns."""
+    async def run(
+        self, troubles: Iterable[Trouble], *, most_s: float = math.inf, is_loud: bool = False
+    ) -> Report:
+        """Let them chat while a started server is in these troubles; it runs when this returns.
+
+        No trouble begins later than after `most_s` seconds.
+        """
         report, began = self.report, time.monotonic()
         running = [asyncio.create_task(talker.run()) for talker in self.talkers]
-        for trouble in troubles:
+        for trouble in itertools.takewhile(lambda _: time.monotonic() - began < most_s, troubles):
             await asyncio.sleep(self.chance.uniform(0.3, 2.0 + len(self.talkers) / 50))
             await self._strike(trouble)
             if is_loud:
@@ -109,7 +118,7 @@ def an_outage(server: RainbowServer) -> Iterator[Outage]:
     if not can_mount(server.run_folder):
         yield FilesMayNotGrow()
         return
-    disk = SmallDisk(server.run_folder)
+    disk = SmallDisk(server.run_folder, LARGE_MB)
     try:
         yield DiskFull(disk)
     finally:
@@ -137,6 +146,7 @@ def _given() -> argparse.Namespace:
     parser.add_argument("--full", type=int, default=0, help="so often the disk is full")
     parser.add_argument("--gone", type=int, default=0, help="so often PostgreSQL is gone, which is used then")
     parser.add_argument("--pace", type=float, default=PACE, help="messages in a second, of all clients")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="no more troubles afterwards")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--json", action="store_true", help="the counts as JSON")
     given = parser.parse_args()
@@ -165,7 +175,7 @@ def _run(given: argparse.Namespace, stack: ExitStack) -> Report:
     run = Crash(server, given.clients, given.seed, given.pace)
     troubles = [*(run.death() for _ in range(given.kills)), *outage]
     run.chance.shuffle(troubles)
-    return asyncio.run(run.run(troubles, is_loud=not given.json))
+    return asyncio.run(run.run(troubles, most_s=60 * given.minutes, is_loud=not given.json))
 
 
 def main() -> int:

@@ -205,6 +205,7 @@ class RainbowServer(ChatServer):
         self.config_file = folder / "rainbow.toml"
         (folder / "sealing.key").write_text(_SEALING_KEY)
         (folder / "token.key").write_text(new_signing_key())
+        (folder / "relay.secret").write_text(secrets.token_hex(16))
         (folder / "data").mkdir()
         config = tomllib.loads((ROOT / "conf/examples/bench.toml").read_text())
         own: dict[str, Any] = {
@@ -226,7 +227,10 @@ class RainbowServer(ChatServer):
                 "scram_iterations": 4096,
             },
             # People whom one test makes are nobody's business in another; who wants it switches it on.
-            "plugins": {"company_roster": {"enabled": False}},
+            "plugins": {
+                "company_roster": {"enabled": False},
+                "webrtc_relay": {"enabled": False, "secret": {"file": str(folder / "relay.secret")}},
+            },
         }
         self.config_file.write_text(_toml(_merged(_merged(config, own), settings or {})))
 

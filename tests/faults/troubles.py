@@ -19,6 +19,8 @@ from tests.process import RainbowServer
 
 NOTICED_S = 20.0
 """So long the server may take to say that its database takes nothing, or takes something again."""
+TOLD = (("takes nothing", "takes messages again"), ("does not answer", "answers again"))
+"""What the log says of an outage, and of its end, by what was noticed first."""
 LOG_ROOM = 262_144
 """What the server may still write into its log while files may not grow."""
 
@@ -79,9 +81,8 @@ class Outage(Trouble):
         await until(lambda: _says(server, is_well=True), "the server does not say that it is over")
         seconds = time.monotonic() - began
         log = server.log_text(since)
-        for words in ("takes nothing", "takes messages again"):
-            if words not in log:
-                raise TroubleFault(f"the log does not say {words!r}:\n{log[-2000:]}")
+        if not any(began in log and over in log for began, over in TOLD):
+            raise TroubleFault(f"the log does not say so:\n{log[-2000:]}")
         return seconds
 
 

@@ -31,6 +31,7 @@ from rainbow_xmpp.store.group_commit import (
     Upkeep,
 )
 from rainbow_xmpp.store.joined import join
+from rainbow_xmpp.store.opening import Opening
 
 BUSY_TIMEOUT_MS = 10_000
 """How long SQLite waits for another process that writes (the command line beside a running server)."""
@@ -65,17 +66,20 @@ class Database:
         """Raises StoreError for a URL of another kind; connects on first use."""
         self.url = _parsed(url)
         self.dialect = _dialect_of(self.url)
+        self._opening: Opening | None = None
         if self.dialect == "sqlite":
             _make_private_file(_sqlite_path(self.url))
+            self._opening = Opening(_sqlite_path(self.url))
             self._readers = _sqlite_engine(
                 self.url,
                 SQLITE_READERS,
+                self._opening,
                 isolation_level="AUTOCOMMIT",
                 # Nothing to roll back, and each call is a thread hop.
                 skip_autocommit_rollback=True,
                 pool_reset_on_return=None,
             )
-            self._writer = _sqlite_engine(self.url, 1)
+            self._writer = _sqlite_engine(self.url, 1, self._opening)
             sa.event.listen(self._writer.sync_engine, "begin", _begin_immediate)
         else:
             self._writer = _postgresql_engine(self.url)
@@ -239,6 +243,8 @@ class Database:
         """Close every connection."""
         await self._readers.dispose()
         await self._writer.dispose()
+        if self._opening is not None:
+            await self._opening.close()
 
     def why_unreachable(self, error: Exception) -> str:
         """The database and the driver's words for an administrator, without the password."""
@@ -285,9 +291,10 @@ def _make_private_file(path: Path) -> None:
         raise DatabaseUnreachable(f"cannot open {path}: {error.strerror}") from error
 
 
-def _sqlite_engine(url: sa.URL, connections: int, **options: Any) -> AsyncEngine:
+def _sqlite_engine(url: sa.URL, connections: int, opening: Opening, **options: Any) -> AsyncEngine:
     engine = create_async_engine(
         url,
+        async_creator=opening.connect,
         pool_size=connections,
         max_overflow=0,
         hide_parameters=True,  # in the words of errors, which are logged

@@ -19,6 +19,9 @@ from rainbow_xmpp.auth.seal import Sealer
 from rainbow_xmpp.auth.throttle import Throttle
 from rainbow_xmpp.auth.token_logins import token_logins
 from rainbow_xmpp.auth.verified import VerifiedPasswords
+from rainbow_xmpp.bus import Bus
+from rainbow_xmpp.cluster.mirror import Parts
+from rainbow_xmpp.cluster.service import Cluster
 from rainbow_xmpp.company.agreements import Agreements
 from rainbow_xmpp.company.by_address import invite_by_address
 from rainbow_xmpp.company.desk import CompanyDesk
@@ -91,6 +94,8 @@ class Node:
     def __init__(self, config: Config, store: Store) -> None:
         self.config = config
         self.store = store
+        self.cluster: Cluster | None = None
+        """The other nodes of the region; None while there are none."""
         self.counters = Counters()
         self.timings = Timings()
         self.sessions = SessionTable()
@@ -224,6 +229,31 @@ class Node:
     async def _invite(self, inviter: Account, to: str, note: str, expires_at: int | None) -> None:
         await invite_by_address(self.services(), inviter, to, note=note, expires_at=expires_at)
 
+    async def join(self, bus: Bus) -> None:
+        """Serve together with the other nodes of the region from now on. Raises NumberTaken."""
+        cluster = Cluster(
+            self.config.cluster,
+            self.config.home_region,
+            bus,
+            Parts(
+                sessions=self.sessions,
+                tell=self.events.tell,
+                spawn=self.background.spawn,
+                load_roster=self.roster.load,
+                hand_back=self._handing_back.hand_back_from_afar,
+                read_changes=self.watch.poll,
+                say_gone=self._say_gone,
+            ),
+        )
+        await cluster.start()
+        self.cluster = cluster
+        self.watch.written = cluster.written
+
+    def _say_gone(self, session: Session) -> None:
+        pending = self.presence.ended(session)
+        if pending is not None:
+            self.background.spawn(pending)
+
     def _tell_of_change(self, event: Event) -> Awaitable[None] | None:
         if isinstance(event, AccountRemoved):
             self.departed.look()
@@ -303,6 +333,7 @@ class Node:
             domain=self.config.domain,
             public_url=self.config.public_url,
             store=self.store,
+            node=self.config.cluster.number,
             sessions=self.sessions,
             route=self.pipeline.route,
             may_pass=self.pipeline.may_pass,
@@ -390,6 +421,8 @@ class Node:
     async def stop(self, settle_s: float) -> None:
         """Finish what runs beside, at most this long, stop the plugins, close the database."""
         await self.background.settle(settle_s)
+        if self.cluster is not None:
+            await self.cluster.stop()
         try:
             async with asyncio.timeout(max(settle_s, LEAST_SAVING_S)):
                 await self.restart.save()

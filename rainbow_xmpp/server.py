@@ -16,7 +16,8 @@ from pathlib import Path
 import uvloop
 
 from rainbow_xmpp import process
-from rainbow_xmpp.config import Config, ConfigProblems, Tls
+from rainbow_xmpp.bus import Bus
+from rainbow_xmpp.config import ClusterConfig, Config, ConfigProblems, Tls
 from rainbow_xmpp.errors import PeerViolation, RainbowError, StreamCondition
 from rainbow_xmpp.http.app import HttpHandler, Readiness, Site, make_app, make_handler
 from rainbow_xmpp.node import Node
@@ -151,10 +152,13 @@ class Server:
         """Open the database, start plugins, listen. Raises RainbowError or OSError with a message for admins."""
         chosen = select_plugins(config)
         paths = [Path(path) for path in config.plugin_paths]
+        bus = await _bus(config.cluster)
         store = await Store.open(config.storage.url, plugin_paths=paths)
         server = cls(config, store)
         try:
             await server.node.start(chosen)
+            if bus is not None:
+                await server.node.join(bus)
             await server._listen()
             await server.control.open()
         except BaseException:
@@ -339,3 +343,12 @@ class Server:
         end = time.monotonic() + timeout_s
         while (self.node.connected or self._deadlines.leaving) and time.monotonic() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
+
+
+async def _bus(config: ClusterConfig) -> Bus | None:
+    """The connection to the other nodes; None for a server that is alone, which loads no packages for it."""
+    if not config.is_on:
+        return None
+    from rainbow_xmpp.bus.nats import NatsBus
+
+    return await NatsBus.connect(config, f"rainbow-{config.number}")

@@ -195,8 +195,12 @@ class RainbowServer(ChatServer):
         settings: Mapping[str, Any] | None = None,
         origins: Sequence[str] = (),
         storage_url: str = "sqlite+aiosqlite:///data/rainbow.db",
+        shares: "RainbowServer | None" = None,
     ) -> None:
+        """`shares`: another node, whose database this one finds set up."""
         super().__init__(folder)
+        self._shares = shares
+        folder.mkdir(exist_ok=True)
         self._storage_url = storage_url
         files = make_certificates(folder)
         self.endpoint = Endpoint(free_port(), files.ca, starttls_port=free_port())
@@ -242,6 +246,9 @@ class RainbowServer(ChatServer):
 
     def _set_up(self) -> None:
         """A database with companies and people; the command line makes the first, which further servers copy."""
+        if self._shares is not None:
+            self._people = self._shares._people
+            return
         made = _databases_made.get(self._storage_url)
         if made is None:
             made = self._make_database()

@@ -71,7 +71,7 @@ class Archive(
         super().__init__(services, options)
         self._owners = Owners(services.store, services.domain)
         self._log = Log(services.store)
-        self._numbers = Numbers(services.now, options.node)
+        self._numbers = Numbers(services.now, services.node)
         tail = Tail()
         self._commits: GroupCommit[Entry | Mark] = services.store.group_commit(
             write_sqlite, write_postgresql, upkeep=tail
@@ -90,7 +90,7 @@ class Archive(
 
     async def start(self) -> None:
         last = await self._log.last_number()
-        self._numbers = Numbers(self.services.now, self.options.node, last)
+        self._numbers = Numbers(self.services.now, self.services.node, last)
 
     async def stop(self) -> None:
         await self._commits.close()

@@ -6,12 +6,6 @@ from rainbow_xmpp.plugin import PluginOptions, option
 class ArchiveOptions(PluginOptions):
     """`[plugins.archive]`"""
 
-    node: int = option(
-        0,
-        "A number of this node that no other node has which shares its database.",
-        ge=0,
-        le=255,
-    )
     wait_days: int = option(
         90,
         "Days for which a message waits for a device that takes it; then it is in the archive only.",

@@ -23,6 +23,7 @@ from rainbow_xmpp.plugin import (
     PluginOptions,
     Services,
     Session,
+    SessionElsewhere,
     SessionEnded,
     SessionKept,
     SessionRestored,
@@ -45,6 +46,10 @@ from rainbow_xmpp.stanza import iq_request
 from rainbow_xmpp.xml import names, serialise
 
 NOBODY: frozenset[str] = frozenset()
+
+
+_NOTE = "blocking"
+"""Of a session that is told of changes."""
 
 
 class IsBlocked(StanzaError):
@@ -195,6 +200,13 @@ class Blocking(
         """What a session's stanzas are judged by is at hand before they come."""
         await self._lists.fetch(event.session.account)
 
+    @on(SessionElsewhere)
+    async def look_up_from_afar(self, event: SessionElsewhere) -> None:
+        """What others of this node say to it is judged by its list too."""
+        if _NOTE in event.notes:
+            self._told.add(event.session)
+        await self._lists.fetch(event.session.account)
+
     @on(SessionEnded)
     def forget_session(self, event: SessionEnded) -> None:
         self._told.discard(event.session)
@@ -203,11 +215,11 @@ class Blocking(
     def note(self, event: SessionKept) -> None:
         """A session that is resumed after a restart is still told of changes."""
         if event.session in self._told:
-            event.notes["blocking"] = b""
+            event.notes[_NOTE] = b""
 
     @on(SessionRestored)
     def remember(self, event: SessionRestored) -> None:
-        if "blocking" in event.notes:
+        if _NOTE in event.notes:
             self._told.add(event.session)
 
     @on(AccountRemoved)

@@ -13,7 +13,9 @@ from rainbow_xmpp.plugin import (
     ServerInfo,
     Services,
     Session,
+    SessionElsewhere,
     SessionEnded,
+    SessionKept,
     StanzaError,
     attr,
     disco_info,
@@ -30,6 +32,9 @@ ANSWER_S = 10.0
 
 MOST_CHARS = 500
 """Of each part of what a client announces."""
+
+
+_NOTE = "caps"
 
 
 class Capabilities(Payload, ns=names.CAPS, tag="c"):
@@ -101,6 +106,18 @@ class Caps(
     def forget(self, event: SessionEnded) -> None:
         self._clients.forget(event.session)
 
+    @on(SessionKept)
+    def note(self, event: SessionKept) -> None:
+        """Other nodes notify this client of what it wants (XEP-0163 §4.3)."""
+        if features := self.features_of(event.session):
+            event.notes[_NOTE] = "\n".join(sorted(features)).encode()
+
+    @on(SessionElsewhere)
+    def mirror(self, event: SessionElsewhere) -> None:
+        """Its own node has asked it."""
+        if noted := event.notes.get(_NOTE):
+            self._clients.told(event.session, frozenset(noted.decode().split("\n")))
+
     async def _ask(self, session: Session, claim: Claim) -> DiscoInfo | None:
         """The client's answer (§6.2), or None."""
         question = DiscoInfo(node=f"{claim.node}#{claim.ver}")
@@ -111,6 +128,7 @@ class Caps(
             return None
 
     def _learned(self, session: Session, features: frozenset[str]) -> None:
+        self.services.sessions.watch.changed(session)
         pending = self.services.tell(FeaturesLearned(session, features))
         if pending is not None:
             self.services.spawn(pending)

@@ -71,6 +71,10 @@ class Clients:
             self._waiting[key] = {session: claim}
             self._spawn(self._verify(key))
 
+    def told(self, session: Session, features: frozenset[str]) -> None:
+        """Another node knows what this client of its can do."""
+        self._features[session] = features
+
     def forget(self, session: Session) -> None:
         """The session has ended."""
         self._claims.pop(session, None)

@@ -14,6 +14,7 @@ from rainbow_xmpp.plugin import (
     PluginOptions,
     Services,
     Session,
+    SessionElsewhere,
     SessionEnded,
     SessionKept,
     SessionRestored,
@@ -67,12 +68,14 @@ class Carbons(Plugin, name="carbons", implements={"XEP-0280": "1.0.1"}, features
         wanted = self._wanted.setdefault(session.bare, [])
         if session not in wanted:
             wanted.append(session)
+            self.services.sessions.watch.changed(session)
         return b""
 
     def _want_no_more(self, session: Session) -> None:
         wanted = self._wanted.get(session.bare)
         if wanted is not None and session in wanted:
             wanted.remove(session)
+            self.services.sessions.watch.changed(session)
             if not wanted:
                 del self._wanted[session.bare]
 
@@ -90,6 +93,14 @@ class Carbons(Plugin, name="carbons", implements={"XEP-0280": "1.0.1"}, features
     def remember(self, event: SessionRestored) -> None:
         if _NOTE in event.notes:
             self._want(event.session)
+
+    @on(SessionElsewhere)
+    def mirror(self, event: SessionElsewhere) -> None:
+        """A session of another node; what it wants may have changed."""
+        if _NOTE in event.notes:
+            self._want(event.session)
+        else:
+            self._want_no_more(event.session)
 
     # -- copies ----------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from rainbow_xmpp.plugin import (
     Plugin,
     PluginOptions,
     Services,
+    SessionElsewhere,
     SessionStarted,
     Stage,
     StanzaError,
@@ -143,7 +144,8 @@ class CompanyIsolation(Plugin, name="company_isolation", for_all=True):
     # -- changes ---------------------------------------------------------------------------------------
 
     @on(SessionStarted)
-    async def know(self, event: SessionStarted) -> None:
+    @on(SessionElsewhere)
+    async def know(self, event: SessionStarted | SessionElsewhere) -> None:
         """What the gate will be asked about this session's stanzas, before its first one."""
         await self._known.agreed.fetch(event.session.account)
 

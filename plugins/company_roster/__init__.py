@@ -11,6 +11,7 @@ from rainbow_xmpp.plugin import (
     Plugin,
     PluginOptions,
     Services,
+    SessionElsewhere,
     SessionStarted,
     every,
     on,
@@ -48,7 +49,8 @@ class CompanyRoster(Plugin, name="company_roster"):
             home.join(None)
 
     @on(SessionStarted)
-    async def join(self, event: SessionStarted) -> None:
+    @on(SessionElsewhere)
+    async def join(self, event: SessionStarted | SessionElsewhere) -> None:
         """Before the session asks for anything."""
         account, home = event.session.account, event.session.home
         circle = self._circles.get(account.company.id)

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from rainbow_xmpp.config.auth import Auth
+from rainbow_xmpp.config.cluster import ClusterConfig
 from rainbow_xmpp.config.declare import Complaints, key
 from rainbow_xmpp.config.doors import MOST_PORT, Listen, Tls, Websocket
 from rainbow_xmpp.config.hosts import address_problems, as_in_addresses, is_domain
@@ -105,6 +106,7 @@ class Config:
     listen: Listen = field(default=Listen())
     tls: Tls = field(default=Tls())
     storage: Storage = field(default=Storage())
+    cluster: ClusterConfig = field(default=ClusterConfig())
     metrics: Metrics = field(default=Metrics())
     websocket: Websocket = field(default=Websocket())
     auth: Auth = field(default=Auth())
@@ -143,6 +145,11 @@ class Config:
         for name, text in misnamed(self.service_levels):
             yield f"service_levels.{name}", text
         yield from regions_problems(self.regions, self.default_region, self.region)
+        if self.cluster.is_on and self.storage.sqlite_path is not None:
+            yield (
+                "cluster.servers",
+                "are set, and storage.url is SQLite; several nodes need one PostgreSQL database",
+            )
         ports = {self.listen.port, self.listen.redirect_port, self.listen.starttls_port} - {0}
         if self.metrics.port in ports and self.metrics.address == self.listen.address:
             yield "metrics.port", f"is {self.metrics.port}, which [listen] already uses"

@@ -39,6 +39,7 @@ class NodeFigures:
         yield self._commits()
         yield from self._state()
         yield self._unacknowledged()
+        yield from self._cluster()
         yield from self._node.plugins.registries.figures.metrics()
 
     def queues(self) -> dict[str, int]:
@@ -77,6 +78,16 @@ class NodeFigures:
             "Calls of the database, waiting included.",
             {"query": database.query, "read": database.read, "write": database.write},
             "operation",
+        )
+
+    def _cluster(self) -> Iterator[Metric]:
+        cluster = self._node.cluster
+        nodes, is_connected = (0, False) if cluster is None else (len(cluster.nodes), cluster.is_connected)
+        yield GaugeMetricFamily(
+            "rainbow_cluster_nodes", "Other nodes of the region that this one hears.", nodes
+        )
+        yield GaugeMetricFamily(
+            "rainbow_cluster_connected", "1 while the bus between nodes can be reached.", int(is_connected)
         )
 
     def _unacknowledged(self) -> Metric:

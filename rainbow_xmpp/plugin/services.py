@@ -123,8 +123,10 @@ class Services:
     """Where clients reach the HTTPS side, without a slash at the end."""
     store: Store
     """The database: `read()` and `write()` give a connection for a plugin's own tables."""
+    node: int
+    """This node's number among those that share the database; 0 where it is the only one."""
     sessions: SessionTable
-    """Who is connected here; to be read."""
+    """Who is connected, here and to the region's other nodes; to be read."""
     route: Callable[[Passage], Awaitable[None] | None]
     """Send a stanza on its way, through every stage, as its sender."""
     may_pass: Callable[[Passage], Awaitable[None]]

@@ -87,6 +87,7 @@ class PresenceService:
         is_initial = session.presence is None
         took_messages = not is_initial and session.priority >= 0
         session.presence, session.priority = data, priority
+        self._sessions.watch.changed(session)
         self._to_subscribers(session, view, data, "")
         waiting: list[Awaitable[None] | None] = []
         if is_initial:
@@ -133,6 +134,7 @@ class PresenceService:
         was_available = session.presence is not None
         if was_available:
             session.presence = None
+            self._sessions.watch.changed(session)
             self._to_subscribers(session, view, data, "unavailable")
         for to in directed.end_of(session, was_available=was_available):
             directed.has_gone(self._sessions.homes.get(to.partition("/")[0]), session.full)

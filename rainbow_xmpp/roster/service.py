@@ -105,6 +105,7 @@ class RosterService:
         """§2.1.3, and what changed since a known version (§2.6). No older than the pushes that went ahead of it."""
         session = request.session
         session.is_interested = True
+        self._sessions.watch.changed(session)
         while True:
             before = session.home.roster_changes
             answer = await self._since(session, request.payload.get("ver")) or await self._whole(session)
@@ -222,6 +223,7 @@ class RosterService:
         if change.seen_by_clients:
             for session in home.interested():
                 session.wire.send(self._push(session, contact, now, change.version))
+        self._sessions.watch.roster_changed(home.bare)
 
     def is_answering(self, owner: Account, contact: str) -> bool:
         """The roster says something of this contact that is just being told to the contact, and agreed on by that."""

@@ -88,7 +88,8 @@ class ConnectionRegained(Event):
 
 @dataclass(frozen=True, slots=True)
 class SessionKept(Event):
-    """The server stops, and the session is kept so that it can be resumed afterwards (XEP-0198).
+    """The server stops, and the session is kept so that it can be resumed afterwards (XEP-0198), or other nodes
+    are told of it.
 
     Put what must be known of it then into `notes`, under a name that begins with the plugin's.
     """
@@ -100,6 +101,17 @@ class SessionKept(Event):
 @dataclass(frozen=True, slots=True)
 class SessionRestored(Event):
     """A session that was kept is there again, with what was noted of it. It follows `SessionStarted`."""
+
+    session: Session
+    notes: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionElsewhere(Event):
+    """A session of another node is in the table, or is known better than before; `notes` as of `SessionKept`.
+
+    It gets stanzas like any other one. Its own node does the rest, and nothing is to be said to its client from here.
+    """
 
     session: Session
     notes: Mapping[str, bytes]

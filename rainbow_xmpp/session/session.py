@@ -13,6 +13,7 @@ from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.session.layer import Layer, Nowhere
 from rainbow_xmpp.session.limits import UNHURRIED, Pace
+from rainbow_xmpp.session.remote import RemoteWire
 from rainbow_xmpp.stream import LANGUAGE, NO_AGENT, UserAgent
 from rainbow_xmpp.xml import View, escape_attr, stamp
 
@@ -188,6 +189,11 @@ class Session:
     def is_adrift(self) -> bool:
         """Its connection was lost, and it waits for another one (XEP-0198 §5)."""
         return isinstance(self.link, Nowhere)
+
+    @property
+    def is_remote(self) -> bool:
+        """Its connection is with another node."""
+        return isinstance(self.wire, RemoteWire)
 
     @property
     def handler(self) -> Handler:

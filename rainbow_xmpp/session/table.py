@@ -1,9 +1,9 @@
-"""Who is connected to this node: sessions by full JID, and each account's `Home` by bare JID."""
+"""Who is connected: sessions by full JID, and each account's `Home` by bare JID."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rainbow_xmpp.session.circle import Circle
 from rainbow_xmpp.session.session import Session
@@ -90,18 +90,42 @@ class Home:
         return [s for s in self.sessions if s.presence is not None and s.priority >= 0]
 
 
+class Watcher(Protocol):
+    """Hears what happens in the table."""
+
+    def added(self, session: Session) -> None: ...
+    def removed(self, session: Session) -> None: ...
+    def changed(self, session: Session) -> None: ...
+    def roster_changed(self, bare: str) -> None: ...
+
+
+class _Nobody:
+    """Who watches while this node is the only one."""
+
+    def added(self, session: Session) -> None: ...
+    def removed(self, session: Session) -> None: ...
+    def changed(self, session: Session) -> None: ...
+    def roster_changed(self, bare: str) -> None: ...
+
+
 class SessionTable:
-    """Every bound resource of this node."""
+    """Every bound resource, by full JID and in its home: those of this node, and of the region's other nodes.
+
+    As a collection it is those of this node alone.
+    """
 
     def __init__(self) -> None:
         self.by_full: dict[str, Session] = {}
         self.homes: dict[str, Home] = {}
+        self.watch: Watcher = _Nobody()
+        """Must be told with `changed` when presence, interest in the roster or what plugins note of it changes."""
+        self._remote = 0
 
     def __len__(self) -> int:
-        return len(self.by_full)
+        return len(self.by_full) - self._remote
 
     def __iter__(self) -> Iterator[Session]:
-        return iter(list(self.by_full.values()))
+        return iter([session for session in self.by_full.values() if not session.is_remote])
 
     def home_for(self, account: Account, bare: str) -> Home:
         """The account's home; made when this is its first session. The newest facts about the account win."""
@@ -116,8 +140,11 @@ class SessionTable:
         old = self.by_full.get(session.full)
         if old is not None:
             old.home.sessions.remove(old)
+            self._remote -= old.is_remote
         self.by_full[session.full] = session
         session.home.sessions.append(session)
+        self._remote += session.is_remote
+        self.watch.added(session)
         return old
 
     def remove(self, session: Session) -> bool:
@@ -125,12 +152,14 @@ class SessionTable:
         if self.by_full.get(session.full) is not session:
             return False
         del self.by_full[session.full]
+        self._remote -= session.is_remote
         home = session.home
         home.sessions.remove(session)
         if not home.sessions and self.homes.get(home.bare) is home:
             del self.homes[home.bare]
+        self.watch.removed(session)
         return True
 
     def of_account(self, account_id: str) -> list[Session]:
-        """All sessions of an account, whatever its localpart is now."""
-        return [s for s in self.by_full.values() if s.account.id == account_id]
+        """All sessions of an account on this node, whatever its localpart is now."""
+        return [s for s in self if s.account.id == account_id]

@@ -66,6 +66,8 @@ class ChangeWatch:
         self._authenticator = authenticator
         self._logins = logins
         self._tell = tell
+        self.written: Callable[[], None] = _nobody_else
+        """Called after what is done here was written: other nodes may want to look."""
         self._seen = 0
         self._turn = asyncio.Lock()
         self.generation = 0
@@ -90,6 +92,7 @@ class ChangeWatch:
 
     async def catch_up(self) -> None:
         """Apply what was just written, as far as the database lets; the next `poll` does the rest."""
+        self.written()
         try:
             await self.poll()
         except Exception:
@@ -158,3 +161,7 @@ class ChangeWatch:
                 else:
                     session.home.account = account
                     session.account = replace(account, epoch=session.account.epoch)
+
+
+def _nobody_else() -> None:
+    """This node is the only one."""

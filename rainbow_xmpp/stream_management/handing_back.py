@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from rainbow_xmpp.router.events import BecameAvailable, Event
 from rainbow_xmpp.router.passage import Passage
 from rainbow_xmpp.router.pipeline import Pipeline
-from rainbow_xmpp.session import Session, SessionTable
+from rainbow_xmpp.session import SessionTable
 from rainbow_xmpp.stanza.delay import with_delay
+from rainbow_xmpp.store.values import Account
 from rainbow_xmpp.stream_management.managed import Managed
 from rainbow_xmpp.stream_management.unacked import Sent
 from rainbow_xmpp.xml import View, scan_again
@@ -40,30 +41,43 @@ class HandingBack:
                     extra={"account": gone.session.account.id},
                 )
 
+    async def hand_back_from_afar(self, full: str, stanza: bytes) -> None:
+        """What another node had for a session of this full JID, which is gone."""
+        owner = await self._pipeline.account_at(full)
+        view, bare = scan_again(stanza), full.partition("/")[0]
+        to = view.attrs.get("to", full)
+        home = self._sessions.homes.get(bare)
+        if owner is None or (to == bare and home is not None and home.with_priority()):
+            return  # others of the account's were sent it as well
+        await self._give(owner, full, view, stanza, to)
+
     async def _hand_back(self, gone: Managed, sent: Sent) -> None:
-        view = scan_again(sent.stanza)
-        is_message = view.name == "message"
+        view, session = scan_again(sent.stanza), gone.session
+        to = view.attrs.get("to", session.full)
+        if view.name == "message" and to == session.bare and self._others_have(gone, sent.number):
+            return
+        data = with_delay(sent.stanza, self._domain, sent.at)
+        await self._give(session.account, session.full, view, data, to)
+
+    async def _give(self, owner: Account, full: str, view: View, data: bytes, to: str) -> None:
+        is_message, bare = view.name == "message", full.partition("/")[0]
         if view.name == "presence" or (view.name == "iq" and view.attrs.get("type") not in ("get", "set")):
             return
-        session = gone.session
-        sender_jid, to = view.attrs.get("from", ""), view.attrs.get("to", session.full)
-        if sender_jid in ("", session.bare, session.full) or (not is_message and sender_jid == self._domain):
+        sender_jid = view.attrs.get("from", "")
+        if sender_jid in ("", bare, full) or (not is_message and sender_jid == self._domain):
             return  # for this session alone, such as a carbon, a result of the archive, a roster push
-        if is_message and to == session.bare and self._others_have(gone, sent.number):
-            return
-        p = await self._passage(session, view, with_delay(sent.stanza, self._domain, sent.at), sender_jid, to)
+        p = await self._passage(owner, bare, view, data, sender_jid, to)
         if p is not None:
             await self._pipeline.deliver_again(p, is_from_server=sender_jid == self._domain)
 
     async def _passage(
-        self, session: Session, view: View, data: bytes, sender_jid: str, to: str
+        self, owner: Account, bare: str, view: View, data: bytes, sender_jid: str, to: str
     ) -> Passage | None:
         """None: its sender has no account any more, and what cannot be answered for is not delivered twice."""
-        owner = session.account
         sender = owner if sender_jid == self._domain else await self._pipeline.account_at(sender_jid)
         if sender is None:
             return None
-        home, kind = self._sessions.homes.get(session.bare), view.name
+        home, kind = self._sessions.homes.get(bare), view.name
         asking = self._sessions.by_full.get(sender_jid)
         type_ = view.attrs.get("type", "normal" if kind == "message" else "")
         recipient = owner if home is None else home.account

@@ -174,6 +174,7 @@ class Restart:
             if not session.home.is_loaded:
                 await self._load_roster(session.home)
             session.presence = kept.presence
+            self._sessions.watch.changed(session)
             view = scan_again(kept.presence)
             for listen in self._listeners.all:
                 listen(session, view)

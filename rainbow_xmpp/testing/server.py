@@ -18,7 +18,8 @@ from aiohttp import web
 
 from rainbow_xmpp import ids
 from rainbow_xmpp.auth.tokens import new_signing_key
-from rainbow_xmpp.config import Auth, Config, Limits, Secret, Storage
+from rainbow_xmpp.bus import Bus
+from rainbow_xmpp.config import Auth, ClusterConfig, Config, Limits, Secret, Storage
 from rainbow_xmpp.errors import LocalMisuse
 from rainbow_xmpp.http.app import Readiness, Site, make_app
 from rainbow_xmpp.node import Node
@@ -67,8 +68,18 @@ class TestServer:
         limits: Limits | None = None,
         plugin_paths: Iterable[Path] = (),
         token_key: str | None = None,
+        database: str = "",
+        cluster: ClusterConfig = ClusterConfig(),  # noqa: B008  # a value
+        bus: Bus | None = None,
     ) -> None:
-        """`token_key` signs the tokens of the API; None makes one, "" has no API."""
+        """`token_key` signs the tokens of the API; None makes one, "" has no API.
+
+        `database` is the URL of one that is there, with all its tables; by itself the server makes a fresh one. With
+        a `bus` it is a node of a cluster.
+        """
+        self._database = database
+        self._cluster = cluster
+        self._bus = bus
         self._token_key = new_signing_key() if token_key is None else token_key
         self.domain = domain
         self.clock = Clock()
@@ -86,11 +97,12 @@ class TestServer:
 
     async def __aenter__(self) -> Self:
         try:
-            url = await fresh_database(Path(self._folder.name), self._plugin_paths)
+            url = self._database or await fresh_database(Path(self._folder.name), self._plugin_paths)
             store = await Store.open(url, require_schema=False, now=self.clock)
             config = Config(
                 domain=self.domain,
                 storage=Storage(url=url),
+                cluster=self._cluster,
                 auth=Auth(
                     sealing_key=Secret(secrets.token_hex(32)),
                     token_key=Secret(self._token_key),
@@ -101,6 +113,8 @@ class TestServer:
             self._node = Node(config, store)
             self._node.mail.transport = self.mailbox
             await self._node.start(self._chosen)
+            if self._bus is not None:
+                await self._node.join(self._bus)
         except BaseException:
             await self.stop()
             raise

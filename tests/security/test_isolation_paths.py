@@ -33,6 +33,7 @@ OF_ONESELF = {
     "level_of",
     "levels",
     "domain",
+    "node",
     "public_url",
     "secret_for",
     "box_for",

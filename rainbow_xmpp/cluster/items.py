@@ -87,7 +87,7 @@ class Hello(msgspec.Struct, array_like=True, frozen=True, tag="h"):
 
 
 class Bye(msgspec.Struct, array_like=True, frozen=True, tag="b"):
-    """A node stops; its sessions have ended."""
+    """A node stops. Those of its sessions that have not ended wait there to be resumed after a restart."""
 
     number: int
     incarnation: str

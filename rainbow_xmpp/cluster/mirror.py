@@ -39,6 +39,8 @@ class Parts(NamedTuple):
     """What was for a session (by full JID) that is gone, and did not get it."""
     read_changes: Callable[[], Awaitable[None]]
     """Looks into the log of changes now."""
+    say_here: Callable[[Session], None]
+    """Tells the contacts of this node that a session is there."""
     say_gone: Callable[[Session], None]
     """Tells the contacts of a session that it ended without a word."""
 
@@ -78,7 +80,10 @@ class Mirror:
                 self._theirs.clear()
 
     def gone(self, *, speaks: bool) -> None:
-        """The node died. One of those that are left `speaks`: it tells the contacts of everybody who was on it."""
+        """The node died, or stopped: who is on it now waits there for a client that may come back.
+
+        One of those that are left `speaks`: it tells the contacts of everybody who was on it.
+        """
         for session in self._theirs.values():
             if speaks and session.presence is not None:
                 self._parts.spawn(self._say_gone(session))
@@ -100,6 +105,13 @@ class Mirror:
         sessions.add(session)
         self._theirs[full] = session
         self._learn(session, facts)
+        if session.presence is not None:  # its contacts here may have heard that it was gone, with its node
+            self._parts.spawn(self._say_here(session))
+
+    async def _say_here(self, session: Session) -> None:
+        await self._parts.load_roster(session.home)
+        if self._parts.sessions.by_full.get(session.full) is session:
+            self._parts.say_here(session)
 
     def _learn(self, session: Session, facts: Facts) -> None:
         session.presence, session.priority = facts.presence, facts.priority

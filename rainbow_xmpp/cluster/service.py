@@ -179,7 +179,7 @@ class Cluster:
                     peer.heard_at = now  # nobody can be heard: it is not the others who are gone
                 elif now - peer.heard_at > self._config.gone_after_s:
                     log.warning("node %d is gone: nothing was heard of it", peer.number)
-                    self._gone(peer, has_said_so=False)
+                    self._gone(peer)
                 else:
                     peer.tick(now)
             await asyncio.sleep(TICK_S)
@@ -197,7 +197,7 @@ class Cluster:
             known = self._peers.get(packet.number)
             if known is not None and known[0].incarnation == packet.incarnation:
                 log.info("node %d stops", packet.number)
-                self._gone(known[0], has_said_so=True)
+                self._gone(known[0])
         else:
             self._take(packet)
 
@@ -206,7 +206,7 @@ class Cluster:
         known = self._peers.get(packet.number)
         if known is not None and known[0].incarnation != packet.incarnation:
             log.info("node %d was started again", packet.number)
-            self._gone(known[0], has_said_so=False)
+            self._gone(known[0])
             known = None
         if known is None:
             known = self._came(Hello(packet.version, packet.number, packet.incarnation))
@@ -247,9 +247,9 @@ class Cluster:
         if not self._is_flushing:
             self._flush_soon()
 
-    def _gone(self, peer: Peer, *, has_said_so: bool) -> None:
+    def _gone(self, peer: Peer) -> None:
         _, mirror = self._peers.pop(peer.number)
-        speaks = not has_said_so and self._me.number < min(self._peers, default=256)
+        speaks = self._me.number < min(self._peers, default=256)
         for stanza in peer.undelivered():
             self._parts.spawn(self._parts.hand_back(stanza.full, stanza.data))
         mirror.gone(speaks=speaks)

@@ -254,6 +254,23 @@ class PresenceService:
             )  # fmt: skip
             self._pass_on(p)
 
+    def appeared(self, session: Session) -> None:
+        """A session of another node is known from now on, and was available before: those of this node hear it."""
+        if session.presence is None:
+            return
+        view, home = scan_again(session.presence), session.home
+        for other in home.sessions:
+            if other.presence is not None and not other.is_remote:
+                other.wire.send(with_to(session.presence, home.bare))
+        for seer in self._viewers(home):
+            for viewer in seer.available():
+                if not viewer.is_remote:
+                    p = Passage(
+                        "presence", "", view, with_to(session.presence, viewer.full), session.full,
+                        session.account, None, viewer.full, viewer.account, seer, viewer,
+                    )  # fmt: skip
+                    self._pass_on(p)
+
     def _routed(
         self, session: Session, view: View, data: bytes, type_: str, to: str
     ) -> Awaitable[None] | None:

@@ -167,6 +167,9 @@ async def test_a_node_that_dies_takes_its_people_offline_until_they_are_back(
     assert await bodies(back) == ["here now"]
     hub.buses[1].is_connected = True
     await asyncio.sleep(1.5)
+    await settled(nodes)
+    assert (bob.jid, "") in presences(await ann.rest())
+    assert {(ann.jid, ""), (back.jid, "")} <= presences(await bob.rest())
     await quiet(nodes, ann, back, bob)
     ann.say("both again", to=back.bare)
     await settled(nodes)

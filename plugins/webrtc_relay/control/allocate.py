@@ -49,7 +49,7 @@ def allocate(
     lifetime = lifetime_of(allocations, message, signer, wall)
     _check_quotas(allocations, signer, five_tuple)
     expires = now + (lifetime or allocations.settings.default_lifetime_s)
-    allocation = Allocation(five_tuple, signer.userid, message.transaction, signer.ends, now, [])
+    allocation = Allocation(five_tuple, signer.userid, message.transaction, now, [])
     if wish.token is not None:
         allocation.relays.append(_redeemed(allocations, wish.token, five_tuple, signer, now, expires))
     else:
@@ -78,7 +78,6 @@ def refresh(
         if not relays:
             raise Refusal(443, "family")
     lifetime = lifetime_of(allocations, message, signer, wall)
-    allocation.credential_ends = max(allocation.credential_ends, signer.ends)
     for relay in relays:
         if lifetime:
             relay.expires = now + lifetime

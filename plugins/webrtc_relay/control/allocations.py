@@ -48,7 +48,6 @@ class Allocation:
     userid: str
     transaction: bytes
     """Of the Allocate request: when that comes again, so does its answer."""
-    credential_ends: int
     opened: float
     relays: list[Relay]
     token: bytes | None = None

@@ -17,6 +17,7 @@ from tests.plugins.webrtc_relay.turn_client import (
     TurnClient,
     code_of,
     family,
+    lifetime,
     relayed,
 )
 
@@ -219,11 +220,28 @@ def test_a_pair_whose_upper_port_is_not_to_be_had_is_given_up_whole():
     assert not world.plane.relays
 
 
-def test_a_host_that_gives_no_port_is_not_asked_for_all_of_them():
-    asked = []
-    ports = Ports("127.0.0.1", 49_152, 65_535, 120)
-    assert ports.take("ann", 0, lambda port: bool(asked.append(port))) is None
-    assert len(asked) <= 64
+def test_a_host_that_gives_no_port_is_not_asked_for_all_of_them_nor_twice_for_one():
+    asked: list[int] = []
+    ports = Ports("127.0.0.1", 50_000, 50_999, 120)
+    for _ in range(300):
+        assert ports.take("ann", 0, lambda port: True) is not None
+    assert ports.take("bob", 0, lambda port: bool(asked.append(port))) is None
+    assert 0 < len(asked) <= 64
+    while ports.take("bob", 0, lambda port: bool(asked.append(port))) is None and len(asked) < 700:
+        pass
+    assert len(set(asked)) == len(asked) == 700
+    asked.clear()
+    assert ports.take("bob", 0, lambda port: bool(asked.append(port))) is None and not asked
+    assert ports.held_by("bob") == 0
+
+
+def test_no_lifetime_goes_beyond_what_a_credential_is_good_for():
+    world = SimulatedWorld(after_expiry_s=100)
+    client = world.client(ttl_s=1000)
+    assert lifetime(client.allocate(stun.u32(stun.LIFETIME, 3600))) == 1100
+    world.advance(900)
+    assert lifetime(client.refresh(3600)) == 200
+    assert lifetime(client.refresh()) == 200
 
 
 def test_of_a_dual_allocation_without_ipv6_the_client_is_told_what_is_missing():

@@ -140,6 +140,7 @@ def test_another_policy_ends_what_it_denies_at_once():
     relay = client.allocated()
     assert code_of(client.bind(0x4000, peer.address)) == code_of(client.permit(other.address)) == 0
     world.control.set_policy(PeerPolicy(allow=["127.0.0.3"]), world.now)
+    assert world.plane.permissions[relay].keys() == {"127.0.0.3"} and not world.plane.channels[relay]
     client.send_channel(0x4000, b"x")
     client.send_indication(peer.address, b"x")
     peer.send(relay, b"x")

@@ -82,7 +82,7 @@ def test_coturns_client_loses_no_packet_by_any_transport(relay: RunningRelay):
         for _ in range(50):
             run = Run(relay, options)
             try:
-                code = run.process.wait(1)
+                code = run.process.wait(3)
             except subprocess.TimeoutExpired:
                 break  # it relays
             assert code and "channel bind: error 400" in run.said()

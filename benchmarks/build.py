@@ -3,32 +3,39 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.errors import BenchError
 
 HERE = Path(__file__).parent
 SOURCE = HERE / "client"
-PROGRAM = HERE / ".build" / "loadgen"
+PROGRAMS = HERE / ".build"
 PACKAGES = ("gcc", "libc6-dev", "libssl-dev")
-FLAGS = ("-O2", "-std=gnu11", "-Wall", "-Wextra", "-Wshadow")
+FLAGS = ("-O2", "-std=gnu11", "-Wall", "-Wextra", "-Wshadow", "-Wno-deprecated-declarations")
 
 
 def build_client() -> Path:
-    """The path of an up-to-date client. Raises BenchError when it cannot be built."""
-    sources = sorted(SOURCE.glob("*.c"))
-    newest = max(path.stat().st_mtime for path in SOURCE.iterdir())
-    if PROGRAM.exists() and PROGRAM.stat().st_mtime > newest:
-        return PROGRAM
+    """The path of an up-to-date client for chat. Raises BenchError when it cannot be built."""
+    return build("loadgen", SOURCE, ("-lssl", "-lcrypto", "-lm"))
+
+
+def build(name: str, folder: Path, libraries: Sequence[str]) -> Path:
+    """The path of the up-to-date program that a folder's C files make. Raises BenchError when it cannot be built."""
+    program = PROGRAMS / name
+    sources = sorted(folder.glob("*.c"))
+    newest = max(path.stat().st_mtime for path in folder.iterdir())
+    if program.exists() and program.stat().st_mtime > newest:
+        return program
     _need_compiler()
-    PROGRAM.parent.mkdir(exist_ok=True)
-    fresh = PROGRAM.with_suffix(f".{os.getpid()}")
-    command = ["gcc", *FLAGS, "-o", str(fresh), *map(str, sources), "-lssl", "-lcrypto", "-lm"]
+    PROGRAMS.mkdir(exist_ok=True)
+    fresh = program.with_suffix(f".{os.getpid()}")
+    command = ["gcc", *FLAGS, "-o", str(fresh), *map(str, sources), *libraries]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     if done.returncode:
         raise BenchError(f"the load client does not compile:\n{done.stderr}")
-    fresh.replace(PROGRAM)
-    return PROGRAM
+    fresh.replace(program)
+    return program
 
 
 def _need_compiler() -> None:

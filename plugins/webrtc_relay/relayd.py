@@ -56,6 +56,9 @@ log = logging.getLogger(__name__)
 FIGURES_S = 5
 MOVED_S = 10
 INTERFACES_S = 60
+REPORT_S = 0.02
+GC_THRESHOLD = 20_000
+"""Allocations are made of some dozens of objects, and end by reference counts; cycles are few."""
 TERMINATED_DRAIN_S = 10.0
 """How long calls go on after a SIGTERM that did not come by the line."""
 MOST_UNREAD_BYTES = 4 << 20
@@ -70,6 +73,8 @@ class Line:
         self._loop = loop
         self._unpacker = Unpacker()
         self._unread = bytearray()
+        self._is_blocked = False
+        self._due = 0.0
         self.lost = 0
         """Reports that were dropped."""
 
@@ -96,15 +101,24 @@ class Line:
         return [down_decoder.decode(body) for body in self._unpacker.feed(data)]
 
     def tell(self, message: Struct) -> None:
-        """Say something, without waiting."""
+        """Say something, soon, without waiting."""
         if len(self._unread) > MOST_UNREAD_BYTES:
             self.lost += 1
             return
-        was_empty = not self._unread
         self._unread += packed(message)
-        self.flush()
-        if was_empty and self._unread:
-            self._loop.change(self._sock.fileno(), IN | OUT)
+
+    def after_turn(self) -> None:
+        """Reports go together: a system call for each would cost as much as an allocation."""
+        if self._unread and not self._is_blocked and self._loop.now >= self._due:
+            self._due = self._loop.now + REPORT_S
+            self.flush()
+            if self._unread:
+                self._is_blocked = True
+                self._loop.change(self._sock.fileno(), IN | OUT)
+
+    def wait_s(self) -> float:
+        """So long may be waited before something is to be said."""
+        return REPORT_S if self._unread and not self._is_blocked else 3600.0
 
     def flush(self) -> None:
         """Say what waits."""
@@ -119,6 +133,7 @@ class Line:
         """The server reads again."""
         self.flush()
         if not self._unread:
+            self._is_blocked = False
             self._loop.change(self._sock.fileno(), IN)
 
 
@@ -166,8 +181,10 @@ class Relayd:
         """Serve. What was made up to now stays, so the collector need not look at it again."""
         gc.collect()
         gc.freeze()
+        gc.set_threshold(GC_THRESHOLD)
         self.line.tell(RelayReady(os.getpid()))
-        self.loop.run(self._tick, self._streams.wait_s)
+        self.loop.each_turn(self.line.after_turn)
+        self.loop.run(self._tick, self._wait_s)
         self._control.close_all(self.loop.now)
         self._report()
         self._streams.close()
@@ -275,6 +292,9 @@ class Relayd:
                     sock.close()
                     continue
                 self._streams.take(sock, passed.client, passed.server, is_clear=passed.is_clear)
+
+    def _wait_s(self) -> float:
+        return min(self._streams.wait_s(), self.line.wait_s())
 
     # -- time ------------------------------------------------------------------------------------------
 

@@ -149,9 +149,10 @@ class Streams:
             self.take(sock, client[:2], sock.getsockname()[:2])
 
     def _after_turn(self) -> None:
-        for _ in range(min(HANDSHAKES_A_TURN, len(self._handshakes), max(self._handshakes_left, 0))):
-            self._handshakes_left -= 1
-            self._handshakes.popleft().shake_hands()
+        if self._handshakes:
+            for _ in range(min(HANDSHAKES_A_TURN, len(self._handshakes), max(self._handshakes_left, 0))):
+                self._handshakes_left -= 1
+                self._handshakes.popleft().shake_hands()
         while self._doomed:
             self._close(self._doomed.pop())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 _TRIES = 24
 _MOST_BINDS = 64
@@ -71,7 +71,7 @@ class Ports:
         self._busy[port] = userid
         self._of_user[userid] += 1
 
-    def _candidates(self, even: bool) -> list[int] | range:
+    def _candidates(self, even: bool) -> Iterable[int]:
         """Some ports at random; when most are busy, all free ones from a random one on."""
         step = 2 if even else 1
         first = self.first + (self.first & 1 if even else 0)
@@ -79,7 +79,7 @@ class Ports:
         if count <= 0:
             return []
         if len(self._busy) * 4 < self.last - self.first:
-            return [first + step * secrets.randbelow(count) for _ in range(_TRIES)]
+            return (first + step * secrets.randbelow(count) for _ in range(_TRIES))
         free = [port for port in range(first, self.last + 1, step) if port not in self._busy]
         turn = secrets.randbelow(len(free)) if free else 0
         return free[turn:] + free[:turn]

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from rainbow_xmpp.config import Config
 from rainbow_xmpp.plugin import (
     Account,
     Changed,
@@ -31,7 +32,7 @@ from rainbow_xmpp.plugin import (
     on,
     on_iq,
 )
-from rainbow_xmpp.plugin.offers_relay import RelayDoor
+from rainbow_xmpp.plugin.offers_relay import Look, RelayDoor
 from rainbow_xmpp.plugin.pace import Pace
 from rainbow_xmpp.plugins.webrtc_relay.accounting import month_of, months_before
 from rainbow_xmpp.plugins.webrtc_relay.api import RelayEndpoints
@@ -132,6 +133,12 @@ class WebrtcRelay(
     ) -> bool:
         relay = self.embedded
         return relay is not None and relay.pass_connection(sock, client, server, is_clear=is_clear)
+
+    @classmethod
+    def look(cls, config: Config, options: RelayOptions) -> Iterator[Look]:
+        from rainbow_xmpp.plugins.webrtc_relay.check import look
+
+        return look(config, options)
 
     # -- XEP-0215 --------------------------------------------------------------------------------------
 

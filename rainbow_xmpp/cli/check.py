@@ -25,12 +25,16 @@ LOCAL: dict[str, Callable[[Config], Iterable[Finding]]] = {
 """What is checked unless parts are named: all that needs nobody else."""
 DNS = "dns"
 MAIL = "mail"
+TURN = "turn"
 _COLOURS = {Mark.GOOD: "green", Mark.WARNING: "yellow", Mark.BAD: "red"}
 
 
 @click.command()
 @click.argument(
-    "parts", nargs=-1, type=click.Choice([*LOCAL, DNS, MAIL]), metavar="[config|certs|db|dns|mail]..."
+    "parts",
+    nargs=-1,
+    type=click.Choice([*LOCAL, DNS, MAIL, TURN]),
+    metavar="[config|certs|db|dns|mail|turn]...",
 )
 @click.option(
     "--resolver", default="", metavar="ADDRESS", help="The name server that dns asks, not this machine's."
@@ -43,7 +47,8 @@ def check(invocation: Invocation, parts: tuple[str, ...], resolver: str, to: str
 
     With dns: whether clients find the server by its domain, and what to publish so that they do. It asks the
     network, so it is checked only when it is named. With mail: whether the mail server takes our login, and, with
-    --to, a test letter. Nothing is changed. The exit code is 1 when something must
+    --to, a test letter. With turn: whether clients reach the relay of calls by every way they are told, and what to
+    open when they do not; the server must run. Nothing is changed. The exit code is 1 when something must
     be corrected.
     """
     findings = _findings(invocation, parts or tuple(LOCAL), resolver, to)
@@ -73,6 +78,8 @@ def _findings(invocation: Invocation, parts: Iterable[str], resolver: str, to: s
         from rainbow_xmpp.cli.check_mail import check_mail
 
         findings += check_mail(config, to)
+    if TURN in parts:
+        findings += _turn(config)
     if "config" in parts:
         findings += (Finding(Mark.WARNING, "config", str(twice)) for twice in draft.overridden)
     sealing_key = draft.file_named_by("auth.sealing_key")
@@ -89,3 +96,15 @@ def _dns(config: Config, resolver: str) -> list[Finding]:
         return list(check_dns(config, NetworkLookup(resolver)))
     except NoAnswerer as error:
         return [Finding(Mark.BAD, DNS, str(error))]
+
+
+def _turn(config: Config) -> list[Finding]:
+    """By the plugin that brings the relay."""
+    from rainbow_xmpp.plugin.offers_relay import RelayDoor
+    from rainbow_xmpp.plugin.select import select_plugins
+
+    marks = {True: Mark.GOOD, False: Mark.BAD, None: Mark.WARNING}
+    for plugin, options in select_plugins(config).items():
+        if issubclass(plugin, RelayDoor):
+            return [Finding(marks[good], TURN, text) for good, text in plugin.look(config, options)]
+    return [Finding(Mark.WARNING, TURN, "no plugin here relays calls")]

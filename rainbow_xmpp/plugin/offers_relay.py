@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
+from rainbow_xmpp.config import Config
 from rainbow_xmpp.plugin.offers import Offer
+
+
+class Look(NamedTuple):
+    """One thing that `check turn` looked at."""
+
+    is_good: bool | None
+    """None: not known, or nothing to worry about."""
+    text: str
+    """In an administrator's words."""
 
 
 class RelayDoor(Offer):
@@ -28,4 +40,9 @@ class RelayDoor(Offer):
         `is_clear`: TLS is done by the caller, and what comes through this socket is plain; otherwise the client's
         handshake is the first that comes.
         """
+        raise NotImplementedError
+
+    @classmethod
+    def look(cls, config: Config, options: Any) -> Iterator[Look]:
+        """The relay as clients find it, for `check turn`; nothing of it needs to run in this process."""
         raise NotImplementedError

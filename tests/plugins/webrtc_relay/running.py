@@ -155,6 +155,7 @@ class StreamWire(DatagramWire):
     """A client over TCP, or TLS."""
 
     is_stream = True
+    quiet_s = QUIET_S
 
     def __init__(
         self, relay: RunningRelay, context: ssl.SSLContext | None = None, sock: socket.socket | None = None
@@ -179,7 +180,7 @@ class StreamWire(DatagramWire):
 
     def _take_in(self) -> None:
         self._relay.settle()
-        self._sock.settimeout(0.001 if self.inbox else QUIET_S)
+        self._sock.settimeout(0.001 if self.inbox else self.quiet_s)
         try:
             while data := self._sock.recv(65_536):
                 self._held += data

@@ -10,8 +10,10 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
-from rainbow_xmpp.config import Secret
+from rainbow_xmpp.config import Config, Secret
+from rainbow_xmpp.config.doors import Listen
 from rainbow_xmpp.plugins.webrtc_relay import WebrtcRelay
+from rainbow_xmpp.plugins.webrtc_relay.check import look
 from rainbow_xmpp.plugins.webrtc_relay.credentials import issue
 from rainbow_xmpp.plugins.webrtc_relay.sockets import CannotRelay, RelaySockets, relay_ips
 from rainbow_xmpp.testing import TestServer
@@ -176,16 +178,21 @@ def whole_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RainbowSe
     port = free_port()
     server = RainbowServer(
         tmp_path_factory.mktemp("relay"),
-        settings={"plugins": {"webrtc_relay": {"secret": SECRET, "port": port, "drain_s": 0}}},
+        settings={
+            "plugins": {"webrtc_relay": {"enabled": True, "secret": SECRET, "port": port, "drain_s": 0}}
+        },
     )
     server.start()
+    server.relay_port = port  # type: ignore[attr-defined]
     yield server
     server.stop()
 
 
 class NothingToSettle:
+    """Two processes deal with what is sent: an answer is waited for instead."""
+
     def settle(self) -> None:
-        time.sleep(0.05)
+        pass
 
 
 def over_tls(server: RainbowServer, *alpn: str) -> TurnClient:
@@ -194,6 +201,7 @@ def over_tls(server: RainbowServer, *alpn: str) -> TurnClient:
         context.set_alpn_protocols(list(alpn))
     plain = socket.create_connection(("127.0.0.1", server.endpoint.port), 5)
     wire = StreamWire(NothingToSettle(), context, plain)  # type: ignore[arg-type]
+    wire.quiet_s = 5.0
     made = issue(SECRET.encode(), USER, int(time.time()) + 3600)
     return TurnClient(wire, Credential(made.username, made.password))
 
@@ -213,6 +221,33 @@ def test_on_the_one_port_the_relay_is_found_by_alpn_or_by_the_first_byte(
         assert two.channel_data() == (0x4001, bytes([size % 256]) * size)
         two.send_channel(0x4001, b"back")
         assert one.channel_data() == (0x4000, b"back")
+
+
+@GROUP
+def test_check_turn_goes_every_way_that_clients_are_told(
+    whole_server: RainbowServer, monkeypatch: pytest.MonkeyPatch
+):
+    """A certificate that this machine does not know is believed where SSL_CERT_FILE says so, as for any client."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(whole_server.endpoint.ca_file))
+    config = Config(domain="localhost", listen=Listen(port=whole_server.endpoint.port))
+    port = whole_server.relay_port  # type: ignore[attr-defined]
+    found = list(look(config, options(port=port)))
+    assert not [each.text for each in found if each.is_good is False]
+    allocates = [each.text.split()[0] for each in found if "allocates" in each.text]
+    assert allocates == [
+        f"turn:localhost:{port}?transport=udp",
+        f"turn:localhost:{port}?transport=tcp",
+        f"turns:localhost:{whole_server.endpoint.port}?transport=tcp",
+        f"turns:localhost:{port}?transport=tcp",
+    ]
+    assert sum("relays a packet" in each.text for each in found) == 4
+    refused = list(look(config, options(port=port, secret=Secret(NEXT))))
+    assert all("is the secret the same there" in each.text and each.is_good is False for each in refused)
+    monkeypatch.delenv("SSL_CERT_FILE")
+    closed = [each.text for each in look(config, options(port=free_port())) if not each.is_good]
+    assert "open UDP port" in closed[0] and "open TCP port" in closed[1]
+    assert "will not believe its certificate" in closed[2]
+    assert next(iter(look(config, options(secret=Secret())))).is_good is None
 
 
 def test_a_client_hello_is_read_within_its_bounds():

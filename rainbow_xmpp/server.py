@@ -311,6 +311,8 @@ class Server:
     async def stop(self) -> None:
         """Drain: no new connections, every stream told why, everything written, the database closed."""
         self._is_stopping = True
+        if self._port is not None:
+            self._port.links.entrance.is_stopping = True
         await self.control.close()
         self._stalls.stop()
         limits = self._config.limits

@@ -128,6 +128,8 @@ class Entrance:
     """What plugins do for those who have not logged in."""
     tasks: Tasks = field(default_factory=NoTasks)
     """What some accounts have to do beyond SASL."""
+    is_stopping: bool = False
+    """The server stops: nobody comes in any more who was on the way, since there may be no plugins any more."""
     elsewhere: Elsewhere | None = None
     """Where clients are sent while this server is being emptied."""
 

@@ -112,6 +112,8 @@ class Login:
     def opened(self, header: Open) -> None:
         """A stream header arrived. Raises PeerViolation."""
         outputs = self._stream.opened(header, ids.new_stream_id(), self._identities())
+        if self._entrance.is_stopping:
+            raise PeerViolation(StreamCondition.SYSTEM_SHUTDOWN)
         elsewhere = self._entrance.elsewhere
         if elsewhere is not None and self._stream.state is not State.SECURING:
             raise elsewhere.violation()  # said inside TLS only, where the client knows who says it

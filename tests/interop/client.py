@@ -79,7 +79,9 @@ HISTORY = Kind("slixmpp-history", "tls", ("SCRAM-SHA-256",), lambda: _python("sl
 """With the archive; for the tests of that."""
 PAGES = Kind("pages", "wss", (), lambda: _node("pages.mjs"))
 """The server's own pages in a browser; no XMPP client."""
-IN_CHROMIUM = (CONVERSE, PAGES)
+CALLS = Kind("calls", "wss", (), lambda: _node("calls.mjs"))
+"""Peer connections in a browser; no XMPP client."""
+IN_CHROMIUM = (CONVERSE, PAGES, CALLS)
 KINDS = (SLIXMPP, AIOXMPP, XMPP_CLIENT, STANZA, STROPHE)
 
 

@@ -12,4 +12,5 @@ const FLAGS = [
   "--disable-sync",
 ];
 
-export const launch = () => chromium.launch({ executablePath: process.env.CHROMIUM, args: FLAGS });
+export const launch = (more = []) =>
+  chromium.launch({ executablePath: process.env.CHROMIUM, args: [...FLAGS, ...more] });

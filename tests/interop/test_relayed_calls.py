@@ -68,10 +68,14 @@ async def logged_in(server: RainbowServer, company: str) -> AsyncIterator[Wire]:
 
 
 async def offered(server: RainbowServer) -> dict[str, Offered]:
-    """What somebody of Acme is told, by transport."""
-    async with logged_in(server, "Acme") as ann:
-        await ann.send(SERVICES)
-        answer = await ann.expect(lambda stanza: stanza.get("id") == "services")
+    """What somebody of Acme is told, by transport, once the server has heard of the company's level."""
+    async with logged_in(server, "Acme") as ann, asyncio.timeout(10):
+        while True:
+            await ann.send(SERVICES)
+            answer = await ann.expect(lambda stanza: stanza.get("id") == "services")
+            if answer.get("type") == "result":
+                break
+            await asyncio.sleep(0.1)
     found = {}
     for each in answer[0]:
         if each.get("type", "").startswith("turn"):

@@ -51,7 +51,8 @@ class Offered:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RainbowServer]:
-    settings = {"plugins": {"webrtc_relay": {"secret": SECRET, "port": free_port(), "drain_s": 0}}}
+    relay = {"enabled": True, "secret": SECRET, "port": free_port(), "drain_s": 0}
+    settings = {"plugins": {"webrtc_relay": relay}}
     running_server = RainbowServer(tmp_path_factory.mktemp("calls"), settings=settings)
     running_server.start()
     running_server.cli("company", "set", "Acme", "--service-level", "business", "--reason", "calls")

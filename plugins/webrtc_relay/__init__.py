@@ -222,10 +222,17 @@ class WebrtcRelay(
             return
         if change.account_id is not None and change.kind in _ENDS_CALLS:
             await self.desk.revoke_account(change.company_id, change.account_id)
+            self._replace_credentials(change.account_id)
         elif change.kind is ChangeKind.ACCOUNT_CHANGED and change.account_id is not None:
             await self._check_account(change.account_id)
         elif change.kind is ChangeKind.COMPANY_CHANGED:
             await self.desk.check_company(change.company_id, months_before(month_of(self.services.now()), 1))
+
+    def _replace_credentials(self, account_id: str) -> None:
+        """A session that outlives the change, such as the one that changed the password, holds void credentials."""
+        for session, type_ in list(self._asked.items()):
+            if session.account.id == account_id and session in self.services.sessions.of_account(account_id):
+                self.services.spawn(self._push(session, type_, self.options))
 
     async def _check_account(self, account_id: str) -> None:
         account = await self.services.store.accounts.by_id(account_id)

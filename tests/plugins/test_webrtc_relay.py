@@ -1,5 +1,6 @@
 """Who is told of the relay, with which credentials, and when that ends: XEP-0215 and the API."""
 
+import dataclasses
 from collections.abc import AsyncIterator
 from xml.etree.ElementTree import Element
 
@@ -11,7 +12,7 @@ from rainbow_xmpp.plugins.rest_api import RestApi
 from rainbow_xmpp.plugins.webrtc_relay import WebrtcRelay
 from rainbow_xmpp.plugins.webrtc_relay.credentials import parse_username, password_of
 from rainbow_xmpp.plugins.webrtc_relay.store import Used
-from rainbow_xmpp.store.values import Role
+from rainbow_xmpp.store.values import ChangeKind, Role
 from rainbow_xmpp.testing import Client, TestServer, condition_of
 from tests.plugins.rest import Caller, logged_in
 
@@ -451,3 +452,15 @@ async def test_what_is_void_is_told_again_to_a_relay_that_begins_anew(server: Te
     relay.closed.clear()
     await plugin.desk.start()
     assert relay.closed == []
+
+
+async def test_a_session_that_outlives_the_change_is_sent_other_credentials(server: TestServer):
+    ann = await caller(server, "ann@acme")
+    old = parse_username((await services(ann))[1].get("username", ""))
+    account = ann.account
+    await server.store.accounts.bump_epoch(account.company.id, account.id, ChangeKind.SESSIONS_ENDED)
+    ann.session.account = dataclasses.replace(account, epoch=account.epoch + 1)  # it knows the new epoch
+    await server.node.watch.poll()
+    push = await ann.asked()
+    new = parse_username(push[0][1].get("username", ""))
+    assert old is not None and new is not None and new[0] > old[0]

@@ -50,6 +50,7 @@ from rainbow_xmpp.router.events import (
     ConnectionRegained,
     Event,
     Events,
+    SessionEnded,
     SessionStarted,
 )
 from rainbow_xmpp.router.inbound import Inbound
@@ -242,6 +243,8 @@ class Node:
                 load_roster=self.roster.load,
                 hand_back=self._handing_back.hand_back_from_afar,
                 read_changes=self.watch.poll,
+                parcels=self.restart,
+                leave=self._leave,
                 say_here=self.presence.appeared,
                 say_gone=self._say_gone,
             ),
@@ -249,6 +252,28 @@ class Node:
         await cluster.start()
         self.cluster = cluster
         self.watch.written = cluster.written
+        self.streams.resumption.seek = self._seek
+
+    async def _seek(self, account: Account, resume_id: str) -> bool:
+        """A session that a node has, or had when it stopped."""
+        assert self.cluster is not None, "nothing is sought by a node that is alone"
+        if await self.cluster.seek(account, resume_id):
+            return True
+        await self.restart.fetch(account)
+        return self.streams.of_id(resume_id) is not None
+
+    def _leave(self, session: Session) -> None:
+        """A session goes on with another node."""
+        self.counters.sessions -= 1
+        self.streams.ended(session, goes_on=True)
+        self.questions.ended(session)
+        session.close()
+        self.sessions.remove(session)
+        if not session.home.sessions:
+            session.home.join(None)
+        pending = self.events.tell(SessionEnded(session))
+        if pending is not None:
+            self.background.spawn(pending)
 
     def _say_gone(self, session: Session) -> None:
         pending = self.presence.ended(session)

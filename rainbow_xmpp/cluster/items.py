@@ -70,11 +70,26 @@ class Written(msgspec.Struct, array_like=True, frozen=True, tag="w"):
     """Something was written that the log of changes tells of; read it."""
 
 
+class Sought(msgspec.Struct, array_like=True, frozen=True, tag="q"):
+    """A client wants to resume a session of this account; does the receiver have it? `id` is the asking node's."""
+
+    id: int
+    account_id: str
+    resume_id: str
+
+
+class Given(msgspec.Struct, array_like=True, frozen=True, tag="g"):
+    """The answer: all of the session, sealed, which is the asking node's now; None for none."""
+
+    id: int
+    sealed: bytes | None
+
+
 class Snapshot(msgspec.Struct, array_like=True, frozen=True, tag="n"):
     """The first item of a lane: what was known of the sender's sessions before is void, and all of them follow."""
 
 
-Item = Up | Changed | Down | Stanza | Fail | RosterChanged | Written | Snapshot
+Item = Up | Changed | Down | Stanza | Fail | RosterChanged | Written | Sought | Given | Snapshot
 
 
 class Hello(msgspec.Struct, array_like=True, frozen=True, tag="h"):

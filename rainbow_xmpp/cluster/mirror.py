@@ -11,13 +11,16 @@ from rainbow_xmpp.cluster.items import (
     Down,
     Facts,
     Fail,
+    Given,
     Item,
     RosterChanged,
     Snapshot,
+    Sought,
     Stanza,
     Up,
     Written,
 )
+from rainbow_xmpp.cluster.moving import Moving, Parcels
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.router.events import Event, SessionElsewhere, SessionEnded
 from rainbow_xmpp.session import Home, Session, SessionTable
@@ -39,6 +42,9 @@ class Parts(NamedTuple):
     """What was for a session (by full JID) that is gone, and did not get it."""
     read_changes: Callable[[], Awaitable[None]]
     """Looks into the log of changes now."""
+    parcels: Parcels
+    leave: Callable[[Session], None]
+    """Takes a session out of the table, which goes on elsewhere; its contacts hear nothing."""
     say_here: Callable[[Session], None]
     """Tells the contacts of this node that a session is there."""
     say_gone: Callable[[Session], None]
@@ -48,12 +54,16 @@ class Parts(NamedTuple):
 class Mirror:
     """What one other node says of its sessions, and what it wants of ours."""
 
-    def __init__(self, number: int, parts: Parts, put: Callable[[Item], None]) -> None:
-        """`put` sends an item to that node."""
+    def __init__(self, number: int, parts: Parts, moving: Moving, put: Callable[[int, Item], None]) -> None:
+        """`put` sends an item to the node of a number."""
+        self._moving = moving
         self._number = number
         self._parts = parts
-        self._put = put
+        self._put_to = put
         self._theirs: dict[str, Session] = {}
+
+    def _put(self, item: Item) -> None:
+        self._put_to(self._number, item)
 
     def apply(self, item: Item) -> None:
         """One item of its lane."""
@@ -72,6 +82,10 @@ class Mirror:
                 self._fail(full, condition, text)
             case RosterChanged(bare):
                 self._reload(bare)
+            case Sought():
+                self._parts.spawn(self._moving.give(self._number, item))
+            case Given():
+                self._moving.given(item)
             case Written():
                 self._parts.spawn(self._parts.read_changes())
             case Snapshot():
@@ -147,7 +161,11 @@ class Mirror:
     def _stanza(self, full: str, data: bytes) -> None:
         session = self._parts.sessions.by_full.get(full)
         if session is None or session.is_remote:
-            self._parts.spawn(self._parts.hand_back(full, data))
+            node = self._moving.forward(full)
+            if node is None:
+                self._parts.spawn(self._parts.hand_back(full, data))
+            else:
+                self._put_to(node, Stanza(full, data))
             return
         try:
             session.wire.send(data)

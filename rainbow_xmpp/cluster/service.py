@@ -29,12 +29,14 @@ from rainbow_xmpp.cluster.items import (
     encode,
 )
 from rainbow_xmpp.cluster.mirror import Mirror, Parts
+from rainbow_xmpp.cluster.moving import Moving
 from rainbow_xmpp.cluster.peer import Peer
 from rainbow_xmpp.config.cluster import ClusterConfig
 from rainbow_xmpp.errors import RainbowError
 from rainbow_xmpp.ids import new_stream_id
 from rainbow_xmpp.router.events import SessionKept
 from rainbow_xmpp.session import Session
+from rainbow_xmpp.store.values import Account
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +62,7 @@ class Cluster:
         self._me = Hello(VERSION, config.number, new_stream_id())
         self._peers: dict[int, tuple[Peer, Mirror]] = {}
         self._changed: dict[str, Session] = {}
+        self._moving = Moving(parts.parcels, parts.leave, self._ask_all, self._put_to)
         self._is_flushing = False
         self._is_serving = False
         self._beat: asyncio.Task[None] | None = None
@@ -97,6 +100,14 @@ class Cluster:
             self._beat.cancel()
         self._bus.publish(self._all, encode(Bye(self._me.number, self._me.incarnation)))
         await self._bus.close()
+
+    async def seek(self, account: Account, resume_id: str) -> bool:
+        """Bring a session here that a client wants to resume, and that another node has."""
+        return await self._moving.seek(account, resume_id)
+
+    def _ask_all(self, item: Item) -> int:
+        self._to_all(item)
+        return len(self._peers)
 
     # -- what happens here -----------------------------------------------------------------------------
 
@@ -229,7 +240,7 @@ class Cluster:
     def _came(self, hello: Hello) -> tuple[Peer, Mirror]:
         subject = f"{self._inbox}.{hello.number}"
         peer = Peer(hello, self._me, lambda data: self._bus.publish(subject, data), self._beginning)
-        mirror = Mirror(hello.number, self._parts, lambda item: self._put(peer, item))
+        mirror = Mirror(hello.number, self._parts, self._moving, self._put_to)
         self._peers[hello.number] = peer, mirror
         peer.heard_at = asyncio.get_running_loop().time()
         log.info("node %d is there", hello.number)
@@ -240,10 +251,13 @@ class Cluster:
     def _beginning(self, peer: Peer) -> Sequence[Item]:
         return [Snapshot(), *(self._up(session) for session in self._parts.sessions)]
 
-    def _put(self, peer: Peer, item: Item) -> None:
+    def _put_to(self, number: int, item: Item) -> None:
+        known = self._peers.get(number)
+        if known is None:
+            return  # it is gone, and what was for it has been handed back
         if self._changed:
             self._say_changes()
-        peer.put(item)
+        known[0].put(item)
         if not self._is_flushing:
             self._flush_soon()
 

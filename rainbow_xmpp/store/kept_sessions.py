@@ -10,7 +10,6 @@ from rainbow_xmpp.store.database import Database
 from rainbow_xmpp.store.ownership import owned_by_each
 
 _k = tables.kept_sessions.c
-_ALL = sa.select(_k.owner_id, _k.sealed).order_by(_k.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +42,17 @@ class KeptSessions:
             if written:
                 await connection.execute(sa.insert(tables.kept_sessions), written)
 
-    async def take(self) -> list[KeptRow]:
-        """All of them, which are gone from here then: no session is restored twice."""
+    async def take(self, owner_id: str = "") -> list[KeptRow]:
+        """All of them, or those of one account. They are gone from here then: no session is restored twice.
+
+        Of several nodes that ask at once each gets others.
+        """
+        mine = _k.owner_id == owner_id if owner_id else sa.true()
         async with self._database.read() as connection:
-            found = [KeptRow(*row) for row in await connection.execute(_ALL)]
-        if found:
-            async with self._database.write() as connection:
-                await connection.execute(sa.delete(tables.kept_sessions))
-        return found
+            if (await connection.execute(sa.select(_k.id).where(mine).limit(1))).first() is None:
+                return []
+        async with self._database.write() as connection:
+            taken = await connection.execute(
+                sa.delete(tables.kept_sessions).where(mine).returning(_k.id, _k.owner_id, _k.sealed)
+            )
+            return [KeptRow(row.owner_id, row.sealed) for row in sorted(taken)]

@@ -93,11 +93,35 @@ class Restart:
         for managed, is_settled in zip(waiting, settled, strict=True):
             if is_settled:
                 account = managed.session.account
-                data = msgspec.msgpack.encode(await self._kept(managed))
-                rows.append((account.company.id, KeptRow(account.id, self._box.seal(data, account.id))))
+                rows.append((account.company.id, KeptRow(account.id, await self._sealed(managed))))
         await self._store.kept_sessions.save(rows)
         if rows:
             log.info("%d sessions can be resumed after the restart", len(rows))
+
+    async def _sealed(self, managed: Managed) -> bytes:
+        return self._box.seal(msgspec.msgpack.encode(await self._kept(managed)), managed.session.account.id)
+
+    async def pack(self, resume_id: str, account_id: str) -> tuple[Session, bytes] | None:
+        """All of a session that goes on in another process, for `unpack`. It has no connection any more.
+
+        None when there is none of this account, or what it sent cannot be handled to its end.
+        """
+        managed = self._streams.of_id(resume_id)
+        if managed is None or managed.session.account.id != account_id or managed.is_over:
+            return None
+        session = managed.session
+        if not managed.is_adrift:
+            link = session.link
+            self._streams.cast_adrift(managed, managed.max_s)
+            link.give_way()
+        if not await _settled(session) or not self._streams.waits(managed):
+            return None
+        sealed = await self._sealed(managed)
+        return (session, sealed) if self._streams.waits(managed) else None
+
+    async def unpack(self, account: Account, sealed: bytes) -> bool:
+        """Go on here with what was packed elsewhere. False when it cannot be, or something has ended it meanwhile."""
+        return await self._load(KeptRow(account.id, sealed))
 
     async def _kept(self, managed: Managed) -> KeptSession:
         session, queue, agent = managed.session, managed.queue, managed.session.agent
@@ -133,17 +157,22 @@ class Restart:
         for first in range(0, len(rows), _AT_ONCE):
             await asyncio.gather(*(self._load_or_log(row) for row in rows[first : first + _AT_ONCE]))
 
+    async def fetch(self, account: Account) -> None:
+        """Bring back what another node kept of the account's sessions when it stopped."""
+        for row in await self._store.kept_sessions.take(account.id):
+            await self._load_or_log(row)
+
     async def _load_or_log(self, row: KeptRow) -> None:
         try:
             await self._load(row)
         except Exception:
             log.exception("a session could not be brought back", extra={"account": row.owner_id})
 
-    async def _load(self, row: KeptRow) -> None:
+    async def _load(self, row: KeptRow) -> bool:
         data = self._box.open(row.sealed, row.owner_id)
         account = await self._store.accounts.by_id(row.owner_id)
         if data is None or account is None:
-            return
+            return False
         kept = msgspec.msgpack.decode(data, type=KeptSession)
         session = self._new_session(account, kept.full, UserAgent(*kept.agent))
         session.lang, session.family = kept.lang, kept.family
@@ -155,9 +184,10 @@ class Restart:
             managed.queue.add(stanza, at)
         if left_s <= 0 or not await self._is_current(account, kept):
             self._streams.drop(managed)
-            return
+            return False
         session.directed = None if kept.directed is None else set(kept.directed)
         await self._introduce(session, kept)
+        return True
 
     async def _is_current(self, account: Account, kept: KeptSession) -> bool:
         """Nothing has ended the account's sessions meanwhile."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from rainbow_xmpp.errors import Condition
@@ -47,6 +47,8 @@ class Resumption:
         self._streams = streams
         self._counters = counters
         self._regained = regained
+        self.seek: Callable[[Account, str], Awaitable[bool]] = _nowhere_else
+        """Brings a session here that is kept elsewhere, by its resume id; says whether it did."""
         self._past: OrderedDict[str, Past] = OrderedDict()
 
     def remember(self, managed: Managed) -> None:
@@ -72,6 +74,8 @@ class Resumption:
         if h is None:
             return self._refused(failed(Condition.BAD_REQUEST))
         managed = self._streams.of_id(resume_id)
+        if managed is None and resume_id not in self._past and await self.seek(account, resume_id):
+            managed = self._streams.of_id(resume_id)
         if managed is None or managed.session.account.id != account.id or managed.is_over:
             return self._refused(self._not_found(account, resume_id))
         session = managed.session
@@ -108,3 +112,8 @@ class Resumption:
     def _refused(self, said: bytes) -> bytes:
         self._counters.resumptions_failed += 1
         return said
+
+
+async def _nowhere_else(account: Account, resume_id: str) -> bool:
+    """This node is the only one."""
+    return False

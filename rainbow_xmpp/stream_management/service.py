@@ -59,8 +59,8 @@ class StreamManagement:
         self._lost = lost
         self._counters = counters
         self._by_id: dict[str, Managed] = {}
-        self._resumption = Resumption(self, counters, regained)
-        self.find = self._resumption.find
+        self.resumption = Resumption(self, counters, regained)
+        self.find = self.resumption.find
         """What `<resume/>` asks for; see `Resumption.find`."""
         self._adrift: dict[Managed, None] = {}
         self._bytes_adrift = 0
@@ -81,7 +81,7 @@ class StreamManagement:
             nonzas.add(OWNER, names.SM, name, take)
         inline.add(
             OWNER,
-            InlineFeature(f"{{{names.SM}}}resume", lambda bindings: elements.FEATURE, self._resumption.grant),
+            InlineFeature(f"{{{names.SM}}}resume", lambda bindings: elements.FEATURE, self.resumption.grant),
         )
         enable = frozenset((f"{{{names.SM}}}enable",))
         inline.add_to_binding(OWNER, BindFeature(enable, names.SM, self._prepare))
@@ -263,16 +263,16 @@ class StreamManagement:
         self.no_longer_adrift(managed)
         asyncio.get_running_loop().call_soon(self._end, managed.session)
 
-    def ended(self, session: Session) -> Managed | None:
-        """A session is over; what it did not acknowledge is to be handed back."""
+    def ended(self, session: Session, *, goes_on: bool = False) -> Managed | None:
+        """A session is over; what it did not acknowledge is to be handed back. Or it goes on with another node."""
         managed = Managed.of(session)
         if managed is None:
             return None
         managed.is_over = True
         self.no_longer_adrift(managed)
         self._asked.pop(managed, None)
-        if self._by_id.pop(managed.id, None) is not None:
-            self._resumption.remember(managed)
+        if self._by_id.pop(managed.id, None) is not None and not goes_on:
+            self.resumption.remember(managed)
         return managed
 
     def tick(self) -> None:

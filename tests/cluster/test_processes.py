@@ -15,6 +15,7 @@ import pytest
 
 from rainbow_xmpp.config import ClusterConfig, ConfigProblems, load
 from tests.cluster.conftest import Databases, _make
+from tests.conformance.test_stream_management import SM, Phone, say
 from tests.doors import Door
 from tests.process import RainbowServer, ServerFault, free_port
 
@@ -107,6 +108,24 @@ async def test_people_on_two_nodes_chat_whatever_dies(pair: Pair) -> None:
     for number in range(500):
         await bob.expect(f"message[@id='n{number}']", 15)
 
+    # a phone of node 2 is cut off, and goes on with its session on node 1: nothing lost, nothing twice
+    phone = await Phone.on(pair.door_two)
+    await say(ann, phone.wire.jid, "one")
+    await phone.bodies(1)
+    phone.wire.abort()
+    await say(ann, phone.wire.jid, "two", "three")
+    phone.door = pair.door_one
+    resumed = await phone.again()
+    assert resumed.tag == f"{{{SM}}}resumed", resumed
+    assert await phone.bodies(2) == ["two", "three"]
+    await say(ann, phone.wire.jid, "four")
+    await say(bob, phone.wire.jid.partition("/")[0], "five")
+    assert sorted(await phone.bodies(2)) == ["five", "four"]
+    phone.door = pair.door_two
+    assert (await phone.again()).tag == f"{{{SM}}}resumed"
+    stranger = pair.one.new_person()
+    assert (await phone.again(by=stranger)).tag == f"{{{SM}}}failed"
+
     # a node dies: its people are gone for the others, and back on the other node with what they missed
     pair.two.process.send_signal(signal.SIGKILL)
     pair.two.process.wait()
@@ -120,7 +139,17 @@ async def test_people_on_two_nodes_chat_whatever_dies(pair: Pair) -> None:
     await ann.send(f"<message to='{again.jid}' id='last' type='chat'><body>here</body></message>")
     await again.expect("message[@id='last']", 5)
 
-    # and starts again
+    # it starts again, and is stopped as it should be: what it kept goes on with the other
+    pair.two.start()
+    phone = await Phone.on(pair.door_two)
+    await say(ann, phone.wire.jid, "six")
+    pair.two.stop()
+    await asyncio.sleep(0.5)
+    phone.door = pair.door_one
+    assert (await phone.again()).tag == f"{{{SM}}}resumed"
+    assert await phone.bodies(1) == ["six"]
+    await say(ann, phone.wire.jid, "seven")
+    assert await phone.bodies(1) == ["seven"]
     pair.two.start()
     cem = await pair.door_two.log_in(pair.one.new_person())
     await cem.send(f"<message to='{ann.jid}' id='new' type='chat'><body>hello</body></message>")

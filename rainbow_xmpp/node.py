@@ -217,7 +217,9 @@ class Node:
         """Start these plugins with these options. Raises RainbowError with a message for administrators."""
         await self._look_at_seals()
         if renamed := await self.regions.name_what_is_kept(self.store):
-            log.info("%d rows are of the region %s now, which has a name since", renamed, self.regions.here)
+            log.info(
+                "what is kept here is of the region %s from now on (%d rows)", self.regions.here, renamed
+            )
         await self.watch.start()
         await self.plugins.start(
             chosen, {cls.name: options for cls, options in chosen.items()}, self.services()

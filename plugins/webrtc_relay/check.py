@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from ipaddress import ip_address
 
+from rainbow_xmpp.cli.development import authority_for
 from rainbow_xmpp.config import Config
 from rainbow_xmpp.plugin.offers_relay import Look
 from rainbow_xmpp.plugins.webrtc_relay import stun
@@ -114,7 +115,7 @@ class OutsideClient:
             sock.settimeout(PATIENCE_S)
             sock.connect(address)
             if self._where.kind == "turns":
-                context = ssl.create_default_context()
+                context = ssl.create_default_context(cafile=authority_for(host))
                 context.set_alpn_protocols(["stun.turn"])
                 sock = context.wrap_socket(sock, server_hostname=host)
         except socket.gaierror:

@@ -11,10 +11,9 @@ from urllib.parse import urlsplit
 import click
 
 from rainbow_xmpp.cli.console import Failed, json_option, note, print_json
+from rainbow_xmpp.cli.development import authority_for
 from rainbow_xmpp.cli.probe_course import Course, ProbeFailed, Step, Target
 
-DEVELOPMENT_CA = Path("dev/ca.pem")
-LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 Walk = Callable[[Target, Course], Awaitable[None]]
 DEFAULT_PORTS = {"wss": 443, "xmpps": 5223}
 
@@ -121,9 +120,8 @@ def _password(from_stdin: bool) -> str:
 
 
 def _trust(url: str, ca: Path | None, insecure: bool) -> ssl.SSLContext:
-    if ca is None and urlsplit(url).hostname in LOCAL_HOSTS and DEVELOPMENT_CA.exists() and not insecure:
-        note(f"Trusting the development authority {DEVELOPMENT_CA}.")
-        ca = DEVELOPMENT_CA
+    if ca is None and not insecure and (ca := authority_for(urlsplit(url).hostname)) is not None:
+        note(f"Trusting the development authority {ca}.")
     try:
         context = ssl.create_default_context(cafile=ca)
     except ssl.SSLError:

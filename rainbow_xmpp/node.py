@@ -256,6 +256,10 @@ class Node:
         self.watch.written = cluster.written
         self.streams.resumption.seek = self._seek
 
+    def _tell_nodes(self, topic: str, data: str) -> None:
+        if self.cluster is not None:
+            self.cluster.told(topic, data)
+
     async def _seek(self, account: Account, resume_id: str) -> bool:
         """A session that a node has, or had when it stopped."""
         assert self.cluster is not None, "nothing is sought by a node that is alone"
@@ -378,6 +382,7 @@ class Node:
             agreements=self.agreements,
             invite=self.courier.invite,
             apply_changes=self.watch.catch_up,
+            tell_nodes=self._tell_nodes,
             people=self.people,
             companies=self.companies,
             levels=self.levels,

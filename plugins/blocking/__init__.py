@@ -30,6 +30,7 @@ from rainbow_xmpp.plugin import (
     SessionStarted,
     Stage,
     StanzaError,
+    ToldByNode,
     Unheard,
     access,
     every,
@@ -148,7 +149,7 @@ class Blocking(
             self.services.presence.hide_directed(home, lambda jid: covers(new, jid))
             for jid in met_by(new, home.audience() - {home.bare}):
                 self.services.presence.hide_from(home, jid)
-            self._lists.learn(owner, after)
+            self._learn(owner, after)
         for item in wish.items:
             if item.report:
                 self.services.spawn(self._report(owner, item))
@@ -162,12 +163,23 @@ class Blocking(
         async with self._turn(owner):
             before = await self._lists.fetch(owner)
             after = await self._kept.remove(owner.company.id, owner.id, jids)
-            self._lists.learn(owner, after)
+            self._learn(owner, after)
         for jid in met_by(before - after, home.audience() - {home.bare}):
             self.services.presence.show_to(home, jid)
         for jid in met_by(before - after, home.watched() - {home.bare}):
             self.services.presence.show_contact(home, jid.partition("/")[0])
         return Answered(None, self._push(ctx.session, Unblock.of(jids)))
+
+    def _learn(self, owner: Account, blocked: frozenset[str]) -> None:
+        """What counts from now on; on other nodes before anything that is said behind it."""
+        self._lists.learn(owner, blocked)
+        self.services.tell_nodes(_NOTE, owner.id)
+
+    @on(ToldByNode)
+    def changed_elsewhere(self, event: ToldByNode) -> None:
+        """It is read again when somebody is to be judged by it."""
+        if event.topic == _NOTE:
+            self._lists.forget(event.data)
 
     def _push(self, asking: Session, change: Payload) -> tuple[bytes, ...]:
         """Tell the account's other sessions of a change; what the asking one is to be told after its answer."""

@@ -23,6 +23,7 @@ from rainbow_xmpp.plugin import (
     SessionEnded,
     Stage,
     StanzaError,
+    ToldByNode,
     every,
     hook,
     marks_of,
@@ -37,7 +38,7 @@ from rainbow_xmpp.plugins.pep.features import FEATURES
 from rainbow_xmpp.plugins.pep.node_config import options_from
 from rainbow_xmpp.plugins.pep.own_requests import OwnRequests
 from rainbow_xmpp.plugins.pep.requests import Requests
-from rainbow_xmpp.plugins.pep.shelves import Shelves
+from rainbow_xmpp.plugins.pep.shelves import TOPIC, Shelves
 from rainbow_xmpp.plugins.pep.store import PersonalNodes
 from rainbow_xmpp.xml import serialise
 
@@ -189,6 +190,11 @@ class Pep(
         self._served.pop(event.session, None)
 
     # -- what is in memory -----------------------------------------------------------------------------------
+
+    @on(ToldByNode)
+    def changed_elsewhere(self, event: ToldByNode) -> None:
+        if event.topic == TOPIC:
+            self._shelves.changed_elsewhere(event.data)
 
     @on(AccountRemoved)
     def removed(self, event: AccountRemoved) -> None:

@@ -13,6 +13,8 @@ from rainbow_xmpp.plugins.pep.store import LAST_IN_MEMORY_BYTES, PersonalNodes
 from rainbow_xmpp.plugins.pep.values import EMPTY, Node, Shelf
 
 MOST_SHELVES = 100_000
+TOPIC = "pep"
+"""Of what nodes of a cluster tell each other."""
 
 
 class Whose(NamedTuple):
@@ -67,6 +69,7 @@ class Shelves:
         bare = self._services.bare_jid(account)
         before = self._facts.at_hand.get(bare)
         self.is_used = True
+        self._services.tell_nodes(TOPIC, bare)
         if before is None or before.owner_id not in ("", account.id):
             self._facts.forget(bare)
             return
@@ -79,6 +82,11 @@ class Shelves:
         """The account has gone, or is called otherwise."""
         for bare in [b for b, shelf in self._facts.at_hand.items() if shelf.owner_id == account_id]:
             self._facts.forget(bare)
+
+    def changed_elsewhere(self, bare: str) -> None:
+        """Another node wrote; it is read again when it is needed."""
+        self.is_used = True
+        self._facts.forget(bare)
 
     async def renew(self) -> None:
         """What other servers wrote is known from now on; who is not connected is dropped."""

@@ -31,6 +31,7 @@ from rainbow_xmpp.plugin import (
     SessionRestored,
     Stage,
     StanzaError,
+    ToldByNode,
     Waker,
     every,
     hook,
@@ -52,6 +53,7 @@ from rainbow_xmpp.plugins.push.store import Subscriptions
 from rainbow_xmpp.plugins.push.values import Key, Origin, Registered, Shows
 from rainbow_xmpp.xml import names
 
+_TOPIC = "push"
 BROWSERS = (
     "fcm.googleapis.com",
     "updates.push.services.mozilla.com",
@@ -161,7 +163,7 @@ class Push(
         self._origins = Origins(services, self._kept)
         self._deliveries = Waker(self._deliver, services.spawn)
         self._endpoints = PushEndpoints(
-            services, self._kept, self._seals, lambda: self.options, self._public_key, self._refresh
+            services, self._kept, self._seals, lambda: self.options, self._public_key, self._changed
         )
 
     def marks(self) -> Iterator[tuple[Mark, Callable[..., Any]]]:
@@ -208,7 +210,7 @@ class Push(
         secret = hash_of(wanted.secret)
         if not await self._kept.enable(account, wanted.node, secret, session.agent.id, origin):
             raise StanzaError(Condition.ITEM_NOT_FOUND, "there is no such node with this secret")
-        await self._refresh((account.id,))
+        await self._changed((account.id,))
 
     @on_iq("set", DISABLE, to="self")
     async def disable(self, ctx: Context, element: Element) -> None:
@@ -216,7 +218,7 @@ class Push(
         wanted = Disable.from_xml(element)
         if str(wanted.service) == self.services.domain:
             await self._kept.disable(ctx.sender, wanted.node)
-            await self._refresh((ctx.sender.id,))
+            await self._changed((ctx.sender.id,))
 
     # -- what comes ------------------------------------------------------------------------------------
 
@@ -310,7 +312,7 @@ class Push(
     async def logged_out(self, event: ClientLoggedOut) -> None:
         """That client is not woken any more; of one that has no name, none of its kind is."""
         await self._kept.drop_of(event.owner.id, event.agent)
-        await self._refresh((event.owner.id,))
+        await self._changed((event.owner.id,))
 
     @on(AccountRemoved)
     async def removed(self, event: AccountRemoved) -> None:
@@ -326,6 +328,17 @@ class Push(
         """The push service does not know it any more."""
         await self._kept.drop((key,))
         await self._refresh((key.owner_id,))
+
+    async def _changed(self, owner_ids: Iterable[str]) -> None:
+        """Their devices are others now, for every node."""
+        for owner_id in owner_ids:
+            self.services.tell_nodes(_TOPIC, owner_id)
+            await self._refresh((owner_id,))
+
+    @on(ToldByNode)
+    async def changed_elsewhere(self, event: ToldByNode) -> None:
+        if event.topic == _TOPIC:
+            await self._refresh((event.data,))
 
     async def _refresh(self, owner_ids: Iterable[str]) -> None:
         """Their devices are others now."""

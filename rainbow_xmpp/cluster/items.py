@@ -70,6 +70,13 @@ class Written(msgspec.Struct, array_like=True, frozen=True, tag="w"):
     """Something was written that the log of changes tells of; read it."""
 
 
+class Told(msgspec.Struct, array_like=True, frozen=True, tag="t"):
+    """What a plugin tells itself on the other nodes, such as that something in the database is new."""
+
+    topic: str
+    data: str
+
+
 class Sought(msgspec.Struct, array_like=True, frozen=True, tag="q"):
     """A client wants to resume a session of this account; does the receiver have it? `id` is the asking node's."""
 
@@ -89,7 +96,7 @@ class Snapshot(msgspec.Struct, array_like=True, frozen=True, tag="n"):
     """The first item of a lane: what was known of the sender's sessions before is void, and all of them follow."""
 
 
-Item = Up | Changed | Down | Stanza | Fail | RosterChanged | Written | Sought | Given | Snapshot
+Item = Up | Changed | Down | Stanza | Fail | RosterChanged | Written | Told | Sought | Given | Snapshot
 
 
 class Hello(msgspec.Struct, array_like=True, frozen=True, tag="h"):

@@ -17,12 +17,13 @@ from rainbow_xmpp.cluster.items import (
     Snapshot,
     Sought,
     Stanza,
+    Told,
     Up,
     Written,
 )
 from rainbow_xmpp.cluster.moving import Moving, Parcels
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
-from rainbow_xmpp.router.events import Event, SessionElsewhere, SessionEnded
+from rainbow_xmpp.router.events import Event, SessionElsewhere, SessionEnded, ToldByNode
 from rainbow_xmpp.session import Home, Session, SessionTable
 from rainbow_xmpp.session.remote import RemoteWire
 from rainbow_xmpp.store.values import Account
@@ -86,6 +87,8 @@ class Mirror:
                 self._parts.spawn(self._moving.give(self._number, item))
             case Given():
                 self._moving.given(item)
+            case Told(topic, data):
+                self._tell(ToldByNode(topic, data))
             case Written():
                 self._parts.spawn(self._parts.read_changes())
             case Snapshot():
@@ -132,7 +135,10 @@ class Mirror:
         session.is_interested = facts.is_interested
         if session.presence is not None and not session.home.is_loaded:
             self._parts.spawn(self._parts.load_roster(session.home))
-        pending = self._parts.tell(SessionElsewhere(session, facts.notes))
+        self._tell(SessionElsewhere(session, facts.notes))
+
+    def _tell(self, event: Event) -> None:
+        pending = self._parts.tell(event)
         if pending is not None:
             self._parts.spawn(pending)
 
@@ -145,9 +151,7 @@ class Mirror:
         if not session.home.sessions:
             session.home.join(None)
         session.presence = None
-        pending = self._parts.tell(SessionEnded(session))
-        if pending is not None:
-            self._parts.spawn(pending)
+        self._tell(SessionEnded(session))
 
     async def _say_gone(self, session: Session) -> None:
         await self._parts.load_roster(session.home)

@@ -23,6 +23,7 @@ from rainbow_xmpp.cluster.items import (
     Item,
     RosterChanged,
     Snapshot,
+    Told,
     Up,
     Written,
     decode,
@@ -135,6 +136,10 @@ class Cluster:
     def written(self) -> None:
         """The log of changes has more; nobody shall wait for the next look at it."""
         self._to_all(Written())
+
+    def told(self, topic: str, data: str) -> None:
+        """Something that a plugin says to itself on the other nodes."""
+        self._to_all(Told(topic, data))
 
     def _up(self, session: Session) -> Up:
         agent = session.agent

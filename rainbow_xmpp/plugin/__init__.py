@@ -114,6 +114,7 @@ from rainbow_xmpp.router.events import (
     SessionKept,
     SessionRestored,
     SessionStarted,
+    ToldByNode,
 )
 from rainbow_xmpp.router.iq import Answered, Target
 from rainbow_xmpp.router.kept import Kept
@@ -239,6 +240,7 @@ __all__ = [
     "TakenOver",
     "Target",
     "Time",
+    "ToldByNode",
     "TooMany",
     "Unheard",
     "VCardChanged",

@@ -155,6 +155,10 @@ class Services:
     apply_changes: Callable[[], Awaitable[None]]
     """Apply at once what was written to the database just now, instead of within a second. Not while handling
     `Changed`, which is a part of that."""
+    tell_nodes: Callable[[str, str], None]
+    """Say something (topic, data) to the region's other nodes, which hear it as `ToldByNode`, before whatever is sent
+    to their sessions afterwards. For what plugins have in memory and just wrote. The topic begins with the plugin's
+    name. Nothing happens where there are no others."""
     secret_for: Callable[[str], bytes]
     """32 bytes for a purpose, the same after a restart, known to nobody but this server."""
     box_for: Callable[[str], Box]

@@ -118,6 +118,14 @@ class SessionElsewhere(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ToldByNode(Event):
+    """Another node said something by `Services.tell_nodes`; what it wrote before is in the database."""
+
+    topic: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
 class AccountRemoved(Event):
     """An account was deleted or disabled; its sessions have ended. Drop what is remembered about it."""
 

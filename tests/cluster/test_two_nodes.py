@@ -135,6 +135,36 @@ async def test_copies_go_to_devices_of_both(nodes: list[TestServer]) -> None:
     assert await bodies(ann_there) == []
 
 
+async def test_whom_somebody_blocks_on_one_node_the_other_knows_at_once(nodes: list[TestServer]) -> None:
+    one, two = nodes
+    ann, bob = await one.login("ann@acme"), await two.login("bob@acme")
+    await quiet(nodes, ann, bob)
+    ann.say("yes", to=bob.jid)
+    await settled(nodes)
+    assert await bodies(bob) == ["yes"]
+    bob.send(f"<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'><item jid='{ann.bare}'/></block></iq>")
+    await two.settle()
+    await asyncio.sleep(0.02)
+    ann.say("no", to=bob.jid)
+    await settled(nodes)
+    assert await bodies(bob) == []
+
+
+async def test_what_somebody_publishes_on_one_node_is_read_on_the_other(nodes: list[TestServer]) -> None:
+    one, two = nodes
+    ann, bob = await one.login("ann@acme"), await two.login("bob@acme")
+    await quiet(nodes, ann, bob)
+    items = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='n'/></pubsub>"
+    for said in ("one", "two"):
+        payload = f"<publish node='n'><item id='current'><x xmlns='urn:test'>{said}</x></item></publish>"
+        bob.send(
+            f"<iq type='set' id='p'><pubsub xmlns='http://jabber.org/protocol/pubsub'>{payload}</pubsub></iq>"
+        )
+        await settled(nodes)
+        answer = await ann.ask("get", items, to=bob.bare)
+        assert [each.text for each in answer.iter("{urn:test}x")] == [said]
+
+
 async def test_what_nobody_takes_waits_for_a_device_of_either(nodes: list[TestServer]) -> None:
     one, two = nodes
     ann = await one.login("ann@acme")

@@ -34,6 +34,7 @@ OF_ONESELF = {
     "levels",
     "domain",
     "node",
+    "tell_nodes",
     "public_url",
     "secret_for",
     "box_for",

@@ -137,6 +137,7 @@ class Driver:
         presence.on_changed.connect(lambda jid, _: self._on_presence(jid, "available"))
         presence.on_unavailable.connect(lambda jid, _: self._on_presence(jid, "unavailable"))
         messages.register_callback(aioxmpp.MessageType.CHAT, None, self._on_message)
+        self.copies = client.summon(aioxmpp.CarbonsClient)
 
     def _on_request(self, stanza: Any) -> None:
         emit("subscription-request", **{"from": str(stanza.from_.bare())})
@@ -150,6 +151,13 @@ class Driver:
     def _on_message(self, message: Any) -> None:
         if message.body:
             emit("message", **{"from": str(message.from_), "body": message.body.any()})
+        copy = message.xep0280_received or message.xep0280_sent
+        said = copy.stanza if copy else message
+        if said.body:
+            emit("shown", body=said.body.any())
+
+    async def carbons(self) -> None:
+        await self.copies.enable()
 
     async def subscribe(self, to: str) -> None:
         self.roster.subscribe(aioxmpp.JID.fromstr(to))
@@ -171,7 +179,7 @@ class Driver:
 
 async def main() -> None:
     driver = Driver()
-    commands = ("login", "subscribe", "approve", "message", "logout")
+    commands = ("login", "subscribe", "approve", "message", "carbons", "logout")
     await serve({name: getattr(driver, name) for name in commands})
 
 

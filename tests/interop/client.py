@@ -71,12 +71,22 @@ RESUMING = (
         "slixmpp-resuming", "tls", ("SCRAM-SHA-256",), lambda: [*_python("slixmpp_client.py"), "resume"], True
     ),
     Kind("aioxmpp-resuming", "tls", ("SCRAM-SHA-256",), lambda: _aioxmpp("resume"), True),
+    Kind("stanza-resuming", "wss", ("SCRAM-SHA-256",), lambda: [*_node("stanza.mjs"), "resume"], True),
 )
 """With stream management."""
 EVENTING = Kind("slixmpp-eventing", "tls", ("SCRAM-SHA-256",), lambda: _python("slixmpp_eventing.py"))
 """With what builds upon personal eventing; for the tests of that."""
 HISTORY = Kind("slixmpp-history", "tls", ("SCRAM-SHA-256",), lambda: _python("slixmpp_history.py"))
 """With the archive; for the tests of that."""
+HISTORY_RESUMING = Kind(
+    "slixmpp-history-resuming",
+    "tls",
+    ("SCRAM-SHA-256",),
+    lambda: [*_python("slixmpp_history.py"), "resume"],
+    True,
+)
+SEVERAL_DEVICES = (HISTORY, HISTORY_RESUMING, STANZA, *RESUMING[1:])
+"""With carbons and, but for aioxmpp, which has no archive, with history; for the tests of both."""
 PAGES = Kind("pages", "wss", (), lambda: _node("pages.mjs"))
 """The server's own pages in a browser; no XMPP client."""
 CALLS = Kind("calls", "wss", (), lambda: _node("calls.mjs"))
@@ -104,6 +114,7 @@ class Client:
         port: int | None = None,
         username: str | None = None,
         mechanism: str | None = None,
+        resource: str = "interop",
         **more: str,
     ) -> str:
         """Comes online, returns the full JID; raises `ClientFailed`. No `mechanism`: the library chooses."""
@@ -118,7 +129,7 @@ class Client:
             username=username or person.localpart,
             password=person.password,
             mechanism=mechanism,
-            resource="interop",
+            resource=resource,
             **more,
         )
         return await self.wait_online()

@@ -16,10 +16,35 @@ class Driver(slixmpp_client.Driver):
 
     async def login(self, **account: Any) -> None:
         self.client = slixmpp_client.Client(**account)
-        for plugin in ("0030", "0313", "0334", "0359", "0424", "0441"):
+        for plugin in ("0030", "0280", "0313", "0334", "0359", "0424", "0441"):
             self.client.register_plugin(f"xep_{plugin}")
+        self.seen: dict[str, str] = {}
+        self.client.add_event_handler("message", self._see)
+        for way in ("carbon_received", "carbon_sent"):
+            self.client.add_event_handler(way, lambda copy, way=way: self._see(copy[way]))
         self.client.attempt()
         await self.client.outcome
+
+    def _see(self, message: Any) -> None:
+        if message["body"]:
+            self._show(message["stanza_id"]["id"], message["body"])
+
+    def _show(self, id: str, body: str) -> None:
+        """Shows a message to its reader, unless it was shown before."""
+        if id not in self.seen:
+            self.seen[id] = body
+            emit("shown", body=body)
+
+    async def carbons(self) -> None:
+        await self.client["xep_0280"].enable()
+
+    async def catch_up(self, of: str) -> None:
+        """Fills what is missing since the archive's last message that was shown."""
+        last = next(reversed(self.seen))
+        pages = self.client["xep_0313"].iterate(jid=JID(of), rsm={"max": 3, "after": last})
+        async for message in pages:
+            result = message["mam_result"]
+            self._show(result["id"], result["forwarded"]["stanza"]["body"])
 
     async def send(self, to: str, body: str, id: str) -> None:
         message = self.client.make_message(mto=JID(to), mbody=body, mtype="chat")
@@ -70,7 +95,19 @@ class Driver(slixmpp_client.Driver):
         self.client["xep_0424"].send_retraction(JID(to), id, mtype="chat", include_fallback=True)
 
 
-COMMANDS = ("login", "logout", "send", "history", "fields", "ends", "prefer", "take_back")
+COMMANDS = (
+    "login",
+    "logout",
+    "carbons",
+    "catch_up",
+    "message",
+    "send",
+    "history",
+    "fields",
+    "ends",
+    "prefer",
+    "take_back",
+)
 
 
 async def main() -> None:

@@ -1,10 +1,21 @@
-// stanza (StanzaJS) over WSS. It has SCRAM-SHA-1, SCRAM-SHA-256 and PLAIN, and comes back by itself.
+// stanza (StanzaJS) over WSS. It has SCRAM-SHA-1, SCRAM-SHA-256 and PLAIN, and comes back by itself: with "resume"
+// on its command line to the session it had.
 
 import { createClient } from "stanza";
 
 import { emit, serve } from "./lines.mjs";
 
 let client;
+const seen = new Map();
+
+/** Shows a message to its reader, unless it was shown before. */
+function show(id, body) {
+  if (seen.has(id)) return;
+  seen.set(id, body);
+  emit("shown", { body });
+}
+
+const see = ({ body, stanzaIds = [] }) => body && show(stanzaIds[0]?.id, body);
 
 function useOnly(mechanism) {
   for (const { name } of [...client.sasl.mechanisms]) {
@@ -26,7 +37,7 @@ serve({
       transports: { websocket: url, bosh: false },
       autoReconnect: true,
       maxReconnectBackoff: 1,
-      useStreamManagement: false,
+      useStreamManagement: process.argv.includes("resume"),
     });
     if (mechanism) useOnly(mechanism);
     client.on("session:started", async () => {
@@ -39,6 +50,10 @@ serve({
     client.on("available", ({ from }) => emit("presence", { from, type: "available" }));
     client.on("unavailable", ({ from }) => emit("presence", { from, type: "unavailable" }));
     client.on("message", ({ from, body }) => body && emit("message", { from, body }));
+    client.on("message", see);
+    for (const way of ["received", "sent"]) {
+      client.on(`carbon:${way}`, ({ carbon }) => see(carbon.forward.message));
+    }
     client.on("disconnected", () => emit("offline"));
     await new Promise((resolve, reject) => {
       client.once("session:started", resolve);
@@ -49,6 +64,16 @@ serve({
   subscribe: ({ to }) => client.subscribe(to),
   approve: ({ to }) => client.acceptSubscription(to),
   message: ({ to, body }) => client.sendMessage({ to, type: "chat", body }),
+  carbons: () => client.enableCarbons(),
+  /** Fills what is missing since the archive's last message that was shown. */
+  async catch_up({ of }) {
+    let after = [...seen.keys()].at(-1);
+    for (let complete = false; !complete; ) {
+      const answer = await client.searchHistory(of, { paging: { max: 3, after } });
+      for (const { id, item } of answer.results) show(id, item.message.body);
+      ({ complete = false, paging: { last: after } = {} } = answer);
+    }
+  },
   async history({ of, with_, page }) {
     const found = [];
     let after;

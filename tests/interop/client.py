@@ -66,6 +66,8 @@ XMPP_CLIENT = Kind("xmpp.js", "wss", ("SCRAM-SHA-1", "PLAIN"), lambda: _node("xm
 STANZA = Kind("stanza", "wss", ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"), lambda: _node("stanza.mjs"))
 STROPHE = Kind("strophe", "wss", ("SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"), lambda: _node("strophe.mjs"))
 CONVERSE = Kind("Converse", "wss", ("SCRAM", "PLAIN"), lambda: _node("converse.mjs"), True)
+CONVERSE_ANEW = Kind("Converse-anew", "wss", ("SCRAM",), lambda: [*_node("converse.mjs"), "anew"])
+"""Without stream management: it has its history from the archive only."""
 RESUMING = (
     Kind(
         "slixmpp-resuming", "tls", ("SCRAM-SHA-256",), lambda: [*_python("slixmpp_client.py"), "resume"], True
@@ -91,7 +93,7 @@ PAGES = Kind("pages", "wss", (), lambda: _node("pages.mjs"))
 """The server's own pages in a browser; no XMPP client."""
 CALLS = Kind("calls", "wss", (), lambda: _node("calls.mjs"))
 """Peer connections in a browser; no XMPP client."""
-IN_CHROMIUM = (CONVERSE, PAGES, CALLS)
+IN_CHROMIUM = (CONVERSE, CONVERSE_ANEW, PAGES, CALLS)
 KINDS = (SLIXMPP, AIOXMPP, XMPP_CLIENT, STANZA, STROPHE)
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests import setup_clients
-from tests.interop.client import CONVERSE, Client, ClientFailed, running
+from tests.interop.client import CONVERSE, CONVERSE_ANEW, SLIXMPP, Client, ClientFailed, Kind, running
 from tests.interop.page import serving
 from tests.interop.relay import Relay
 from tests.interop.scenario import become_friends, chat, leave, lose_connection
-from tests.process import ChatServer, Person
+from tests.interop.test_after_a_cut import talk
+from tests.process import ChatServer, Person, RainbowServer
 
 SCREENSHOTS = setup_clients.CACHE / "screenshots"
 
@@ -24,13 +25,19 @@ def converse_page(page_listener: socket.socket, page_origin: str) -> Iterator[st
 
 
 @pytest.fixture
-async def browser(server: ChatServer, tmp_path: Path) -> AsyncIterator[Client]:
+def kind() -> Kind:
+    """Converse as it is shipped, unless a test says otherwise."""
+    return CONVERSE
+
+
+@pytest.fixture
+async def browser(server: ChatServer, tmp_path: Path, kind: Kind) -> AsyncIterator[Client]:
     """Converse, not logged in yet."""
     try:
         setup_clients.chromium_program()
     except setup_clients.SetupFailed as missing:
         pytest.skip(str(missing))
-    async with running(CONVERSE, server.endpoint, tmp_path) as client:
+    async with running(kind, server.endpoint, tmp_path) as client:
         yield client
 
 
@@ -62,6 +69,43 @@ async def test_friends_chat_across_a_lost_connection(
     picture = await take_screenshot(browser, f"converse-{mechanism.lower()}")
     await leave(browser, peer)
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("kind", [CONVERSE, CONVERSE_ANEW], ids=str)
+async def test_what_the_other_device_heard_and_said_is_read_once(
+    server: ChatServer,
+    people: tuple[Person, Person],
+    peer: Client,
+    browser: Client,
+    line: Relay,
+    converse_page: str,
+    tmp_path: Path,
+) -> None:
+    """XEP-0280, and after the cut XEP-0198 §5 or, with a new session, XEP-0313."""
+    if not isinstance(server, RainbowServer):
+        pytest.skip("these are our defaults")
+    person, friend = people
+    await browser.login(person, server.endpoint, port=line.port, page_url=converse_page)
+    await become_friends(browser, person, peer, friend)
+    await browser.do("message", to=friend.jid, body="first")
+    await peer.wait("message", body="first")
+    async with running(SLIXMPP, server.endpoint, tmp_path) as desk:
+        await desk.login(person, server.endpoint, resource="desk")
+        said = ["first", *await talk(peer, desk, "before")]
+        await browser.do("read", of=friend.jid, until=said[-1])
+        assert (await browser.wait("read"))["texts"] == said
+        line.cut()
+        await browser.wait("offline")
+        said += await talk(peer, desk, "meanwhile")
+        await line.mend()
+        await browser.do("read", of=friend.jid, until=said[-1])
+        said += await talk(peer, desk, "after")
+        await browser.do("read", of=friend.jid, until=said[-1])
+        await browser.wait("read")
+        assert (await browser.wait("read"))["texts"] == said
+        went = [e for e in peer.history if (e.get("from"), e.get("type")) == (browser.jid, "unavailable")]
+        assert bool(went) is not browser.kind.resumes
+    await leave(browser, peer)
 
 
 async def test_a_request_is_accepted_by_pressing_a_button(

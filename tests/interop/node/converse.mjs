@@ -8,7 +8,7 @@ let browser;
 let page;
 
 /** Runs in the page: reports what the connection sees, and starts Converse. */
-function startConverse({ url, domain, mechanism, isRegistering = false }) {
+function startConverse({ url, domain, mechanism, resumes, isRegistering = false }) {
   const { Strophe } = globalThis.converse.env;
   const tell = (event, fields = {}) => globalThis.tell(event, fields);
 
@@ -54,6 +54,7 @@ function startConverse({ url, domain, mechanism, isRegistering = false }) {
     discover_connection_methods: false,
     connection_options: mechanism === "PLAIN" ? { mechanisms: [Strophe.SASLPlain] } : {},
     view_mode: "fullscreen",
+    enable_smacks: resumes,
     allow_registration: isRegistering,
     registration_domain: isRegistering ? domain : "",
     assets_path: "/dist/",
@@ -83,7 +84,7 @@ async function show({ page_url, ...settings }) {
   await page.exposeFunction("tell", (event, fields) => tell(event, fields).catch(console.error));
   await page.goto(page_url);
   await page.waitForFunction(() => globalThis.converse?.initialize);
-  await page.evaluate(startConverse, settings);
+  await page.evaluate(startConverse, { resumes: !process.argv.includes("anew"), ...settings });
 }
 
 const registration = () => page.locator("#converse-register");
@@ -139,6 +140,12 @@ serve({
     const box = page.locator(`converse-chat[jid="${jid}"] .chat-textarea`);
     await box.fill(body);
     await box.press("Enter");
+  },
+  /** Waits until a message can be read in the window of a conversation; tells all that can be read there. */
+  async read({ of, until }) {
+    const texts = page.locator(`converse-chat[jid="${of}"] .chat-msg__text`);
+    await texts.filter({ hasText: until }).first().waitFor();
+    emit("read", { texts: await texts.allInnerTexts() });
   },
   screenshot: ({ path }) => page.screenshot({ path }),
   async logout() {

@@ -141,28 +141,29 @@ class Archive(
     def _kept(
         self, p: Passage, from_log: Owner, to_log: Owner, is_sent: bool, is_received: bool, *, waits: bool
     ) -> Kept | None:
-        number = self._numbers.next()
-        to = p.to.partition("/")[0]
-        entry = Entry(number, to_log.marked(p.data, number) if is_received else p.data, p.data)
-        entry.account = from_log.number
-        entry.peer = peer_of(to)
-        view = p.view
-        if view.hints & _ORIGIN and (child := view.child("origin-id", names.STANZA_ID)) is not None:
+        number, stanza, view, account = self._numbers.next(), p.data, p.view, from_log.number
+        entry = Entry(
+            number,
+            to_log.marked(stanza, number) if is_received else stanza,
+            stanza,
+            account,
+            from_log if is_sent and account != to_log.number else None,
+            to_log if is_received else None,
+            peer_of(p.sender_jid.partition("/")[0]),
+            peer_of(p.to.partition("/")[0]),
+        )
+        hints = view.hints
+        if hints & _ORIGIN and (child := view.child("origin-id", names.STANZA_ID)) is not None:
             entry.origin_id = view.child_element(child).get("id", "")
             if entry.origin_id:
-                entry.origin = origin_of(from_log.number, entry.peer, entry.origin_id)
-        if is_sent and from_log.number != to_log.number:
-            entry.sender = from_log
-        if is_received:
-            entry.recipient = to_log
-            entry.writer = peer_of(p.sender_jid.partition("/")[0])
-            entry.waits = waits
+                entry.origin = origin_of(account, entry.peer, entry.origin_id)
         if not (is_sent or is_received or entry.origin):
             return None
-        entry.commit = self._commits.add(entry, len(p.data))
-        if view.hints & _RETRACT:
+        entry.commit = self._commits.add(entry, len(stanza))
+        if hints & _RETRACT:
             self._retractions.expect(entry, p)
-        if entry.waits:
+        if waits and is_received:
+            entry.waits = True
             self._hand_over.expect(entry)
         return entry
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from functools import cache
+from itertools import chain
 
 SIZES = (64, 8, 1)
 """Rows of one statement. Few sizes, so that each is compiled once."""
@@ -20,7 +21,7 @@ def insert(connection: sqlite3.Connection, into: str, rows: Sequence[Sequence[ob
     for size in SIZES:
         while len(rows) - begin >= size:
             some = rows[begin : begin + size]
-            connection.execute(_statement(into, len(some[0]), size), [value for row in some for value in row])
+            connection.execute(_statement(into, len(some[0]), size), tuple(chain.from_iterable(some)))
             begin += size
 
 

@@ -18,19 +18,29 @@ class Entry(Kept):
 
     __slots__ = ("account", "origin", "origin_id", "peer", "recipient", "sender", "stanza", "waits", "writer")
 
-    def __init__(self, number: int, data: bytes, stanza: bytes) -> None:
+    def __init__(
+        self,
+        number: int,
+        data: bytes,
+        stanza: bytes,
+        account: int = 0,
+        sender: Owner | None = None,
+        recipient: Owner | None = None,
+        writer: int = 0,
+        peer: int = 0,
+    ) -> None:
         super().__init__(number, data)
         self.stanza = stanza
         """As it is kept: without an id of ours."""
-        self.account = 0
+        self.account = account
         """The sender's number as an owner, whether its log has the message or not."""
-        self.sender: Owner | None = None
+        self.sender = sender
         """Whose log has it as sent."""
-        self.recipient: Owner | None = None
+        self.recipient = recipient
         """Whose log has it as received."""
-        self.writer = 0
+        self.writer = writer
         """The sender's number as a peer."""
-        self.peer = 0
+        self.peer = peer
         """The recipient's number as a peer."""
         self.origin = 0
         """What it is known by when it is sent again; 0 when its sender gave it no origin-id."""
@@ -158,11 +168,11 @@ def _sorted_out(entries: Iterable[Entry | Mark]) -> tuple[list[Row], list[Pair],
         if isinstance(e, Mark):
             (waiting if e.waits else taken).extend((e.owner, key) for key in e.keys)
         elif not e.was_known:
-            sender, recipient = e.sender, e.recipient
+            sender, recipient, key = e.sender, e.recipient, e.number * 2
             if sender is not None:
-                rows.append((e.number * 2, sender.number, e.peer, e.stanza))
+                rows.append((key, sender.number, e.peer, e.stanza))
             if recipient is not None:
-                rows.append((e.received_key, recipient.number, e.writer, e.stanza))
+                rows.append((key + RECEIVED, recipient.number, e.writer, e.stanza))
                 if e.waits:
-                    waiting.append((recipient.number, e.received_key))
+                    waiting.append((recipient.number, key + RECEIVED))
     return rows, waiting, taken

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 
 from rainbow_xmpp.plugins.archive import bulk
 from rainbow_xmpp.plugins.archive.entries import Entry, Mark
+from rainbow_xmpp.plugins.archive.numbers import RECEIVED
 
 ROUND = 10_000
 """Rows, two for most messages, with which a round begins even while people write."""
@@ -76,18 +77,18 @@ class Tail:
         """These are on the disk."""
         if not self._is_known:
             return
-        new = self._new
+        new, last, number = self._new, self._last, self._number
         for entry in entries:
             if isinstance(entry, Mark) or entry.was_known:
                 continue
-            if entry.sender is not None:
-                self._last = entry.number * 2
-                new[entry.sender.number].append((entry.peer, self._last))
-                self._number += 1
-            if entry.recipient is not None:
-                self._last = entry.received_key
-                new[entry.recipient.number].append((entry.writer, self._last))
-                self._number += 1
+            sender, recipient, key = entry.sender, entry.recipient, entry.number * 2
+            if sender is not None:
+                new[sender.number].append((entry.peer, key))
+                last, number = key, number + 1
+            if recipient is not None:
+                last, number = key + RECEIVED, number + 1
+                new[recipient.number].append((entry.writer, last))
+        self._last, self._number = last, number
 
     def is_due(self, *, is_quiet: bool) -> bool:
         """Whether a step is to be done now."""

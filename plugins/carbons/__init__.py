@@ -107,6 +107,8 @@ class Carbons(Plugin, name="carbons", implements={"XEP-0280": "1.0.1"}, features
     @hook(Stage.DELIVER)
     def copy(self, p: Passage, outcome: Outcome) -> None:
         """§7 and §8: whoever has the original gets no copy; of a message to oneself there are only sent ones."""
+        if not self._wanted:
+            return
         writer, reader = p.sender_jid.partition("/")[0], p.to.partition("/")[0]
         of_writer = () if p.session is None else self._wanted.get(writer, ())
         of_reader = () if writer == reader else self._wanted.get(reader, ())

@@ -23,7 +23,7 @@ from rainbow_xmpp.router.hooked import Hooked
 from rainbow_xmpp.router.kept import Kept
 from rainbow_xmpp.router.passage import Outcome, Passage
 from rainbow_xmpp.router.stages import Lacking, Place, Unheard
-from rainbow_xmpp.session import SessionTable
+from rainbow_xmpp.session import Home, Session, SessionTable
 from rainbow_xmpp.stanza import error_reply, presence
 from rainbow_xmpp.store.values import Account
 
@@ -254,14 +254,23 @@ class Pipeline(Hooked):
         elif kept.was_known:
             self._observe(p, Outcome.REPEATED)
         else:
-            self._go_on(p._replace(data=kept.data, kept=kept))
+            self._finish(p.kept_as(kept, *self._who_is_here(p)))
 
     def _go_on(self, p: Passage) -> None:
-        """Deliver what waited for a commit, to whoever is here now."""
+        """Deliver what waited behind something that was kept."""
+        home, target = self._who_is_here(p)
+        is_as_before = home is p.home and target is p.target
+        self._finish(p if is_as_before else p._replace(home=home, target=target))
+
+    def _who_is_here(self, p: Passage) -> tuple[Home | None, Session | None]:
+        """The recipient's sessions, and the one that is addressed: they may have come or gone meanwhile."""
         target = self._by_full.get(p.to)
-        if target is None or target is not p.target:
-            home = self._sessions.homes.get(p.to.partition("/")[0])
-            p = p._replace(target=target, home=home)
+        if target is not None and target is p.target:
+            return p.home, target
+        return self._sessions.homes.get(p.to.partition("/")[0]), target
+
+    def _finish(self, p: Passage) -> None:
+        """`place` and `deliver` in a plain call; what waits in there goes on in a task."""
         try:
             outcome = self._deliver(p)
         except Exception as error:  # around one stanza

@@ -42,7 +42,7 @@ START_S = 10.0
 
 
 class Load(NamedTuple):
-    """One kind of load; `rate` is relayed packets a second, 0 = as fast as it goes."""
+    """One kind of load; `rate` is relayed packets a second, 0 = as fast as it goes; of allocations, how many at a time."""
 
     name: str
     mode: str
@@ -55,7 +55,8 @@ LOADS = (
     Load("paced 40,000/s", "echo", 400, 40_000),
     Load("pair, saturation", "pair", 50, 0),
     Load("pair, paced 40,000/s", "pair", 400, 40_000),
-    Load("allocations", "alloc", 1000, 0),
+    Load("allocations, 1 by 1", "alloc", 1000, 1),
+    Load("allocations, 32 a time", "alloc", 1000, 32),
 )
 
 

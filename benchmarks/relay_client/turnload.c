@@ -4,7 +4,7 @@
  *   MODE echo: each flow speaks with a peer that sends everything back: two relayed packets a round.
  *        pair: flows speak with each other through two relays of the same server: two relayed packets a delivery.
  *        alloc: FLOWS allocations, each with its challenge, and their end; nothing is sent.
- *   RATE: relayed packets a second; 0 = as fast as they come back.
+ *   RATE: relayed packets a second; 0 = as fast as they come back. alloc: so many clients ask at one time.
  * Prints "ready", waits for a line, works, prints one line of JSON.
  */
 #define _GNU_SOURCE
@@ -24,6 +24,7 @@
 #define COOKIE 0x2112A442u
 #define BATCH 32
 #define MOST 2048
+#define TOGETHER 64
 #define WINDOW 5 /* packets in flight for each flow of a flood */
 #define BUCKETS 20000 /* of 10 microseconds */
 
@@ -110,17 +111,23 @@ static uint8_t *find(uint8_t *m, int end, int kind, int *length) {
     return NULL;
 }
 
-/* The answer's type; the answer is left in `m`, its length in `got`. */
+/* The answer's type, 0 when there is none in time; the answer is left in `m`, its length in `got`. */
+static int answer(int fd, const uint8_t *request, uint8_t *m, int *got) {
+    struct pollfd p = {fd, POLLIN, 0};
+    while (poll(&p, 1, 1000) > 0) {
+        *got = (int)recv(fd, m, MOST, 0);
+        if (*got >= 20 && !memcmp(m + 8, request + 8, 12)) return m[0] << 8 | m[1];
+    }
+    return 0;
+}
+
 static int transact(int fd, uint8_t *m, int end, int *got) {
     uint8_t request[MOST];
     memcpy(request, m, (size_t)end);
     for (int again = 0; again < 5; again++) {
-        struct pollfd p = {fd, POLLIN, 0};
         if (send(fd, request, (size_t)end, 0) < 0) fail("send");
-        while (poll(&p, 1, 1000) > 0) {
-            *got = (int)recv(fd, m, MOST, 0);
-            if (*got >= 20 && !memcmp(m + 8, request + 8, 12)) return m[0] << 8 | m[1];
-        }
+        int type = answer(fd, request, m, got);
+        if (type) return type;
     }
     fail("no answer");
     return 0;
@@ -134,18 +141,16 @@ static void learn(struct flow *f, uint8_t *m, int got) {
     if (value) snprintf(f->nonce, sizeof f->nonce, "%.*s", length, value);
 }
 
-static void allocate(struct flow *f, int challenge) {
-    uint8_t m[MOST];
-    const uint8_t udp[4] = {17, 0, 0, 0};
-    int got, length;
-    if (challenge) {
-        int at = attribute(m, begin(m, 0x0003), 0x0019, udp, 4);
-        set_length(m, at);
-        if (transact(f->fd, m, at, &got) != 0x0113) fail("no challenge");
-        learn(f, m, got);
-    }
-    int at = sign(f, m, attribute(m, begin(m, 0x0003), 0x0019, udp, 4));
-    int type = transact(f->fd, m, at, &got);
+static const uint8_t udp[4] = {17, 0, 0, 0};
+
+static int ask(uint8_t *m) {
+    int at = attribute(m, begin(m, 0x0003), 0x0019, udp, 4);
+    set_length(m, at);
+    return at;
+}
+
+static void allocated(struct flow *f, int type, uint8_t *m, int got) {
+    int length;
     if (type != 0x0103) {
         uint8_t *code = find(m, got, 0x0009, &length);
         fprintf(stderr, "error %d\n", code ? code[2] * 100 + code[3] : 0);
@@ -158,6 +163,36 @@ static void allocate(struct flow *f, int challenge) {
     f->relay.sin_family = AF_INET;
     f->relay.sin_port = htons((uint16_t)((value[2] << 8 | value[3]) ^ (COOKIE >> 16)));
     f->relay.sin_addr.s_addr = htonl(ntohl(ip) ^ COOKIE);
+}
+
+static void allocate(struct flow *f) {
+    uint8_t m[MOST];
+    int got;
+    if (transact(f->fd, m, ask(m), &got) != 0x0113) fail("no challenge");
+    learn(f, m, got);
+    int type = transact(f->fd, m, sign(f, m, attribute(m, begin(m, 0x0003), 0x0019, udp, 4)), &got);
+    allocated(f, type, m, got);
+}
+
+/* Several at one time: all challenges, then all allocations. */
+static void allocate_together(struct flow *group, int count) {
+    static uint8_t requests[TOGETHER][MOST];
+    uint8_t m[MOST];
+    int got;
+    for (int i = 0; i < count; i++)
+        if (send(group[i].fd, requests[i], (size_t)ask(requests[i]), 0) < 0) fail("send");
+    for (int i = 0; i < count; i++) {
+        if (answer(group[i].fd, requests[i], m, &got) != 0x0113) fail("no challenge");
+        learn(&group[i], m, got);
+    }
+    for (int i = 0; i < count; i++) {
+        int at = sign(&group[i], requests[i], attribute(requests[i], begin(requests[i], 0x0003), 0x0019, udp, 4));
+        if (send(group[i].fd, requests[i], (size_t)at, 0) < 0) fail("send");
+    }
+    for (int i = 0; i < count; i++) {
+        int type = answer(group[i].fd, requests[i], m, &got);
+        allocated(&group[i], type, m, got);
+    }
 }
 
 static void end_allocation(struct flow *f) {
@@ -301,6 +336,8 @@ int main(int argc, char **argv) {
     int is_alloc = !strcmp(argv[5], "alloc");
     flow_count = atoi(argv[6]);
     size = atoi(argv[7]);
+    int together = atoi(argv[8]);
+    if (is_alloc && (together < 1 || together > TOGETHER)) fail("at least one at a time, 64 at most");
     flows = calloc((size_t)flow_count, sizeof *flows);
     epoll_fd = epoll_create1(0);
     peer_fd = udp_socket(NULL);
@@ -308,7 +345,7 @@ int main(int argc, char **argv) {
     getsockname(peer_fd, (struct sockaddr *)&peer_address, &length);
     for (int i = 0; i < flow_count; i++) {
         flows[i].fd = udp_socket(&server);
-        if (!is_alloc) allocate(&flows[i], 1);
+        if (!is_alloc) allocate(&flows[i]);
     }
     for (int i = 0; i < flow_count && !is_alloc; i++) {
         bind_channel(&flows[i], is_pair ? &flows[i ^ 1].relay : &peer_address);
@@ -322,7 +359,10 @@ int main(int argc, char **argv) {
     if (!fgets(line, sizeof line, stdin)) return 1;
     uint64_t began = now_ns();
     if (is_alloc)
-        for (int i = 0; i < flow_count; i++) allocate(&flows[i], 1);
+        for (int i = 0, n; i < flow_count; i += n) {
+            n = flow_count - i < together ? flow_count - i : together;
+            allocate_together(&flows[i], n);
+        }
     else
         work(atof(argv[8]), atof(argv[9]));
     double seconds = (double)(now_ns() - began) / 1e9;

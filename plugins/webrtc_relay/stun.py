@@ -202,21 +202,19 @@ def encode(
     pack = _TYPE_LENGTH.pack
     body = b"".join([pack(kind, len(value)) + value + _ZEROS[len(value) & 3] for kind, value in attributes])
     kind = method & 0x000F | (method & 0x0070) << 1 | (method & 0x0F80) << 2 | (cls & 1) << 4 | (cls & 2) << 7
-    message = _HEAD.pack(kind, len(body), MAGIC, transaction) + body
-    if key is not None:
-        message = _signed(message, key, sha256)
+    size = len(body)
+    if key is None:
+        message = _HEAD.pack(kind, size, MAGIC, transaction) + body
+    elif sha256:
+        message = _HEAD.pack(kind, size + 4 + _SHA256_BYTES, MAGIC, transaction) + body
+        message += _SHA256_HEAD + hmac.digest(key, message, "sha256")
+    else:
+        message = _HEAD.pack(kind, size + 4 + _SHA1_BYTES, MAGIC, transaction) + body
+        message += _SHA1_HEAD + hmac.digest(key, message, "sha1")
     if not fingerprint:
         return message
     message = message[:2] + (len(message) - HEADER + 8).to_bytes(2, "big") + message[4:]
     return message + _FINGERPRINT.pack(FINGERPRINT, 4, zlib.crc32(message) ^ _FINGERPRINT_XOR)
-
-
-def _signed(message: bytes, key: bytes, sha256: bool) -> bytes:
-    size = _SHA256_BYTES if sha256 else _SHA1_BYTES
-    message = message[:2] + (len(message) - HEADER + 4 + size).to_bytes(2, "big") + message[4:]
-    if sha256:
-        return message + _SHA256_HEAD + hmac.digest(key, message, "sha256")
-    return message + _SHA1_HEAD + hmac.digest(key, message, "sha1")
 
 
 def xor_address(address: Address, transaction: bytes) -> bytes:

@@ -134,7 +134,9 @@ def _check_quotas(allocations: Allocations, signer: Signer, five_tuple: FiveTupl
     quotas = allocations.quotas
     if quotas.full():
         raise Refusal(508, "capacity")
-    used = sum(ports.held_by(signer.userid) for _, ports in allocations.ports.values())
+    used = 0
+    for _, ports in allocations.ports.values():
+        used += ports.held_by(signer.userid)
     if used >= quotas.limits.ports_per_user or not quotas.may_have_another(
         signer.userid, five_tuple.client[0]
     ):

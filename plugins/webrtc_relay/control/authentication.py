@@ -58,6 +58,7 @@ class Authentication:
     def configure(self, realm: str, nonce_lifetime_s: int) -> None:
         """Another realm or lifetime: keys are made anew."""
         self._realm = realm
+        self._realm_attribute = stun.REALM, realm.encode()
         self._nonce_lifetime_s = nonce_lifetime_s
         self._known: dict[tuple[bytes, bool], Signer] = {}
 
@@ -110,7 +111,7 @@ class Authentication:
     def challenge(self, code: int, five_tuple: FiveTuple, now: float) -> Refusal:
         """401, or 438 for a known user with an old nonce, whose address is as unproven: try again, with this nonce."""
         attributes = (
-            (stun.REALM, self._realm.encode()),
+            self._realm_attribute,
             (stun.NONCE, self.nonce(five_tuple, now)),
             (stun.PASSWORD_ALGORITHMS, ALGORITHMS),
         )
@@ -121,9 +122,9 @@ class Authentication:
         return self._nonce_of(five_tuple, int(now).to_bytes(4, "big"))
 
     def _nonce_of(self, five_tuple: FiveTuple, time: bytes) -> bytes:
-        hashed = hashlib.blake2b(
-            time + repr(five_tuple).encode(), key=self._nonce_key, digest_size=_HASH_BYTES
-        )
+        (ip, port), (our_ip, our_port) = five_tuple.client, five_tuple.server
+        name = f"{five_tuple.transport} {ip} {port} {our_ip} {our_port}"
+        hashed = hashlib.blake2b(time + name.encode(), key=self._nonce_key, digest_size=_HASH_BYTES)
         return _PREFIX + b64encode(time + hashed.digest())
 
     def _is_fresh(self, nonce: bytes, five_tuple: FiveTuple, now: float) -> bool:

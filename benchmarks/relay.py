@@ -42,7 +42,7 @@ START_S = 10.0
 
 
 class Load(NamedTuple):
-    """One kind of load; `rate` is relayed packets a second, 0 = as fast as it goes; of allocations, how many at a time."""
+    """One kind of load; `rate` is relayed packets a second, 0 = as fast as it goes; `alloc`: how many ask at a time."""
 
     name: str
     mode: str

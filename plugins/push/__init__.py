@@ -284,7 +284,8 @@ class Push(
         self._due(self.services.now())
 
     async def _deliver(self) -> None:
-        assert self._signer is not None, "it has started"
+        if self._signer is None:
+            return  # the plugin is still starting; whoever looks next finds it due again
         self._next_at = NEVER  # what is said from now on counts
         await self._courier.deliver(self._signer)
         at = await self._queue.next_at(after=int(self.services.now()))

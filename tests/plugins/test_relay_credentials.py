@@ -125,7 +125,7 @@ def test_without_a_list_clients_are_sent_to_this_server():
         ({"secret": Secret("short")}, "secret"),
         ({"previous_secret": Secret("short")}, "previous_secret"),
         ({"address": "localhost"}, "address"),
-        ({"relay_address": "0.0.0.0"}, "relay_address"),
+        ({"external_address": "0.0.0.0"}, "external_address"),
         ({"external_address": "here"}, "external_address"),
         ({"allow_peers": ("10.0.0.1/8",)}, "allow_peers"),
         ({"deny_peers": ("everything",)}, "deny_peers"),

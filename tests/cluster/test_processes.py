@@ -69,7 +69,7 @@ class Pair:
 
 
 def settings(nats: Nats, number: int) -> dict[str, Any]:
-    return {"cluster": {"servers": [f"nats://127.0.0.1:{nats.port}"], "number": number, "gone_after_s": 3}}
+    return {"cluster": {"servers": [f"nats://127.0.0.1:{nats.port}"], "number": number, "gone_after_s": 5}}
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ async def test_people_on_two_nodes_chat_whatever_dies(pair: Pair) -> None:
     await ann.send(
         f"<message to='{bob.jid.partition('/')[0]}' id='m' type='chat'><body>missed?</body></message>"
     )
-    await asyncio.sleep(4)
+    await asyncio.sleep(6.5)
     again = await pair.door_one.log_in(bob_is)
     await again.expect("message[@id='m']", 10)
     await ann.send(f"<message to='{again.jid}' id='last' type='chat'><body>here</body></message>")

@@ -233,7 +233,8 @@ class Walk:
 
 def _is_of_another(data: bytes, target: Human) -> bool:
     """A roster push about a third one: what a crash had left of them goes when changes are applied, by whomever."""
-    return b"jabber:iq:roster" in data and b"type='set'" in data and target.localpart.encode() not in data
+    is_removal = b"jabber:iq:roster" in data and b"subscription='remove'" in data
+    return is_removal and target.localpart.encode() not in data
 
 
 def _number(human: Human) -> int:

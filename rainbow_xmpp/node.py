@@ -275,11 +275,8 @@ class Node:
         self.questions.ended(session)
         session.close()
         self.sessions.remove(session)
-        if not session.home.sessions:
-            session.home.join(None)
-        pending = self.events.tell(SessionEnded(session))
-        if pending is not None:
-            self.background.spawn(pending)
+        session.home.let_go()
+        self._tell_beside(SessionEnded(session))
 
     def _say_gone(self, session: Session) -> None:
         pending = self.presence.ended(session)
@@ -444,8 +441,7 @@ class Node:
             ended = self.presence.ended(session)
             if ended is not None:
                 self.background.spawn(ended)
-            if not session.home.sessions:
-                session.home.join(None)
+            session.home.let_go()
         if pending is not None:
             self.background.spawn(pending)
         if gone is not None and gone.queue.stanzas:

@@ -74,6 +74,8 @@ class Mirror:
             case Changed(full, facts):
                 if (session := self._theirs.get(full)) is not None:
                     self._learn(session, facts)
+                    if session.presence is not None and not session.home.is_loaded:
+                        self._parts.spawn(self._parts.load_roster(session.home))
             case Up(full, account, agent, facts):
                 self._up(full, account, agent, facts)
             case Down(full):
@@ -133,8 +135,6 @@ class Mirror:
     def _learn(self, session: Session, facts: Facts) -> None:
         session.presence, session.priority = facts.presence, facts.priority
         session.is_interested = facts.is_interested
-        if session.presence is not None and not session.home.is_loaded:
-            self._parts.spawn(self._parts.load_roster(session.home))
         self._tell(SessionElsewhere(session, facts.notes))
 
     def _tell(self, event: Event) -> None:
@@ -148,8 +148,7 @@ class Mirror:
     def _remove(self, session: Session) -> None:
         if not self._parts.sessions.remove(session):
             return
-        if not session.home.sessions:
-            session.home.join(None)
+        session.home.let_go()
         session.presence = None
         self._tell(SessionEnded(session))
 
@@ -157,8 +156,7 @@ class Mirror:
         await self._parts.load_roster(session.home)
         if self._parts.sessions.remove(session):
             self._parts.say_gone(session)
-            if not session.home.sessions:
-                session.home.join(None)
+            session.home.let_go()
 
     # -- ours ------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ class Peer:
         hello: Hello,
         me: Hello,
         publish: Callable[[bytes], None],
-        begin: Callable[[Peer], Sequence[Item]],
+        begin: Callable[[], Sequence[Item]],
     ) -> None:
         """`publish` hands data to the bus, for this node; `begin` gives what a new lane starts with."""
         self.number = hello.number
@@ -40,7 +40,7 @@ class Peer:
     def begin_anew(self) -> None:
         """Another lane, which starts with everything the other node must know."""
         self._out = Outgoing()
-        for item in self._begin(self):
+        for item in self._begin():
             self._out.put(item)
 
     def put(self, item: Item) -> None:

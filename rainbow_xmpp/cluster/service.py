@@ -67,7 +67,7 @@ class Cluster:
         self._is_flushing = False
         self._is_serving = False
         self._beat: asyncio.Task[None] | None = None
-        self._taken: str = ""
+        self._is_taken = False
 
     @property
     def nodes(self) -> list[int]:
@@ -86,7 +86,7 @@ class Cluster:
         self._parts.sessions.watch = self
         self._beat = asyncio.create_task(self._run())
         await asyncio.sleep(LISTEN_S)
-        if self._taken:
+        if self._is_taken:
             await self.stop()
             raise NumberTaken(
                 f"cluster.number is {self._me.number}, and a node with this number runs already; give each its own"
@@ -162,6 +162,8 @@ class Cluster:
 
     def _say_changes(self) -> None:
         """What changed comes before what follows from it."""
+        if not self._changed:
+            return
         changed, self._changed = self._changed, {}
         for full, session in changed.items():
             item = Changed(full, self._facts(session))
@@ -237,7 +239,7 @@ class Cluster:
 
     def _doubled(self, packet: Hello | Frame) -> None:
         if not self._is_serving:
-            self._taken = packet.incarnation
+            self._is_taken = True
         elif isinstance(packet, Hello):
             log.error("another node runs under this node's number, %d", self._me.number)
             self._bus.publish(self._all, encode(self._me))  # it shall hear of it before it serves
@@ -253,18 +255,16 @@ class Cluster:
         self._flush_soon()
         return peer, mirror
 
-    def _beginning(self, peer: Peer) -> Sequence[Item]:
+    def _beginning(self) -> Sequence[Item]:
         return [Snapshot(), *(self._up(session) for session in self._parts.sessions)]
 
     def _put_to(self, number: int, item: Item) -> None:
         known = self._peers.get(number)
         if known is None:
             return  # it is gone, and what was for it has been handed back
-        if self._changed:
-            self._say_changes()
+        self._say_changes()
         known[0].put(item)
-        if not self._is_flushing:
-            self._flush_soon()
+        self._flush_soon()
 
     def _gone(self, peer: Peer) -> None:
         _, mirror = self._peers.pop(peer.number)

@@ -55,6 +55,11 @@ class Home:
         if circle is not None:
             circle.homes[self.bare] = self
 
+    def let_go(self) -> None:
+        """Out of the circle, once no session is left."""
+        if not self.sessions:
+            self.join(None)
+
     def is_seen_by(self, bare: str) -> bool:
         """A bare JID may see this account's presence."""
         return bare in self.subscribers or self.is_colleague(bare)
@@ -125,7 +130,8 @@ class SessionTable:
         return len(self.by_full) - self._remote
 
     def __iter__(self) -> Iterator[Session]:
-        return iter([session for session in self.by_full.values() if not session.is_remote])
+        sessions = list(self.by_full.values())
+        return iter([session for session in sessions if not session.is_remote] if self._remote else sessions)
 
     def home_for(self, account: Account, bare: str) -> Home:
         """The account's home; made when this is its first session. The newest facts about the account win."""

@@ -110,10 +110,7 @@ class Restart:
         if managed is None or managed.session.account.id != account_id or managed.is_over:
             return None
         session = managed.session
-        if not managed.is_adrift:
-            link = session.link
-            self._streams.cast_adrift(managed, managed.max_s)
-            link.give_way()
+        self._streams.take_off(managed)
         if not await _settled(session) or not self._streams.waits(managed):
             return None
         sealed = await self._sealed(managed)

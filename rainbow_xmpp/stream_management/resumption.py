@@ -34,7 +34,7 @@ class Streams(Protocol):
 
     def of_id(self, resume_id: str) -> Managed | None: ...
     def waits(self, managed: Managed) -> bool: ...
-    def cast_adrift(self, managed: Managed, left_s: int) -> None: ...
+    def take_off(self, managed: Managed) -> None: ...
     def no_longer_adrift(self, managed: Managed) -> None: ...
     def asked(self, managed: Managed) -> None: ...
 
@@ -79,10 +79,7 @@ class Resumption:
         if managed is None or managed.session.account.id != account.id or managed.is_over:
             return self._refused(self._not_found(account, resume_id))
         session = managed.session
-        if not managed.is_adrift:
-            link = session.link
-            self._streams.cast_adrift(managed, managed.max_s)
-            link.give_way()
+        self._streams.take_off(managed)
         await until_settled(session)
         return lambda: self._take_over(managed, h)
 

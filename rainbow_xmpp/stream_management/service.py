@@ -238,6 +238,13 @@ class StreamManagement:
             extra={"stream": managed.number, "account": session.account.id},
         )
 
+    def take_off(self, managed: Managed) -> None:
+        """Whatever connection it has gives way: it is to go on with another one."""
+        if not managed.is_adrift:
+            link = managed.session.link
+            self.cast_adrift(managed, managed.max_s)
+            link.give_way()
+
     def no_longer_adrift(self, managed: Managed) -> None:
         """It has a connection again, or is over."""
         if managed in self._adrift:

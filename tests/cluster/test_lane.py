@@ -78,7 +78,7 @@ class Bus:
                 hellos[1 - me],
                 hellos[me],
                 lambda data, me=me: self._publish(me, data),
-                lambda peer: [Snapshot()],
+                lambda: [Snapshot()],
             )  # type: ignore[misc]
             for me in (0, 1)
         ]

@@ -1,0 +1,89 @@
+"""Regions in memory for tests, with a border that delays, loses, doubles and is cut as it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from rainbow_xmpp.border import ANSWER_S, Refused, Serve, Unreachable
+
+
+class FakeBorders:
+    """What the borders of a test hang on. `crossed` keeps what went over: (from, to, service, bytes)."""
+
+    def __init__(self, *, delay_s: float = 0.0) -> None:
+        self.delay_s = delay_s
+        """Each way."""
+        self.cut: set[frozenset[str]] = set()
+        """Pairs of regions that do not reach each other."""
+        self.lost_answers = 0
+        """So many of the next answers are lost: the request has been served."""
+        self.crossed: list[tuple[str, str, str, bytes]] = []
+        self._serving: dict[tuple[str, str], Serve] = {}
+        self._regions: list[str] = []
+
+    def border(self, region: str, *, keeps_data: bool = True) -> FakeBorder:
+        """The end of one region."""
+        if keeps_data:
+            self._regions.append(region)
+        return FakeBorder(self, region)
+
+    def others(self, region: str) -> Sequence[str]:
+        """The regions with data beside this one."""
+        return [name for name in self._regions if name != region]
+
+    def serve(self, region: str, service: str, handler: Serve) -> None:
+        """Answer what is asked of a region."""
+        self._serving[region, service] = handler
+
+    def leave(self, region: str) -> None:
+        """A region serves nothing any more."""
+        for served in [each for each in self._serving if each[0] == region]:
+            del self._serving[served]
+
+    async def carry(self, origin: str, region: str, service: str, request: bytes) -> bytes:
+        """There and back."""
+        await self._pass(origin, region, service, request)
+        handler = self._serving.get((region, service))
+        if handler is None:
+            raise Unreachable(f"{region} does not serve {service}")
+        try:
+            answer = await handler(origin, request)
+        except Exception as error:
+            raise Refused(region) from error
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise Unreachable(region)
+        await self._pass(region, origin, service, answer)
+        return answer
+
+    async def _pass(self, origin: str, region: str, service: str, data: bytes) -> None:
+        await asyncio.sleep(self.delay_s)
+        if frozenset((origin, region)) in self.cut:
+            raise Unreachable(region)
+        self.crossed.append((origin, region, service, data))
+
+
+class FakeBorder:
+    """A `Border` of `FakeBorders`."""
+
+    def __init__(self, borders: FakeBorders, here: str) -> None:
+        self._borders = borders
+        self.here = here
+
+    @property
+    def others(self) -> Sequence[str]:
+        return self._borders.others(self.here)
+
+    async def ask(self, region: str, service: str, request: bytes, *, within_s: float = ANSWER_S) -> bytes:
+        try:
+            async with asyncio.timeout(within_s):
+                return await self._borders.carry(self.here, region, service, request)
+        except TimeoutError:
+            raise Unreachable(region) from None
+
+    async def serve(self, service: str, handler: Serve) -> None:
+        self._borders.serve(self.here, service, handler)
+
+    async def close(self) -> None:
+        self._borders.leave(self.here)

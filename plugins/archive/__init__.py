@@ -78,9 +78,9 @@ class Archive(
         )
         self._hand_over = HandOver(services, self._owners, self._log, self._commits)
         self.keeping = Keeping(services, lambda: self.options, tail)
-        self._retractions = Retractions(services)
+        self.retractions = Retractions(services)
         answers = Answers(services, self._owners, lambda: self.options)
-        self._parts = (answers, Preferences(self._owners), self.keeping)
+        self._parts = (answers, Preferences(self._owners), self.keeping, self.retractions)
 
     def marks(self) -> Iterator[tuple[PluginMark, Callable[..., Any]]]:
         """Its own, and those of whatever reads and keeps the logs."""
@@ -91,6 +91,7 @@ class Archive(
     async def start(self) -> None:
         last = await self._log.last_number()
         self._numbers = Numbers(self.services.now, self.services.node, last)
+        self.retractions.look()
 
     async def stop(self) -> None:
         await self._commits.close()
@@ -161,7 +162,7 @@ class Archive(
             return None
         entry.commit = self._commits.add(entry, len(stanza))
         if hints & _RETRACT:
-            self._retractions.expect(entry, p)
+            self.retractions.expect(entry, p)
         if waits and is_received:
             entry.waits = True
             self._hand_over.expect(entry)

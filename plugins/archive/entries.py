@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from rainbow_xmpp.plugin import Kept
 from rainbow_xmpp.plugins.archive import bulk
@@ -16,7 +16,9 @@ from rainbow_xmpp.xml import names, scan_again
 class Entry(Kept):
     """One message on its way into the logs of both sides, or of one."""
 
-    __slots__ = ("account", "origin", "origin_id", "peer", "recipient", "sender", "stanza", "waits", "writer")
+    __slots__ = (
+        "account", "origin", "origin_id", "peer", "recipient", "sender", "stanza", "takes_back", "waits", "writer",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -47,6 +49,8 @@ class Entry(Kept):
         self.origin_id = ""
         self.waits = False
         """Nobody of the recipient's is there to take it."""
+        self.takes_back = False
+        """It retracts another one; that this has yet to be done is written with it."""
 
     def for_sender(self) -> bytes:
         return self.stanza if self.sender is None else self.sender.marked(self.stanza, self.number)
@@ -73,11 +77,24 @@ Row = tuple[int, int, int, bytes]
 Pair = tuple[int, int]
 """Owner, key."""
 
+
+class Sorted(NamedTuple):
+    """What a batch writes, table by table."""
+
+    rows: list[Row]
+    waiting: list[Pair]
+    taken: list[Pair]
+    """What waits no more."""
+    retracting: list[Pair]
+    """Number, and an owner in whose log it is."""
+
+
 _SAID = "INSERT OR IGNORE INTO archive_origins (origin, owner, number) VALUES (?, ?, ?)"
 _SAID_BEFORE = "SELECT owner, number FROM archive_origins WHERE origin = ?"
 _KEEP = "INSERT INTO archive_messages (key, owner, peer, stanza)"
 _WAIT = "INSERT OR IGNORE INTO archive_waiting (owner, key) VALUES (?, ?)"
 _TAKEN = "DELETE FROM archive_waiting WHERE owner = ? AND key = ?"
+_RETRACT = "INSERT INTO archive_retractions (number, owner) VALUES (?, ?)"
 _STANZA = "SELECT stanza FROM archive_messages WHERE key IN (?, ?)"
 
 
@@ -92,13 +109,15 @@ def write_sqlite(connection: sqlite3.Connection, entries: list[Entry | Mark]) ->
                 if found is not None and found[1] != entry.number:
                     earlier = connection.execute(_STANZA, (found[1] * 2, found[1] * 2 + RECEIVED)).fetchone()
                     entry.was_known = _is_same(entry, found[0], earlier)
-    rows, waiting, taken = _sorted_out(entries)
+    rows, waiting, taken, retracting = _sorted_out(entries)
     if rows:
         bulk.insert(connection, _KEEP, rows)
     if waiting:
         connection.executemany(_WAIT, waiting)
     if taken:
         connection.executemany(_TAKEN, taken)
+    if retracting:
+        connection.executemany(_RETRACT, retracting)
 
 
 _PG_SAID = """INSERT INTO archive_origins (origin, owner, number)
@@ -113,6 +132,8 @@ _PG_WAIT = """INSERT INTO archive_waiting (owner, key)
     SELECT * FROM unnest($1::bigint[], $2::bigint[]) ON CONFLICT DO NOTHING"""
 _PG_TAKEN = """DELETE FROM archive_waiting WHERE (owner, key) IN
     (SELECT * FROM unnest($1::bigint[], $2::bigint[]))"""
+_PG_RETRACT = """INSERT INTO archive_retractions (number, owner)
+    SELECT * FROM unnest($1::bigint[], $2::bigint[]) ON CONFLICT DO NOTHING"""
 
 
 async def write_postgresql(connection: Any, entries: list[Entry | Mark]) -> None:
@@ -129,7 +150,7 @@ async def write_postgresql(connection: Any, entries: list[Entry | Mark]) -> None
                 keys = (found[1] * 2, found[1] * 2 + RECEIVED)
                 earlier = await connection.fetchrow(_STANZA.replace("?, ?", "$1, $2"), *keys)
                 entry.was_known = _is_same(entry, found[0], earlier)
-    rows, waiting, taken = _sorted_out(entries)
+    rows, waiting, taken, retracting = _sorted_out(entries)
     if rows:
         columns = _columns(rows)
         await connection.execute(_PG_KEEP, *columns)
@@ -139,6 +160,8 @@ async def write_postgresql(connection: Any, entries: list[Entry | Mark]) -> None
         await connection.execute(_PG_WAIT, *_columns(waiting))
     if taken:
         await connection.execute(_PG_TAKEN, *_columns(taken))
+    if retracting:
+        await connection.execute(_PG_RETRACT, *_columns(retracting))
 
 
 def _columns(rows: Iterable[Sequence[object]]) -> list[list[object]]:
@@ -160,10 +183,8 @@ def _is_same(entry: Entry, owner: int, earlier: Sequence[bytes] | None) -> bool:
     return child is not None and view.child_element(child).get("id") == entry.origin_id
 
 
-def _sorted_out(entries: Iterable[Entry | Mark]) -> tuple[list[Row], list[Pair], list[Pair]]:
-    rows: list[Row] = []
-    waiting: list[Pair] = []
-    taken: list[Pair] = []
+def _sorted_out(entries: Iterable[Entry | Mark]) -> Sorted:
+    rows, waiting, taken, retracting = to = Sorted([], [], [], [])
     for e in entries:
         if isinstance(e, Mark):
             (waiting if e.waits else taken).extend((e.owner, key) for key in e.keys)
@@ -175,4 +196,6 @@ def _sorted_out(entries: Iterable[Entry | Mark]) -> tuple[list[Row], list[Pair],
                 rows.append((key + RECEIVED, recipient.number, e.writer, e.stanza))
                 if e.waits:
                     waiting.append((recipient.number, key + RECEIVED))
-    return rows, waiting, taken
+            if e.takes_back and (owner := sender or recipient) is not None:
+                retracting.append((e.number, owner.number))
+    return to

@@ -146,6 +146,9 @@ class Shelves:
         """Nothing of these owners is left."""
         async with self._store.write() as connection:
             await connection.execute(sa.delete(tables.waiting).where(_w.owner.in_(owners)))
+            await connection.execute(
+                sa.delete(tables.retractions).where(tables.retractions.c.owner.in_(owners))
+            )
             await connection.execute(sa.delete(tables.gone).where(_g.owner.in_(owners)))
 
     async def forget_origins(self, after: int, before: int) -> int | None:

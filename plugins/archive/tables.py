@@ -92,6 +92,15 @@ waiting = sa.Table(
     sqlite_with_rowid=False,
 )
 
+retractions = sa.Table(
+    "archive_retractions",
+    metadata,
+    # Messages that take others back, which has yet to be done; a row of theirs is written in the same commit.
+    sa.Column("number", LONG_ID, primary_key=True, autoincrement=False),
+    sa.Column("owner", sa.BigInteger(), nullable=False),
+    info=_OF_OWNERS,
+)
+
 origins = sa.Table(
     "archive_origins",
     metadata,

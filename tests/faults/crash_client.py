@@ -30,6 +30,11 @@ MOST_LEFT = 3
 """So many connections that nobody closed lie about for one client."""
 
 
+def taken_back_by(number: int) -> int:
+    """Which message the one with this number takes back (XEP-0424); 0 for none."""
+    return number - 7 if number % 25 == 0 else 0
+
+
 class CrashClient:
     """One account on one device, that writes to `peer` while `is_talking`."""
 
@@ -162,6 +167,8 @@ class CrashClient:
     def _message(self, number: int) -> str:
         origin = f"<origin-id xmlns='urn:xmpp:sid:0' id='{self.person.localpart}-{number}'/>"
         more = PADDING if self.peer.is_slow else ""
+        if gone := taken_back_by(number):
+            more += f"<retract xmlns='urn:xmpp:message-retract:1' id='{gone}'/>"
         return (
             f"<message to='{self.peer.person.jid}' type='chat' id='{number}'>"
             f"<body>{number}</body>{origin}{more}</message>"

@@ -1,20 +1,36 @@
 """The end of a crash run: what was acknowledged, what was shown, and what stands in the logs, held together."""
 
+import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from rainbow_xmpp.plugins.archive import tables
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.xml import scan_again
-from tests.faults.crash_client import CrashClient
+from tests.faults.crash_client import CrashClient, taken_back_by
 from tests.faults.crash_screen import Tally
 
-Log = Mapping[int, tuple[str, int]]
-"""What stands in somebody's log as received: sender and number by stanza-id."""
+DONE_S = 60.0
+"""So long what is taken back may be there, an outage between included."""
+
+
+class Kept(NamedTuple):
+    """What stands in somebody's log as received."""
+
+    sender: str
+    number: int
+    is_wiped: bool
+    """It was taken back."""
+
+
+Log = Mapping[int, Kept]
+"""By stanza-id."""
 
 
 @dataclass
@@ -32,13 +48,16 @@ class Report:
     out_of_order: list[str] = field(default_factory=list)
     refused_and_kept: list[str] = field(default_factory=list)
     not_as_in_the_archive: list[str] = field(default_factory=list)
+    wrongly_taken_back: list[str] = field(default_factory=list)
+    """Or not, though the one that takes it back was acknowledged."""
+    taken_back: int = 0
 
     @property
     def violations(self) -> list[str]:
         """Whatever must not be, in words."""
         return [
             *self.lost, *self.twice, *self.out_of_order, *self.refused_and_kept, *self.not_as_in_the_archive,
-            *self.happened.faults,
+            *self.wrongly_taken_back, *self.happened.faults,
         ]  # fmt: skip
 
     @property
@@ -54,12 +73,13 @@ class Report:
             f"{happened.acknowledged:,} acknowledged, {happened.sent_again:,} said again, "
             f"{happened.refused:,} refused for a while; {happened.resumed:,} sessions resumed, "
             f"{happened.began_anew:,} begun, {happened.vanished:,} clients vanished, {happened.rested:,} rested, "
-            f"{happened.caught_up:,} messages caught up with.\n"
+            f"{happened.caught_up:,} messages caught up with, {self.taken_back:,} taken back.\n"
             f"Serving again after (median, greatest, in s): {'; '.join(times)}; "
             f"clients back after a kill or a stop: {_times(happened.back_s)}.\n"
             f"Acknowledged and lost: {len(self.lost)}. Shown twice: {len(self.twice)}. "
             f"Out of order: {len(self.out_of_order)}. Refused and kept: {len(self.refused_and_kept)}. "
-            f"Other than in the archive: {len(self.not_as_in_the_archive)}. Other faults: {len(happened.faults)}."
+            f"Other than in the archive: {len(self.not_as_in_the_archive)}. "
+            f"Wrongly taken back, or not: {len(self.wrongly_taken_back)}. Other faults: {len(happened.faults)}."
         )
 
 
@@ -90,7 +110,19 @@ def judge(reader: CrashClient, log: Log, report: Report) -> None:
     report.not_as_in_the_archive += [
         f"{name}, {stanza_id}: shown {shown.get(stanza_id)}, kept {log.get(stanza_id)}"
         for stanza_id in sorted(shown.keys() | log.keys())
-        if shown.get(stanza_id) != log.get(stanza_id)
+        if stanza_id not in shown or stanza_id not in log or shown[stanza_id] != log[stanza_id][:2]
+    ]
+    _judge_retractions(reader, log, report)
+
+
+def _judge_retractions(reader: CrashClient, log: Log, report: Report) -> None:
+    """What an acknowledged message took back is wiped out, and nothing else is."""
+    writer, there = reader.peer, {kept.number: kept for kept in log.values()}
+    due = {taken_back_by(n) for n in writer.acknowledged - writer.screen.refused} & there.keys()
+    wiped = {kept.number for kept in log.values() if kept.is_wiped}
+    report.taken_back += len(due)
+    report.wrongly_taken_back += [
+        f"{reader.person.localpart}: {n} is {'there' if n in due else 'gone'}" for n in sorted(due ^ wiped)
     ]
 
 
@@ -108,13 +140,26 @@ async def received(storage_url: str) -> dict[str, Log]:
     )
     store = await Store.open(storage_url)
     try:
+        await _retracted(store)
         async with store.read() as connection:
             rows = list(await connection.execute(statement))
     finally:
         await store.close()
-    found: dict[str, dict[int, tuple[str, int]]] = {}
+    found: dict[str, dict[int, Kept]] = {}
     for localpart, key, stanza in rows:
         view = scan_again(bytes(stanza))
-        number = int(view.text_of("body") or 0)
-        found.setdefault(localpart, {})[key >> 1] = (view.attrs["from"].partition("/")[0], number)
+        sender, number = view.attrs["from"].partition("/")[0], int(view.attrs["id"])
+        found.setdefault(localpart, {})[key >> 1] = Kept(sender, number, not view.has("body"))
     return dict(found)
+
+
+async def _retracted(store: Store) -> None:
+    """Wait until nothing is left to be taken back, as far as the server comes to it."""
+    left = sa.select(sa.func.count()).select_from(tables.retractions)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DONE_S):
+            while True:
+                async with store.read() as connection:
+                    if not (await connection.execute(left)).scalar_one():
+                        return
+                await asyncio.sleep(0.2)

@@ -6,7 +6,6 @@ from xml.etree.ElementTree import Element
 
 from tests.conformance.wire import NAMESPACES
 
-BODY = "{jabber:client}body"
 DELAY = "{urn:xmpp:delay}delay"
 STANZA_ID = "{urn:xmpp:sid:0}stanza-id"
 WAIT = "error[@type='wait']"
@@ -64,7 +63,7 @@ class Screen:
             self.tally.faults.append(f"{self.owner} got a message with {len(ids)} ids of its own log")
             return
         how = "live" if message.find(DELAY) is None else "late"
-        got = (ids[0], _sender(message), int(message.findtext(BODY) or 0), how)
+        got = (ids[0], _sender(message), int(message.get("id") or 0), how)
         if self.is_holding:
             self._held.append(got)
         else:
@@ -85,7 +84,7 @@ class Screen:
             self.note(stanza_id)
         elif stanza_id not in self.seen:
             self.tally.caught_up += 1
-            self._show(stanza_id, sender, int(message.findtext(BODY) or 0), "archive")
+            self._show(stanza_id, sender, int(message.get("id") or 0), "archive")
 
     def note(self, stanza_id: int) -> None:
         """It is of our own words, which need not be shown."""

@@ -10,7 +10,9 @@ from rainbow_xmpp.testing import TestServer
 from tests.plugins.test_archive_history import ask, talk
 
 DAY_S = 86_400
-ALL_TABLES = (tables.messages, tables.by_owner, tables.by_peer, tables.waiting, tables.gone)
+ALL_TABLES = (
+    tables.messages, tables.by_owner, tables.by_peer, tables.waiting, tables.retractions, tables.gone,
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +64,7 @@ async def test_what_waits_is_not_deleted_before_it_was_handed_over_or_waited_too
             "by_owner": 3,
             "by_peer": 3,
             "waiting": 3,
+            "retractions": 0,
             "gone": 0,
         }
         back = await server.login("bob@acme")
@@ -114,5 +117,6 @@ async def test_a_removed_accounts_log_is_erased_and_the_others_keep_theirs(monke
             "by_owner": 4,
             "by_peer": 4,
             "waiting": 0,
+            "retractions": 0,
             "gone": 0,
         }

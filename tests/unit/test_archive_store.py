@@ -18,7 +18,9 @@ from rainbow_xmpp.store import Store
 from rainbow_xmpp.store.tables import metadata
 from rainbow_xmpp.store.values import Account, NewAccount
 
-ALL_TABLES = (tables.messages, tables.by_owner, tables.by_peer, tables.waiting, tables.gone)
+ALL_TABLES = (
+    tables.messages, tables.by_owner, tables.by_peer, tables.waiting, tables.retractions, tables.gone,
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

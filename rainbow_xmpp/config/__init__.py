@@ -5,6 +5,7 @@ from rainbow_xmpp.config.cluster import ClusterConfig
 from rainbow_xmpp.config.convert import Table, section
 from rainbow_xmpp.config.declare import Reload, key
 from rainbow_xmpp.config.doors import Listen, Tls, Websocket
+from rainbow_xmpp.config.elsewhere import ElsewhereConfig
 from rainbow_xmpp.config.levels import ServiceLevel
 from rainbow_xmpp.config.limits import Limits, Xml
 from rainbow_xmpp.config.load import Draft, load, read
@@ -23,6 +24,7 @@ __all__ = [
     "Config",
     "ConfigProblems",
     "Draft",
+    "ElsewhereConfig",
     "Limits",
     "Listen",
     "Log",

@@ -52,6 +52,15 @@ class Region:
     hosts: tuple[str, ...] = key(
         (), 'Where clients reach it: host names, with a port unless it is 443, such as "fr.chat.example.com".'
     )
+    upstreams: tuple[str, ...] = key(
+        (),
+        "Where servers of other regions and edges reach it, for people who came to the wrong door: hosts or addresses, "
+        "with a port unless it is 443. Empty = its hosts; needed where those lead to an edge.",
+    )
+    proxy: bool = key(
+        False,
+        "Its servers are told by the PROXY protocol (version 2) whose connection it is that others pass on to them.",
+    )
     relays: tuple[str, ...] = key(
         (), 'Its relays for calls: host names, with a port unless it is 3478, such as "turn.fr.example.com".'
     )
@@ -64,7 +73,7 @@ class Region:
                 if self.country
                 else "is missing; data is promised to stay in it",
             )
-        for name, hosts in (("hosts", self.hosts), ("relays", self.relays)):
+        for name, hosts in (("hosts", self.hosts), ("upstreams", self.upstreams), ("relays", self.relays)):
             for host in hosts:
                 if not is_host_and_port(host):
                     yield name, f'has "{host}"; give a host name, and a port if it is another than usual'

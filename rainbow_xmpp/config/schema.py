@@ -16,6 +16,7 @@ from rainbow_xmpp.config.auth import Auth
 from rainbow_xmpp.config.cluster import ClusterConfig
 from rainbow_xmpp.config.declare import Complaints, key
 from rainbow_xmpp.config.doors import MOST_PORT, Listen, Tls, Websocket
+from rainbow_xmpp.config.elsewhere import ElsewhereConfig
 from rainbow_xmpp.config.hosts import address_problems, as_in_addresses, is_domain
 from rainbow_xmpp.config.levels import SHIPPED_LEVELS, ServiceLevel, misnamed
 from rainbow_xmpp.config.limits import Limits
@@ -107,6 +108,7 @@ class Config:
     tls: Tls = field(default=Tls())
     storage: Storage = field(default=Storage())
     cluster: ClusterConfig = field(default=ClusterConfig())
+    elsewhere: ElsewhereConfig = field(default=ElsewhereConfig())
     metrics: Metrics = field(default=Metrics())
     websocket: Websocket = field(default=Websocket())
     auth: Auth = field(default=Auth())
@@ -158,6 +160,12 @@ class Config:
     def home_region(self) -> str:
         """The region whose data this server keeps."""
         return self.region or self.default_region or ONLY_REGION
+
+    @property
+    def passes_on(self) -> bool:
+        """Connections that ask for a host of another region are passed on to it."""
+        here = self.regions.get(self.home_region)
+        return self.elsewhere.pass_on or (here is not None and not here.kind.keeps_data)
 
     @property
     def public_url(self) -> str:

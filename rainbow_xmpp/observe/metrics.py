@@ -61,6 +61,7 @@ class Counters:
         default_factory=lambda: dict.fromkeys(StreamCondition, 0)
     )
     connections_refused: int = 0
+    passages_failed: int = 0
     handshakes_ok: int = 0
     handshakes_failed: int = 0
     http_requests: int = 0
@@ -114,6 +115,7 @@ class Counters:
 
     connections: int = 0
     connections_half_open: int = 0
+    connections_passed: int = 0
     sessions: int = 0
     sessions_inactive: int = 0
     sessions_websocket: int = 0
@@ -232,6 +234,11 @@ FAMILIES: Sequence[Family] = (
     ),
     _one("rainbow_streams_opened", "XMPP streams opened.", "streams_opened"),
     _one("rainbow_connections_refused", "Connections closed by a limit.", "connections_refused"),
+    _one(
+        "rainbow_passages_failed",
+        "Connections that could not be passed on, since their region did not answer.",
+        "passages_failed",
+    ),
     Family(
         "rainbow_tls_handshakes",
         "TLS handshakes that came to an end.",
@@ -290,6 +297,12 @@ FAMILIES: Sequence[Family] = (
         "rainbow_connections_half_open",
         "Open connections that have not logged in.",
         "connections_half_open",
+        gauge=True,
+    ),
+    _one(
+        "rainbow_connections_passed",
+        "Open connections that are passed on to another region, unread.",
+        "connections_passed",
         gauge=True,
     ),
     Family(

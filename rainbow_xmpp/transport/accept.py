@@ -11,8 +11,9 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 
-from rainbow_xmpp.transport.client_hello import PEEK_BYTES
+from rainbow_xmpp.transport.client_hello import PEEK_BYTES, missing
 from rainbow_xmpp.transport.quick_tls import secure_socket
 
 log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class _Handshakes:
 
 
 class _Peeking:
-    """Looks at what connections begin with, before TLS does: some are for another process."""
+    """Looks at what connections begin with, before TLS does: some are for another process, or another server."""
 
     def __init__(
         self,
@@ -95,43 +96,54 @@ class _Peeking:
         self._waiting: dict[socket.socket, asyncio.TimerHandle] = {}
 
     def look(self, sock: socket.socket, address: str, timeout_s: float) -> None:
-        """Now, or when the first bytes are there, which must be soon."""
+        """Now, or when the hello is there, which must be soon."""
         sock.setblocking(False)
-        if not self._decided(sock, address):
+        wanted = self._looked(sock, address, 0)
+        if wanted:
             self._waiting[sock] = self._loop.call_later(timeout_s, self._give_up, sock, address)
-            self._loop.add_reader(sock, self._again, sock, address)
+            self._wait(sock, address, wanted)
 
-    def _decided(self, sock: socket.socket, address: str) -> bool:
+    def _looked(self, sock: socket.socket, address: str, before: int) -> int:
+        """How many bytes to wait for; 0: it is decided. `before` is how many there had to be for this look."""
         try:
             first = sock.recv(PEEK_BYTES, socket.MSG_PEEK)
         except (BlockingIOError, InterruptedError):
-            return False
+            return max(1, before)
         except OSError:
             first = b""
+        wanted = len(first) + missing(first)
         if not first:
             sock.close()
             self._failed(address)
+        elif wanted > max(before, len(first)):
+            return wanted
         elif self._diverts(first, sock):
             sock.close()
-        else:
+        else:  # also where the peer ended before its hello did
             self._begin(sock, address)
-        return True
+        return 0
 
-    def _again(self, sock: socket.socket, address: str) -> None:
-        self._wait_no_more(sock)
-        if not self._decided(sock, address):
-            self._give_up(sock, address)
+    def _wait(self, sock: socket.socket, address: str, wanted: int) -> None:
+        """For so many bytes, or the end: fewer wake nobody."""
+        with suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, wanted)
+        self._loop.add_reader(sock, self._again, sock, address, wanted)
+
+    def _again(self, sock: socket.socket, address: str, before: int) -> None:
+        self._loop.remove_reader(sock)
+        with suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+        wanted = self._looked(sock, address, before)
+        if wanted:
+            self._wait(sock, address, wanted)
+        else:
+            self._waiting.pop(sock).cancel()
 
     def _give_up(self, sock: socket.socket, address: str) -> None:
-        self._wait_no_more(sock)
+        self._loop.remove_reader(sock)
+        del self._waiting[sock]
         sock.close()
         self._failed(address)
-
-    def _wait_no_more(self, sock: socket.socket) -> None:
-        self._loop.remove_reader(sock)
-        timer = self._waiting.pop(sock, None)
-        if timer is not None:
-            timer.cancel()
 
 
 class TlsAcceptor:
@@ -139,8 +151,8 @@ class TlsAcceptor:
 
     `admit` is asked with the peer's address as soon as it connects; refused, it is closed unread. Whoever
     is admitted either becomes a protocol, whose `connection_made` is called after the handshake, or is
-    told to `failed` with the same address. `diverts`, if given, sees the first bytes of each connection and may give
-    it to another process; then this one only closes its descriptor.
+    told to `failed` with the same address. `diverts`, if given, sees what each connection begins with, a ClientHello
+    as a whole, and may give it to somebody else under another descriptor; then this one only closes its own.
     """
 
     def __init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from rainbow_xmpp.transport.accept import BACKLOG, TlsAcceptor, TlsUpgrade, list
 from rainbow_xmpp.transport.client_hello import offers
 from rainbow_xmpp.transport.direct_tls import UpgradedLink
 from rainbow_xmpp.transport.link_shared import LinkShared
+from rainbow_xmpp.transport.passing import Passages, ways_elsewhere
 from rainbow_xmpp.transport.port import Mux, PortShared
 from rainbow_xmpp.transport.redirect import redirect_factory
 from rainbow_xmpp.transport.tls import ALPN_TURN
@@ -41,6 +42,7 @@ class Listeners:
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
         self._metrics: MetricsListener | None = None
+        self._passages: Passages | None = None
         self._handshakes: list[TlsAcceptor | TlsUpgrade] = []
 
     async def open(
@@ -55,6 +57,8 @@ class Listeners:
         """Open every configured port; CannotListen when one of them is taken or not allowed."""
         listen, loop, timeout_s = config.listen, asyncio.get_running_loop(), config.limits.handshake_timeout_s
         links = port.links
+        if config.passes_on and (ways := ways_elsewhere(config)):
+            self._passages = Passages(ways, links, most=config.elsewhere.passed_connections)
         with _explained("listen.port", listen.port):
             acceptor = TlsAcceptor(
                 lambda: Mux(port),
@@ -63,7 +67,7 @@ class Listeners:
                 handshake_timeout_s=timeout_s,
                 admit=lambda address: links.entered(source_of(address)),
                 failed=lambda address: _handshake_failed(links, address),
-                diverts=None if port.relay is None else partial(_to_relay, port.relay, links),
+                diverts=_diversions(port, self._passages),
             )
             acceptor.listen(listen.address, listen.port)
             self._listeners.append(acceptor)
@@ -97,10 +101,12 @@ class Listeners:
             handshakes.set_handshake_timeout(timeout_s)
 
     async def close(self) -> None:
-        """Accept nothing more; connections go on."""
+        """Accept nothing more; connections go on, but for those that are passed on: they find another way."""
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
+        if self._passages is not None:
+            self._passages.close()
         metrics, self._metrics = self._metrics, None
         if metrics is not None:
             await metrics.close()
@@ -109,6 +115,18 @@ class Listeners:
 def _handshake_failed(links: LinkShared, address: str) -> None:
     links.counters.handshakes_failed += 1
     links.left(source_of(address), was_half_open=True)
+
+
+def _diversions(port: PortShared, passages: Passages | None) -> Callable[[bytes, socket.socket], bool] | None:
+    """Who gets connections by what they begin with."""
+    diverts: list[Callable[[bytes, socket.socket], bool]] = []
+    if port.relay is not None:
+        diverts.append(partial(_to_relay, port.relay, port.links))
+    if passages is not None:
+        diverts.append(passages.take)
+    if not diverts:
+        return None
+    return lambda first, sock: any(take(first, sock) for take in diverts)
 
 
 def _to_relay(relay: RelayDoor, links: LinkShared, first: bytes, sock: socket.socket) -> bool:

@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 
 from rainbow_xmpp.config.declare import Complaints, key
-from rainbow_xmpp.config.hosts import address_problems, is_host_and_port, origin_problems
+from rainbow_xmpp.config.hosts import (
+    address_problems,
+    inside_problems,
+    is_host_and_port,
+    network_problems,
+    origin_problems,
+)
 
 MOST_PORT = 65_535
 
@@ -36,6 +42,22 @@ class Listen:
         ge=0,
         le=MOST_PORT,
     )
+    proxy_from: tuple[str, ...] = key(
+        (),
+        'Load balancers that say whose connections they bring, by networks such as ["10.0.0.0/24"]. From there every '
+        "connection to port and starttls_port must begin with a header of the PROXY protocol, version 2 (HAProxy: "
+        "send-proxy-v2); from anywhere else none may.",
+    )
+    plain_port: int = key(
+        0,
+        "A port without TLS for load balancers that end it (HAProxy: send-proxy-v2-ssl). Only those of proxy_from get "
+        "in, and only with clients that came by TLS. 0 = off.",
+        ge=0,
+        le=MOST_PORT,
+    )
+    plain_address: str = key(
+        "127.0.0.1", "The address of plain_port: of this machine, or of a network that only servers reach."
+    )
     public_url: str = key(
         "",
         "How clients reach the TLS port from outside, when a load balancer or another name stands before it, "
@@ -51,13 +73,17 @@ class Listen:
 
     def problems(self) -> Complaints:
         yield from address_problems("address", self.address)
+        yield from network_problems("proxy_from", self.proxy_from)
+        yield from inside_problems("plain_address", self.plain_address)
+        if self.plain_port and not self.proxy_from:
+            yield "plain_port", "is open to nobody: say in proxy_from which load balancers may use it"
         if self.drain_to and not is_host_and_port(self.drain_to):
             yield (
                 "drain_to",
                 f'is "{self.drain_to}"; give a host and its port, such as "node2.example.com:443"',
             )
         taken: dict[int, str] = {}
-        for name in ("port", "redirect_port", "starttls_port"):
+        for name in ("port", "redirect_port", "starttls_port", "plain_port"):
             number = getattr(self, name)
             if number and number in taken:
                 yield name, f"is {number}, which {taken[number]} already uses"

@@ -48,6 +48,32 @@ def address_problems(name: str, address: str) -> Complaints:
         yield name, f'is "{address}"; give an IP address such as 127.0.0.1, 0.0.0.0 or ::'
 
 
+def inside_problems(name: str, address: str) -> Complaints:
+    """What is said in plain text may be said on this machine and in private networks only."""
+    try:
+        ip = ipaddress.ip_address(address)
+        is_inside = ip.is_private and not ip.is_unspecified
+    except ValueError:
+        is_inside = False
+    if not is_inside:
+        yield (
+            name,
+            f'is "{address}"; give an IP address that only servers reach, such as 127.0.0.1 or 10.0.0.5',
+        )
+
+
+def network_problems(name: str, networks: tuple[str, ...]) -> Complaints:
+    """Networks whose word is believed."""
+    for text in networks:
+        try:
+            network = ipaddress.ip_network(text)
+        except ValueError:
+            yield name, f'has "{text}"; give an IP address, or a network such as 10.0.0.0/24'
+            continue
+        if network.prefixlen == 0:
+            yield name, f'has "{text}", which is everybody: anybody could claim any address'
+
+
 def origin_problems(name: str, url: str, *, schemes: tuple[str, ...]) -> Complaints:
     example = f"{schemes[0]}://chat.example.com"
     try:

@@ -155,6 +155,9 @@ class Config:
         ports = {self.listen.port, self.listen.redirect_port, self.listen.starttls_port} - {0}
         if self.metrics.port in ports and self.metrics.address == self.listen.address:
             yield "metrics.port", f"is {self.metrics.port}, which [listen] already uses"
+        inside = (self.listen.plain_address, self.listen.plain_port)
+        if self.metrics.port and inside == (self.metrics.address, self.metrics.port):
+            yield "metrics.port", f"is {self.metrics.port}, which listen.plain_port already uses"
 
     @property
     def home_region(self) -> str:

@@ -42,7 +42,7 @@ _LIMITS: Mapping[str, Any] = {
 
 
 class HttpHandler:
-    """Makes a protocol for each HTTP connection: `handler()`, then `connection_made`, then `data_received`.
+    """Makes a protocol for each HTTP connection: `handler(address)`, then `connection_made`, then `data_received`.
 
     Made by `make_handler`; its owner calls `close` at the end.
     """
@@ -57,9 +57,11 @@ class HttpHandler:
             **_LIMITS,
         )
 
-    def __call__(self) -> asyncio.Protocol:
-        """The protocol of one new connection."""
-        return self._server()
+    def __call__(self, address: str = "") -> asyncio.Protocol:
+        """The protocol of one new connection from this address."""
+        connection = self._server()
+        connection.client_address = address
+        return connection
 
     async def close(self, timeout_s: float = 3.0) -> None:
         """End all connections; a request being answered gets this many seconds."""
@@ -107,7 +109,10 @@ def _request_factory(headers: Mapping[str, str], counters: Counters) -> Callable
 class _Connection(web.RequestHandler):
     """One HTTP connection; differs from aiohttp's in what it says about requests it cannot read."""
 
-    __slots__ = ()
+    __slots__ = ("client_address",)
+
+    client_address: str
+    """Where the client is: not where the connection comes from, when a load balancer stands between."""
 
     def handle_error(
         self,
@@ -143,5 +148,5 @@ _WORDS = {
 class _Server(web.Server):
     """aiohttp's low-level server with our kind of connection."""
 
-    def __call__(self) -> web.RequestHandler:
+    def __call__(self) -> _Connection:
         return _Connection(self, loop=self._loop, **self._kwargs)

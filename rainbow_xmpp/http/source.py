@@ -4,6 +4,5 @@ from aiohttp import web
 
 
 def source_of(request: web.Request) -> str:
-    """The network address of the peer, for limits and never for logs; "" when it is not known."""
-    peer = request.transport.get_extra_info("peername") if request.transport is not None else None
-    return str(peer[0]) if isinstance(peer, tuple) else ""
+    """The network address of the client, for limits and never for logs; "" when it is not known."""
+    return str(getattr(request.protocol, "client_address", ""))

@@ -10,10 +10,14 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from rainbow_xmpp.transport.client_hello import PEEK_BYTES, missing
+from rainbow_xmpp.transport.proxies import Proxies
+from rainbow_xmpp.transport.proxy_header import Arrival
 from rainbow_xmpp.transport.quick_tls import secure_socket
 
 log = logging.getLogger(__name__)
@@ -85,8 +89,8 @@ class _Peeking:
 
     def __init__(
         self,
-        diverts: Callable[[bytes, socket.socket], bool],
-        begin: Callable[[socket.socket, str], None],
+        diverts: Callable[[bytes, socket.socket, Arrival], bool],
+        begin: Callable[[socket.socket, Arrival], None],
         failed: Callable[[str], None],
     ) -> None:
         self._diverts = diverts
@@ -95,15 +99,15 @@ class _Peeking:
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[socket.socket, asyncio.TimerHandle] = {}
 
-    def look(self, sock: socket.socket, address: str, timeout_s: float) -> None:
+    def look(self, sock: socket.socket, arrival: Arrival, timeout_s: float) -> None:
         """Now, or when the hello is there, which must be soon."""
         sock.setblocking(False)
-        wanted = self._looked(sock, address, 0)
+        wanted = self._looked(sock, arrival, 0)
         if wanted:
-            self._waiting[sock] = self._loop.call_later(timeout_s, self._give_up, sock, address)
-            self._wait(sock, address, wanted)
+            self._waiting[sock] = self._loop.call_later(timeout_s, self._give_up, sock, arrival)
+            self._wait(sock, arrival, wanted)
 
-    def _looked(self, sock: socket.socket, address: str, before: int) -> int:
+    def _looked(self, sock: socket.socket, arrival: Arrival, before: int) -> int:
         """How many bytes to wait for; 0: it is decided. `before` is how many there had to be for this look."""
         try:
             first = sock.recv(PEEK_BYTES, socket.MSG_PEEK)
@@ -114,76 +118,74 @@ class _Peeking:
         wanted = len(first) + missing(first)
         if not first:
             sock.close()
-            self._failed(address)
+            self._failed(arrival.address)
         elif wanted > max(before, len(first)):
             return wanted
-        elif self._diverts(first, sock):
+        elif self._diverts(first, sock, arrival):
             sock.close()
         else:  # also where the peer ended before its hello did
-            self._begin(sock, address)
+            self._begin(sock, arrival)
         return 0
 
-    def _wait(self, sock: socket.socket, address: str, wanted: int) -> None:
+    def _wait(self, sock: socket.socket, arrival: Arrival, wanted: int) -> None:
         """For so many bytes, or the end: fewer wake nobody."""
         with suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, wanted)
-        self._loop.add_reader(sock, self._again, sock, address, wanted)
+        self._loop.add_reader(sock, self._again, sock, arrival, wanted)
 
-    def _again(self, sock: socket.socket, address: str, before: int) -> None:
+    def _again(self, sock: socket.socket, arrival: Arrival, before: int) -> None:
         self._loop.remove_reader(sock)
         with suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
-        wanted = self._looked(sock, address, before)
+        wanted = self._looked(sock, arrival, before)
         if wanted:
-            self._wait(sock, address, wanted)
+            self._wait(sock, arrival, wanted)
         else:
             self._waiting.pop(sock).cancel()
 
-    def _give_up(self, sock: socket.socket, address: str) -> None:
+    def _give_up(self, sock: socket.socket, arrival: Arrival) -> None:
         self._loop.remove_reader(sock)
         del self._waiting[sock]
         sock.close()
-        self._failed(address)
+        self._failed(arrival.address)
 
 
-class TlsAcceptor:
-    """One listening socket of the TLS port. `quick` is what `make_quick` said when the context was made.
+Factory = Callable[[Arrival], asyncio.BaseProtocol]
+"""Makes the protocol of one connection."""
 
-    `admit` is asked with the peer's address as soon as it connects; refused, it is closed unread. Whoever
-    is admitted either becomes a protocol, whose `connection_made` is called after the handshake, or is
-    told to `failed` with the same address. `diverts`, if given, sees what each connection begins with, a ClientHello
-    as a whole, and may give it to somebody else under another descriptor; then this one only closes its own.
+
+class Acceptor(ABC):
+    """One listening socket. What becomes of a connection that is let in, `_begin` says.
+
+    `admit` is asked with the client's address as soon as it is known; refused, the connection is closed unread. That is
+    the peer's own, or, for peers in one of the networks `proxy_from`, what the header of the PROXY protocol says that
+    they have to begin with.
     """
 
     def __init__(
         self,
-        protocol_factory: Callable[[], asyncio.BaseProtocol],
-        context: ssl.SSLContext,
         *,
-        quick: bool,
-        handshake_timeout_s: float,
         admit: Callable[[str], bool] = lambda address: True,
-        failed: Callable[[str], None] = lambda address: None,
-        diverts: Callable[[bytes, socket.socket], bool] | None = None,
+        proxy_from: Sequence[str] = (),
+        only_proxies: bool = False,
     ) -> None:
-        self._factory = protocol_factory
-        self._handshakes = _Handshakes(context, quick=quick, timeout_s=handshake_timeout_s)
+        """`only_proxies`: nobody else is let in, and only with clients that had TLS with them."""
         self._admit = admit
-        self._failed = failed
         self._loop = asyncio.get_running_loop()
-        self._peeking = _Peeking(diverts, self._begin, failed) if diverts is not None else None
+        self._proxies = Proxies(proxy_from, self._arrived, needs_tls=only_proxies) if proxy_from else None
+        self._only_proxies = only_proxies
         self._listener: socket.socket | None = None
         self._resting: asyncio.TimerHandle | None = None
+
+    @abstractmethod
+    def _begin(self, sock: socket.socket, arrival: Arrival) -> None:
+        """A connection was let in."""
 
     def listen(self, address: str, port: int, *, reuse_port: bool = False) -> None:
         """Open the port; OSError when it is taken or not allowed. `::` takes IPv4 connections too."""
         self._listener = listening_socket(address, port, reuse_port=reuse_port)
         self._listener.setblocking(False)
         self._loop.add_reader(self._listener, self._ready)
-
-    def set_handshake_timeout(self, timeout_s: float) -> None:
-        """For handshakes that begin from now on."""
-        self._handshakes.timeout_s = timeout_s
 
     @property
     def port(self) -> int:
@@ -192,16 +194,18 @@ class TlsAcceptor:
         return int(self._listener.getsockname()[1])
 
     def close(self) -> None:
-        """Accept nothing more; connections go on, handshakes too."""
-        if self._resting is not None:
-            self._resting.cancel()
+        """Accept nothing more but what has connected already; connections go on, handshakes too."""
         if self._listener is not None:
+            if self._resting is None:
+                self._ready(BACKLOG)  # who waits in the kernel would be reset
             self._loop.remove_reader(self._listener)
             self._listener.close()
             self._listener = None
+        if self._resting is not None:
+            self._resting.cancel()
 
-    def _ready(self) -> None:
-        for _ in range(ACCEPTS_AT_ONCE):
+    def _ready(self, most: int = ACCEPTS_AT_ONCE) -> None:
+        for _ in range(most):
             try:
                 sock, peer = self._listener.accept()  # type: ignore[union-attr]
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -209,7 +213,7 @@ class TlsAcceptor:
             except OSError as failure:
                 self._rest(failure)
                 return
-            self._take(sock, peer[0])
+            self._take(sock, peer[0], peer[1])
 
     def _rest(self, failure: OSError) -> None:
         log.log(
@@ -226,16 +230,90 @@ class TlsAcceptor:
         if self._listener is not None:
             self._loop.add_reader(self._listener, self._ready)
 
-    def _take(self, sock: socket.socket, address: str) -> None:
-        if not self._admit(address):
+    def _take(self, sock: socket.socket, address: str, port: int) -> None:
+        if self._proxies is not None and self._proxies.expects(address):
+            self._proxies.read(sock, address, port)
+        elif self._only_proxies:
             sock.close()
-        elif self._peeking is not None:
-            self._peeking.look(sock, address, self._handshakes.timeout_s)
         else:
-            self._begin(sock, address)
+            self._arrived(sock, Arrival(address, port))
 
-    def _begin(self, sock: socket.socket, address: str) -> None:
-        self._handshakes.begin(sock, self._factory, lambda: self._failed(address))
+    def _arrived(self, sock: socket.socket, arrival: Arrival) -> None:
+        if self._admit(arrival.address):
+            self._begin(sock, arrival)
+        else:
+            sock.close()
+
+
+class TlsAcceptor(Acceptor):
+    """The TLS port. `quick` is what `make_quick` said when the context was made.
+
+    Whoever is admitted either becomes a protocol, whose `connection_made` is called after the handshake, or is
+    told to `failed` with the same address. `diverts`, if given, sees what each connection begins with, a ClientHello
+    as a whole, and may give it to somebody else under another descriptor; then this one only closes its own.
+    """
+
+    def __init__(
+        self,
+        protocol_factory: Factory,
+        context: ssl.SSLContext,
+        *,
+        quick: bool,
+        handshake_timeout_s: float,
+        admit: Callable[[str], bool] = lambda address: True,
+        failed: Callable[[str], None] = lambda address: None,
+        diverts: Callable[[bytes, socket.socket, Arrival], bool] | None = None,
+        proxy_from: Sequence[str] = (),
+    ) -> None:
+        super().__init__(admit=admit, proxy_from=proxy_from)
+        self._factory = protocol_factory
+        self._handshakes = _Handshakes(context, quick=quick, timeout_s=handshake_timeout_s)
+        self._failed = failed
+        self._peeking = _Peeking(diverts, self._shake_hands, failed) if diverts is not None else None
+
+    def set_handshake_timeout(self, timeout_s: float) -> None:
+        """For handshakes that begin from now on."""
+        self._handshakes.timeout_s = timeout_s
+
+    def _begin(self, sock: socket.socket, arrival: Arrival) -> None:
+        if self._peeking is not None:
+            self._peeking.look(sock, arrival, self._handshakes.timeout_s)
+        else:
+            self._shake_hands(sock, arrival)
+
+    def _shake_hands(self, sock: socket.socket, arrival: Arrival) -> None:
+        self._handshakes.begin(sock, partial(self._factory, arrival), lambda: self._failed(arrival.address))
+
+
+class PlainAcceptor(Acceptor):
+    """A port without TLS, or where it begins later. Whoever is admitted becomes a protocol, or is told to `failed`."""
+
+    def __init__(
+        self,
+        protocol_factory: Factory,
+        *,
+        admit: Callable[[str], bool],
+        failed: Callable[[str], None],
+        proxy_from: Sequence[str] = (),
+        only_proxies: bool = False,
+    ) -> None:
+        super().__init__(admit=admit, proxy_from=proxy_from, only_proxies=only_proxies)
+        self._factory = protocol_factory
+        self._failed = failed
+        self._beginning: set[asyncio.Task[None]] = set()
+
+    def _begin(self, sock: socket.socket, arrival: Arrival) -> None:
+        sock.setblocking(False)
+        task = self._loop.create_task(self._become(sock, arrival))
+        self._beginning.add(task)
+        task.add_done_callback(self._beginning.discard)
+
+    async def _become(self, sock: socket.socket, arrival: Arrival) -> None:
+        try:
+            await self._loop.connect_accepted_socket(partial(self._factory, arrival), sock)
+        except OSError:
+            sock.close()
+            self._failed(arrival.address)
 
 
 class TlsUpgrade:

@@ -30,12 +30,16 @@ class TcpLink(Link):
         source: str,
         *,
         upgrade: Callable[[TcpLink], None] | None = None,
+        sees_channel: bool = True,
     ) -> None:
-        """`upgrade` starts TLS on a connection that began in plain text; None when it is secure already."""
+        """`upgrade` starts TLS on a connection that began in plain text; None when it is secure already.
+
+        `sees_channel`: the client's TLS ends in this process, so that it can be bound to the login.
+        """
         self._upgrade = upgrade
         self.stanza_ns = names.CLIENT
         self._framer = Framer(shared.limits.stanza_bytes_before_login)
-        self._begin(shared, source, is_secure=upgrade is None)
+        self._begin(shared, source, is_secure=upgrade is None, sees_channel=sees_channel)
 
     # -- reading ---------------------------------------------------------------------------------------
 

@@ -53,7 +53,9 @@ class Link(Reading):
     can_bind_channel = True
     """Browsers cannot see the TLS channel, so a WebSocket offers no -PLUS mechanisms."""
 
-    def _begin(self, shared: LinkShared, source: str, *, is_secure: bool = True) -> None:
+    def _begin(
+        self, shared: LinkShared, source: str, *, is_secure: bool = True, sees_channel: bool = True
+    ) -> None:
         self._transport: Any = None
         self._shared = shared
         self.number = next(shared.numbers)
@@ -64,7 +66,8 @@ class Link(Reading):
         self.is_closing = False
         self.prefixes = NO_PREFIXES
         self.source = source
-        bindings: Mapping[str, bytes] = shared.bindings() if self.can_bind_channel and is_secure else {}
+        can_bind = self.can_bind_channel and sees_channel and is_secure
+        bindings: Mapping[str, bytes] = shared.bindings() if can_bind else {}
         self._login = Login(shared.entrance, self, self.framing, source, bindings, is_secure=is_secure)
         shared.deadlines.add(self)
 

@@ -16,12 +16,13 @@ from rainbow_xmpp.errors import RainbowError
 from rainbow_xmpp.http.metrics import MetricsListener, listen_for_scrapes
 from rainbow_xmpp.observe.metrics import Exposition
 from rainbow_xmpp.plugin.offers_relay import RelayDoor
-from rainbow_xmpp.transport.accept import BACKLOG, TlsAcceptor, TlsUpgrade, listening_socket
+from rainbow_xmpp.transport.accept import PlainAcceptor, TlsAcceptor, TlsUpgrade, listening_socket
 from rainbow_xmpp.transport.client_hello import offers
 from rainbow_xmpp.transport.direct_tls import UpgradedLink
 from rainbow_xmpp.transport.link_shared import LinkShared
 from rainbow_xmpp.transport.passing import Passages, ways_elsewhere
 from rainbow_xmpp.transport.port import Mux, PortShared
+from rainbow_xmpp.transport.proxy_header import Arrival
 from rainbow_xmpp.transport.redirect import redirect_factory
 from rainbow_xmpp.transport.tls import ALPN_TURN
 
@@ -61,23 +62,35 @@ class Listeners:
             self._passages = Passages(ways, links, most=config.elsewhere.passed_connections)
         with _explained("listen.port", listen.port):
             acceptor = TlsAcceptor(
-                lambda: Mux(port),
+                partial(Mux, port),
                 context,
                 quick=quick,
                 handshake_timeout_s=timeout_s,
-                admit=lambda address: links.entered(source_of(address)),
-                failed=lambda address: _handshake_failed(links, address),
+                admit=partial(_entered, links),
+                failed=partial(_handshake_failed, links),
                 diverts=_diversions(port, self._passages),
+                proxy_from=listen.proxy_from,
             )
             acceptor.listen(listen.address, listen.port)
             self._listeners.append(acceptor)
             self._handshakes.append(acceptor)
+        if listen.plain_port:
+            with _explained("listen.plain_port", listen.plain_port):
+                behind = PlainAcceptor(
+                    partial(Mux, port),
+                    admit=partial(_entered, links),
+                    failed=partial(_left, links),
+                    proxy_from=listen.proxy_from,
+                    only_proxies=True,
+                )
+                behind.listen(listen.plain_address, listen.plain_port)
+                self._listeners.append(behind)
         if listen.redirect_port:
             with _explained("listen.redirect_port", listen.redirect_port):
                 redirect = redirect_factory(
                     config.public_url,
-                    admit=lambda address: links.entered(source_of(address)),
-                    left=lambda address: links.left(source_of(address), was_half_open=True),
+                    admit=partial(_entered, links),
+                    left=partial(_left, links),
                 )
                 sock = listening_socket(listen.address, listen.redirect_port)
                 self._listeners.append(await loop.create_server(redirect, sock=sock))
@@ -85,10 +98,14 @@ class Listeners:
             upgrade = TlsUpgrade(context, quick=quick, handshake_timeout_s=timeout_s)
             self._handshakes.append(upgrade)
             with _explained("listen.starttls_port", listen.starttls_port):
-                sock = listening_socket(listen.address, listen.starttls_port)
-                self._listeners.append(
-                    await loop.create_server(lambda: _Plain(links, upgrade), sock=sock, backlog=BACKLOG)
+                before_tls = PlainAcceptor(
+                    partial(_Plain, links, upgrade),
+                    admit=partial(_entered, links),
+                    failed=partial(_left, links),
+                    proxy_from=listen.proxy_from,
                 )
+                before_tls.listen(listen.address, listen.starttls_port)
+                self._listeners.append(before_tls)
         if config.metrics.port:
             with _explained("metrics.port", config.metrics.port):
                 self._metrics = await listen_for_scrapes(
@@ -112,52 +129,61 @@ class Listeners:
             await metrics.close()
 
 
-def _handshake_failed(links: LinkShared, address: str) -> None:
-    links.counters.handshakes_failed += 1
+def _entered(links: LinkShared, address: str) -> bool:
+    return links.entered(source_of(address))
+
+
+def _left(links: LinkShared, address: str) -> None:
     links.left(source_of(address), was_half_open=True)
 
 
-def _diversions(port: PortShared, passages: Passages | None) -> Callable[[bytes, socket.socket], bool] | None:
+def _handshake_failed(links: LinkShared, address: str) -> None:
+    links.counters.handshakes_failed += 1
+    _left(links, address)
+
+
+Divert = Callable[[bytes, socket.socket, Arrival], bool]
+
+
+def _diversions(port: PortShared, passages: Passages | None) -> Divert | None:
     """Who gets connections by what they begin with."""
-    diverts: list[Callable[[bytes, socket.socket], bool]] = []
+    diverts: list[Divert] = []
     if port.relay is not None:
         diverts.append(partial(_to_relay, port.relay, port.links))
     if passages is not None:
         diverts.append(passages.take)
     if not diverts:
         return None
-    return lambda first, sock: any(take(first, sock) for take in diverts)
+    return lambda first, sock, arrival: any(take(first, sock, arrival) for take in diverts)
 
 
-def _to_relay(relay: RelayDoor, links: LinkShared, first: bytes, sock: socket.socket) -> bool:
+def _to_relay(
+    relay: RelayDoor, links: LinkShared, first: bytes, sock: socket.socket, arrival: Arrival
+) -> bool:
     """A client that offers `stun.turn` and nothing else goes to the relay with its handshake (RFC 7443)."""
     if not relay.is_open or not offers(first, ALPN_TURN.encode()):
         return False
     try:
-        client, server = sock.getpeername(), sock.getsockname()
+        server = sock.getsockname()
     except OSError:
         return False
-    if not relay.pass_connection(sock, client[:2], server[:2], is_clear=False):
+    if not relay.pass_connection(sock, (arrival.address, arrival.port), server[:2], is_clear=False):
         return False
-    links.left(source_of(client[0]), was_half_open=True)  # the relay has limits of its own
+    _left(links, arrival.address)  # the relay has limits of its own
     return True
 
 
 class _Plain(asyncio.Protocol):
-    """A connection to the STARTTLS port: counted, then a stream that must begin with TLS (RFC 6120 §5)."""
+    """A connection to the STARTTLS port: a stream that must begin with TLS (RFC 6120 §5)."""
 
-    def __init__(self, links: LinkShared, upgrade: TlsUpgrade) -> None:
+    def __init__(self, links: LinkShared, upgrade: TlsUpgrade, arrival: Arrival) -> None:
         self._links = links
         self._upgrade = upgrade
+        self._source = source_of(arrival.address)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         plain: Any = transport
-        peer = transport.get_extra_info("peername")
-        source = source_of(peer[0] if peer else "")
-        if not self._links.entered(source):
-            plain.abort()
-            return
-        link = UpgradedLink(self._links, source, upgrade=lambda link: self._upgrade.begin(plain, link))
+        link = UpgradedLink(self._links, self._source, upgrade=lambda link: self._upgrade.begin(plain, link))
         plain.set_protocol(link)
         link.connection_made(plain)
 

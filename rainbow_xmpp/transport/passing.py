@@ -20,6 +20,7 @@ from rainbow_xmpp.config import Config
 from rainbow_xmpp.config.regions import Region
 from rainbow_xmpp.transport.client_hello import server_name
 from rainbow_xmpp.transport.link_shared import LinkShared
+from rainbow_xmpp.transport.proxy_header import Arrival
 from rainbow_xmpp.transport.reading import Reading
 
 log = logging.getLogger(__name__)
@@ -68,17 +69,16 @@ class Passages:
     def __len__(self) -> int:
         return len(self._open)
 
-    def take(self, first: bytes, sock: socket.socket) -> bool:
+    def take(self, first: bytes, sock: socket.socket, arrival: Arrival) -> bool:
         """Pass this connection on if its hello asks for another region's host; the caller closes its descriptor."""
         way = self._ways.get(server_name(first))
         if way is None:
             return False
         try:
-            client = sock.getpeername()[0]
             own = socket.socket(fileno=sock.detach())
         except OSError:
             return False
-        passage = _Passage(way, own, source_of(client), self)
+        passage = _Passage(way, own, arrival, self)
         if len(self._open) >= self._most:
             log.warning("a connection for %s was refused: %d are passed on already", way.region, self._most)
             own.close()
@@ -134,8 +134,9 @@ class Passages:
 class _Passage:
     """One client's connection, and the one to its region."""
 
-    def __init__(self, way: Way, sock: socket.socket, source: str, all_of_them: Passages) -> None:
-        self.source = source
+    def __init__(self, way: Way, sock: socket.socket, arrival: Arrival, all_of_them: Passages) -> None:
+        self.source = source_of(arrival.address)
+        self._client = (arrival.address, arrival.port)
         self.last_heard = asyncio.get_running_loop().time()
         self.is_half_closed = False
         self._way = way
@@ -181,7 +182,7 @@ class _Passage:
         return None
 
     async def _connected_to(self, host: str, port: int) -> socket.socket:
-        client, server = self._sock.getpeername(), self._sock.getsockname()
+        client, server = self._client, self._sock.getsockname()
         found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         failure: OSError = OSError("there is no such address")
         for family, kind, protocol, _, address in found:

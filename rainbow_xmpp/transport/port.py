@@ -13,6 +13,7 @@ from rainbow_xmpp.http.headers import origin_allowed
 from rainbow_xmpp.plugin.offers_relay import RelayDoor
 from rainbow_xmpp.transport.direct_tls import TcpLink
 from rainbow_xmpp.transport.link_shared import LinkShared
+from rainbow_xmpp.transport.proxy_header import Arrival
 from rainbow_xmpp.transport.reading import Reading
 from rainbow_xmpp.transport.relay_pipe import RelayPipe, pipe_pair
 from rainbow_xmpp.transport.tls import ALPN_HTTP, ALPN_TURN, ALPN_XMPP
@@ -39,8 +40,8 @@ class PortShared:
     """What all connections of the port share; a reload puts other origins here."""
 
     links: LinkShared
-    http: Callable[[], asyncio.Protocol]
-    """Makes the protocol of one HTTP connection."""
+    http: Callable[[str], asyncio.Protocol]
+    """Makes the protocol of one HTTP connection; told the client's address."""
     origins: Sequence[str]
     """Web origins that may open the WebSocket, beside our own."""
     public_host: str
@@ -51,12 +52,17 @@ class PortShared:
 class Mux(Reading):
     """The first protocol of every connection: finds out what it is, counts it, and hands it over."""
 
-    __slots__ = ("_held", "_http", "_only_http", "_shared", "_source", "_timer", "_transport")
+    __slots__ = (
+        "_arrival", "_held", "_http", "_is_ours", "_only_http", "_shared", "_source", "_timer", "_transport",
+    )  # fmt: skip
 
-    def __init__(self, shared: PortShared) -> None:
+    def __init__(self, shared: PortShared, arrival: Arrival) -> None:
         self._shared = shared
+        self._arrival = arrival
         self._transport: Any = None
         self._source = ""
+        self._is_ours = False
+        """The client's TLS ends here."""
         self._held = bytearray()
         self._http: Any = None
         self._only_http = False
@@ -67,13 +73,14 @@ class Mux(Reading):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
         self._shared.links.counters.handshakes_ok += 1
-        peer = transport.get_extra_info("peername")
-        source = source_of(peer[0] if peer else "")
-        self._source = source  # counted in before its handshake
+        self._source = source_of(self._arrival.address)  # counted in before its handshake
         self._timer = asyncio.get_running_loop().call_later(
             self._shared.links.limits.handshake_timeout_s, self._too_slow
         )
         tls = transport.get_extra_info("ssl_object")
+        self._is_ours = tls is not None and not self._arrival.had_tls
+        if tls is None and self._arrival.is_check:
+            self._only_http = True
         match tls.selected_alpn_protocol() if tls is not None else None:
             case str(chosen) if chosen == ALPN_XMPP:
                 self._to_stream()
@@ -138,7 +145,7 @@ class Mux(Reading):
 
     def _to_stream(self) -> None:
         held = self._chosen()
-        link = TcpLink(self._shared.links, self._source)
+        link = TcpLink(self._shared.links, self._source, sees_channel=self._is_ours)
         self._transport.set_protocol(link)
         link.connection_made(self._transport)
         if held:
@@ -156,18 +163,18 @@ class Mux(Reading):
     def _to_http(self) -> None:
         held = self._chosen()
         self._shared.links.logged_in(self._source)
-        self._http = self._shared.http()
+        self._http = self._shared.http(self._arrival.address)
         self._http.connection_made(self._transport)
         self._http.data_received(held)
 
     def _to_relay(self) -> None:
-        relay, address = self._shared.relay, self._transport.get_extra_info("peername")
-        if relay is None or not relay.is_open or not address:
+        relay, client = self._shared.relay, (self._arrival.address, self._arrival.port)
+        if relay is None or not relay.is_open:
             self._refuse("the relay is not open on this port")
             return
         ours, theirs = pipe_pair()
         server = self._transport.get_extra_info("sockname")
-        is_taken = relay.pass_connection(theirs, address[:2], server[:2], is_clear=True)
+        is_taken = relay.pass_connection(theirs, client, server[:2], is_clear=True)
         theirs.close()
         if not is_taken:
             ours.close()

@@ -74,7 +74,7 @@ async def region(files: Certificates, talk: Any) -> AsyncIterator[int]:
 async def door(files: Certificates, way: Way, links: Links, *, most: int = 10) -> AsyncIterator[TlsAcceptor]:
     passages = Passages({NA: way}, links, most=most)  # type: ignore[arg-type]
     acceptor = TlsAcceptor(
-        Own,
+        lambda arrival: Own(),
         server_context(files.certificate, files.key),
         quick=True,
         handshake_timeout_s=2,

@@ -75,7 +75,7 @@ class Echo(asyncio.Protocol):
 @asynccontextmanager
 async def accepting(files: Certificates, **options: Any) -> AsyncIterator[TlsAcceptor]:
     options = {"quick": True, "handshake_timeout_s": 5.0} | options
-    acceptor = TlsAcceptor(Echo, context_of(files, options["quick"]), **options)
+    acceptor = TlsAcceptor(lambda arrival: Echo(), context_of(files, options["quick"]), **options)
     acceptor.listen("127.0.0.1", 0)
     try:
         yield acceptor
@@ -199,7 +199,10 @@ async def test_a_closed_acceptor_does_not_come_back_from_its_rest(
 async def test_a_port_that_is_taken_is_an_error(files: Certificates) -> None:
     async with accepting(files) as acceptor:
         other = TlsAcceptor(
-            Echo, server_context(files.certificate, files.key), quick=True, handshake_timeout_s=1
+            lambda arrival: Echo(),
+            server_context(files.certificate, files.key),
+            quick=True,
+            handshake_timeout_s=1,
         )
         with pytest.raises(OSError) as caught:
             other.listen("127.0.0.1", acceptor.port)

@@ -2,10 +2,12 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rainbow_xmpp.config import Config, ConfigProblems, Secret, load, read
+from rainbow_xmpp.config.doors import Listen
 
 MINIMAL = 'domain = "chat.example"\n[auth]\nsealing_key = "k"\n'
 
@@ -444,3 +446,25 @@ def test_a_text_from_elsewhere_is_not_shown_where_it_does_not_fit(conf: Path) ->
         "begin it with sqlite+aiosqlite:///FILE or postgresql+asyncpg://",
         "rainbow.toml:9: log.level is a text kept elsewhere; use one of: debug, info, warning, error",
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"proxy_from": ("10.0.0.1/8",)}, 'has "10.0.0.1/8"; give an IP address, or a network'),
+        ({"proxy_from": ("lb.example.com",)}, "give an IP address, or a network"),
+        ({"proxy_from": ("::/0",)}, "which is everybody"),
+        ({"plain_port": 8081}, "is open to nobody"),
+        ({"plain_port": 8443, "proxy_from": ("10.0.0.0/8",)}, "which port already uses"),
+        ({"plain_address": "0.0.0.0"}, "that only servers reach"),
+        ({"plain_address": "203.0.113.9.example"}, "that only servers reach"),
+        ({"plain_address": "8.8.8.8"}, "that only servers reach"),
+    ],
+)
+def test_what_a_load_balancer_may_say_is_judged(given: dict[str, Any], complaint: str) -> None:
+    assert any(complaint in text for _, text in Listen(**given).problems())
+
+
+def test_a_port_without_tls_is_for_load_balancers_in_private_networks() -> None:
+    listen = Listen(proxy_from=("10.0.0.0/8", "fd00::7"), plain_port=8081, plain_address="10.0.0.11")
+    assert list(listen.problems()) == []

@@ -147,7 +147,7 @@ class _Gathering(asyncio.Protocol):
 async def test_connections_use_the_socket_and_no_memory_buffers(files: Certificates) -> None:
     protocol = _Gathering()
     context = server_context(files.certificate, files.key)
-    acceptor = TlsAcceptor(lambda: protocol, context, quick=True, handshake_timeout_s=5)
+    acceptor = TlsAcceptor(lambda arrival: protocol, context, quick=True, handshake_timeout_s=5)
     acceptor.listen("127.0.0.1", 0)
     _, writer = await asyncio.open_connection(
         "127.0.0.1",
@@ -172,7 +172,7 @@ async def _burst_arrives(files: Certificates, small_records: int, timeout_s: flo
     bulk, end = b"a" * 64_000, [b"b" * 300] * small_records
     protocol = _Gathering()
     context = server_context(files.certificate, files.key)
-    acceptor = TlsAcceptor(lambda: protocol, context, quick=True, handshake_timeout_s=5)
+    acceptor = TlsAcceptor(lambda arrival: protocol, context, quick=True, handshake_timeout_s=5)
     acceptor.listen("127.0.0.1", 0)
     assert acceptor._listener is not None
     acceptor._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)

@@ -10,6 +10,7 @@ from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.transport import port
 from rainbow_xmpp.transport.link import Link
 from rainbow_xmpp.transport.port import Mux
+from rainbow_xmpp.transport.proxy_header import Arrival
 from rainbow_xmpp.transport.reading import READ_BYTES
 
 
@@ -98,7 +99,7 @@ class Web:
 
 def web_connection() -> tuple[Any, Socket, Web]:
     shared: Any = SimpleNamespace(links=SimpleNamespace(counters=Counters()))
-    mux, socket, web = Mux(shared), Socket(), Web()
+    mux, socket, web = Mux(shared, Arrival("127.0.0.1", 1)), Socket(), Web()
     mux._transport, mux._http = socket, web
     return mux, socket, web
 

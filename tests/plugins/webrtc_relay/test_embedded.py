@@ -12,7 +12,7 @@ import pytest
 
 from rainbow_xmpp.config import Config, Secret
 from rainbow_xmpp.config.doors import Listen
-from rainbow_xmpp.plugins.webrtc_relay import WebrtcRelay
+from rainbow_xmpp.plugins.webrtc_relay import WebrtcRelay, stun
 from rainbow_xmpp.plugins.webrtc_relay.check import look
 from rainbow_xmpp.plugins.webrtc_relay.credentials import issue
 from rainbow_xmpp.plugins.webrtc_relay.sockets import CannotRelay, RelaySockets, relay_ips
@@ -21,9 +21,11 @@ from rainbow_xmpp.transport.client_hello import offers
 from tests.plugins.webrtc_relay.running import StreamWire
 from tests.plugins.webrtc_relay.turn_client import Credential, TurnClient, code_of
 from tests.process import RainbowServer, free_port
+from tests.proxy_headers import header
 
 SECRET, NEXT = "first-secret-of-16+", "second-secret-of-16+"
 USER = "acme-ann"
+BALANCER = "127.9.0.1"
 GROUP = pytest.mark.xdist_group("embedded relay")
 
 
@@ -179,7 +181,8 @@ def whole_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RainbowSe
     server = RainbowServer(
         tmp_path_factory.mktemp("relay"),
         settings={
-            "plugins": {"webrtc_relay": {"enabled": True, "secret": SECRET, "port": port, "drain_s": 0}}
+            "listen": {"proxy_from": [BALANCER]},
+            "plugins": {"webrtc_relay": {"enabled": True, "secret": SECRET, "port": port, "drain_s": 0}},
         },
     )
     server.start()
@@ -195,11 +198,13 @@ class NothingToSettle:
         pass
 
 
-def over_tls(server: RainbowServer, *alpn: str) -> TurnClient:
+def over_tls(server: RainbowServer, *alpn: str, at: str = "127.0.0.1", first: bytes = b"") -> TurnClient:
+    """`first` is said before TLS."""
     context = ssl.create_default_context(cafile=str(server.endpoint.ca_file))
     if alpn:
         context.set_alpn_protocols(list(alpn))
-    plain = socket.create_connection(("127.0.0.1", server.endpoint.port), 5)
+    plain = socket.create_connection(("127.0.0.1", server.endpoint.port), 5, (at, 0))
+    plain.sendall(first)
     wire = StreamWire(NothingToSettle(), context, plain)  # type: ignore[arg-type]
     wire.quiet_s = 5.0
     made = issue(SECRET.encode(), USER, int(time.time()) + 3600)
@@ -221,6 +226,19 @@ def test_on_the_one_port_the_relay_is_found_by_alpn_or_by_the_first_byte(
         assert two.channel_data() == (0x4001, bytes([size % 256]) * size)
         two.send_channel(0x4001, b"back")
         assert one.channel_data() == (0x4000, b"back")
+
+
+@GROUP
+@pytest.mark.parametrize("alpn", [("stun.turn",), ()], ids=["ALPN", "first byte"])
+def test_the_relay_hears_where_the_client_of_a_load_balancer_is(
+    whole_server: RainbowServer, alpn: tuple[str, ...]
+):
+    client = over_tls(whole_server, *alpn, at=BALANCER, first=header("198.51.100.7", 4711))
+    answer = client.ask(stun.BINDING)
+    assert answer is not None
+    seen = stun.read_xor_address(answer.get(stun.XOR_MAPPED_ADDRESS) or b"", answer.transaction)
+    assert seen == (stun.IPV4, ("198.51.100.7", 4711))
+    assert code_of(client.allocate()) == 0
 
 
 @GROUP

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from functools import partial
+from time import monotonic
 from weakref import WeakValueDictionary
 
 from rainbow_xmpp.plugin import Services, Session, when_acknowledged
@@ -15,12 +17,17 @@ from rainbow_xmpp.plugins.archive.log import Log, Logged
 from rainbow_xmpp.plugins.archive.numbers import RECEIVED, time_of
 from rainbow_xmpp.plugins.archive.owners import Owner, Owners
 from rainbow_xmpp.stanza.delay import with_delay
-from rainbow_xmpp.store.group_commit import GroupCommit
+from rainbow_xmpp.store.group_commit import PATIENCE_S, Batch, GroupCommit
+from rainbow_xmpp.store.outage import is_outage
+
+log = logging.getLogger(__name__)
 
 PAGE = 10
 """Messages handed over between two looks at the session: even the largest fit into its output budget."""
 HAND_OVER_S = 300.0
 """How long handing over everything may take; what is left then waits for the next session."""
+RETRY_S = 0.5
+"""Between two looks whether the database is back."""
 
 
 class HandOver:
@@ -63,20 +70,44 @@ class HandOver:
 
     def waits_again(self, owner: Owner, number: int) -> None:
         """It was delivered once, and did not arrive."""
-        self._commits.add(Mark(owner.number, (number * 2 + RECEIVED,), waits=True), 0)
+        self._put(Mark(owner.number, (number * 2 + RECEIVED,), waits=True))
 
     def _mark(self, entry: Entry, *, waits: bool) -> None:
         assert entry.recipient is not None, "it waits in somebody's log"
-        self._commits.add(Mark(entry.recipient.number, (entry.received_key,), waits=waits), 0)
+        self._put(Mark(entry.recipient.number, (entry.received_key,), waits=waits))
+
+    def _put(self, mark: Mark) -> Batch[Entry | Mark]:
+        """Nobody would be told that it was given up: while the database is away it is tried again."""
+        batch = self._commits.add(mark, 0, anyway=True)
+        batch.after(self._unless_kept, batch, mark)
+        return batch
+
+    def _unless_kept(self, batch: Batch[Entry | Mark], mark: Mark) -> None:
+        if is_outage(batch.error) and not self._commits.is_closing:
+            self._put(mark)
 
     async def all_to(self, session: Session, behind: Behind) -> None:
-        """Everything that waits, and then what has come meanwhile and stands in `behind`."""
+        """Everything that waits, and then what has come meanwhile and stands in `behind`.
+
+        An outage is waited for as long as the session's next stanzas may wait; raises what the database raises.
+        """
         owner: Owner | None = None
+        began = monotonic()
         try:
-            if await self._log.misses_any(session.account):
-                owner = await self._owners.find(session.account)
-                if owner is not None:
-                    await self._to(session, owner, behind)
+            while True:
+                try:
+                    if await self._log.misses_any(session.account):
+                        owner = await self._owners.find(session.account)
+                        if owner is not None:
+                            await self._to(session, owner, behind)
+                    return
+                except Exception as error:
+                    if not is_outage(error) or monotonic() - began > PATIENCE_S:
+                        raise
+                    log.info("messages wait for the database (%s)", type(error).__name__)
+                    await asyncio.sleep(RETRY_S)
+                if not self._takes_messages(session):
+                    return
         finally:
             behind.remove(owner)
 
@@ -108,11 +139,12 @@ class HandOver:
     def _arrived(self, session: Session, owner: Owner, keys: Sequence[int]) -> None:
         """The device has them, as far as it says so: they wait for nobody any more."""
         if keys:
-            self._commits.add(Mark(owner.number, keys, waits=False), 0).after(self._settle, session, keys)
+            batch = self._put(Mark(owner.number, keys, waits=False))
+            batch.after(self._settle, session, keys, batch)
 
-    def _settle(self, session: Session, keys: Sequence[int]) -> None:
+    def _settle(self, session: Session, keys: Sequence[int], batch: Batch[Entry | Mark]) -> None:
         given = self._given.get(session)
-        if given is not None:
+        if given is not None and batch.error is None:
             given.difference_update(keys)
             if not given:
                 del self._given[session]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rainbow_xmpp.errors import StanzaError
+from rainbow_xmpp.errors import Condition, StanzaError
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.router.passage import Passage
 from rainbow_xmpp.xml import View, hint_of, names, scan_again
@@ -57,7 +57,8 @@ class LateGate:
         self._senders: dict[str, Account | None] = {}
 
     async def lets(self, stanza: bytes) -> bool:
-        """Whether a message may still be delivered. Raises what the database raises, and then nothing is decided.
+        """Whether a message may still be delivered. Raises what the database raises, or TimeoutError when the gate
+        cannot tell now, and then nothing is decided.
 
         What the server itself wrote may; so may what was written by somebody who has no account any more: it was let
         through when there were two to ask about.
@@ -73,7 +74,9 @@ class LateGate:
         p = Passage("message", kind, view, stanza, from_, sender, None, to, self._owner, None, None)
         try:
             await self._services.may_pass(p)
-        except StanzaError:
+        except StanzaError as refusal:
+            if refusal.condition is Condition.RESOURCE_CONSTRAINT:
+                raise TimeoutError("the gate does not answer") from refusal
             return False
         return True
 

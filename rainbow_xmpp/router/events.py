@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.session import Session
+from rainbow_xmpp.store.outage import is_outage
 from rainbow_xmpp.store.values import Change
 
 if TYPE_CHECKING:
@@ -21,6 +23,13 @@ class Event:
 
     __slots__ = ()
 
+    must_be_heard: ClassVar[bool] = False
+    """What a listener fetches for it is not to be done without.
+
+    When the database is away the session that it is about ends, so that its client comes back; of what is about no
+    session whoever told it hears, and tells it again, to all.
+    """
+
     @property
     def account(self) -> Account | None:
         """Whom it concerns; None when every plugin hears of it, whatever companies it serves."""
@@ -32,6 +41,8 @@ class Event:
 class SessionStarted(Event):
     """A resource was bound. The session's lane waits for the handlers: what they fetch is there when it speaks."""
 
+    must_be_heard = True
+
     session: Session
 
 
@@ -42,6 +53,8 @@ class InitialPresence(Event):
     Its contacts have been told, and it of them. The session's lane waits for the handlers.
     """
 
+    must_be_heard = True
+
     session: Session
 
 
@@ -51,6 +64,8 @@ class BecameAvailable(Event):
 
     The session's lane waits for the handlers, so what they send comes before anything the client asks next.
     """
+
+    must_be_heard = True
 
     session: Session
     is_initial: bool
@@ -127,7 +142,12 @@ class ToldByNode(Event):
 
 @dataclass(frozen=True, slots=True)
 class AccountRemoved(Event):
-    """An account was deleted or disabled; its sessions have ended. Drop what is remembered about it."""
+    """An account was deleted or disabled; its sessions have ended. Drop what is remembered about it.
+
+    It may be told twice.
+    """
+
+    must_be_heard = True
 
     company_id: str
     account_id: str
@@ -135,7 +155,12 @@ class AccountRemoved(Event):
 
 @dataclass(frozen=True, slots=True)
 class Changed(Event):
-    """An administrative write, of this server or of another process, was applied to what is in memory."""
+    """An administrative write, of this server or of another process, was applied to what is in memory.
+
+    It may be told twice.
+    """
+
+    must_be_heard = True
 
     change: Change
 
@@ -161,7 +186,10 @@ class Events:
         return {owner for listeners in self._listeners.values() for owner, _ in listeners}
 
     def tell(self, event: Event) -> Awaitable[None] | None:
-        """Call every listener; what is returned, if anything, must be awaited. Failures are logged."""
+        """Call every listener; what is returned, if anything, must be awaited. Failures are logged.
+
+        Awaiting it raises what the database raises, when it is away and the event must be heard and has no session.
+        """
         waiting: list[tuple[str, Awaitable[None]]] = []
         for owner, listener in self._listeners.get(type(event), ()):
             try:
@@ -171,12 +199,30 @@ class Events:
                 continue
             if pending is not None:
                 waiting.append((owner, pending))
-        return _all(waiting, type(event).__name__) if waiting else None
+        return _all(waiting, event) if waiting else None
 
 
-async def _all(waiting: list[tuple[str, Awaitable[None]]], what: str) -> None:
+async def _all(waiting: list[tuple[str, Awaitable[None]]], event: Event) -> None:
+    what, outage = type(event).__name__, None
     for owner, pending in waiting:
         try:
             await pending
-        except Exception:
-            log.exception("a plugin failed on %s", what, extra={"plugin": owner})
+        except Exception as error:
+            if not is_outage(error):
+                log.exception("a plugin failed on %s", what, extra={"plugin": owner})
+                continue
+            outage = error
+            told = what, type(error).__name__
+            log.warning(
+                "no %s for a plugin: the database does not answer (%s)", *told, extra={"plugin": owner}
+            )
+    if outage is not None and event.must_be_heard:
+        _was_not_heard(event, outage)
+
+
+def _was_not_heard(event: Event, outage: Exception) -> None:
+    session: Session | None = getattr(event, "session", None)
+    if session is None:
+        raise outage
+    log.warning("a session ends, to be begun anew", extra={"stream": session.wire.number})
+    session.wire.fail(PeerViolation(StreamCondition.RESOURCE_CONSTRAINT, "the database does not answer"))

@@ -14,12 +14,15 @@ from rainbow_xmpp.router.events import AccountRemoved, Changed, Event
 from rainbow_xmpp.session.directory import AccountDirectory
 from rainbow_xmpp.session.session import ENDED_BY_ADMINISTRATOR
 from rainbow_xmpp.session.table import SessionTable
+from rainbow_xmpp.store.outage import is_outage
 from rainbow_xmpp.store.values import Account, Change, ChangeKind
 
 log = logging.getLogger(__name__)
 
 KEEP_CHANGES_S = 7 * 86_400
 """A server that could not reach the database for longer than this must be restarted."""
+MOST_TELLINGS = 5
+"""So often plugins are told of a change while it is the database that fails them, and not for ever."""
 
 _ENDS_SESSIONS = {
     ChangeKind.ACCOUNT_REMOVED: PeerViolation(StreamCondition.NOT_AUTHORIZED, "this account was removed"),
@@ -70,6 +73,8 @@ class ChangeWatch:
         """Called after what is done here was written: other nodes may want to look."""
         self._seen = 0
         self._turn = asyncio.Lock()
+        self._unheard = 0
+        """So often the last event was told in vain, though the database had just answered."""
         self.generation = 0
         """Rises with every change, before anything is done about it."""
 
@@ -85,18 +90,20 @@ class ChangeWatch:
                     self._directory.forget_all()
                 for change in changes:
                     await self._apply(change)
+                    await self._told(Changed(change))
                     self._seen = change.id
-                    pending = self._tell(Changed(change))
-                    if pending is not None:
-                        await pending
 
     async def catch_up(self) -> None:
         """Apply what was just written, as far as the database lets; the next `poll` does the rest."""
         self.written()
         try:
             await self.poll()
-        except Exception:
-            log.exception("a change is applied a moment later")
+        except Exception as error:
+            if is_outage(error):
+                why = type(error).__name__
+                log.warning("a change is applied later: the database does not answer (%s)", why)
+            else:
+                log.exception("a change is applied a moment later")
 
     async def tidy(self, now: float) -> None:
         """Drop what every server has read long ago; `now` is Unix time in seconds."""
@@ -118,9 +125,22 @@ class ChangeWatch:
             return
         await self._end_outdated(change.account_id, violation)
         if change.kind in _REMOVES:
-            pending = self._tell(AccountRemoved(change.company_id, change.account_id))
-            if pending is not None:
-                await pending
+            await self._told(AccountRemoved(change.company_id, change.account_id))
+
+    async def _told(self, event: Event) -> None:
+        """Let plugins know. Raises what the database raises, but not for ever: the next changes wait behind it."""
+        pending = self._tell(event)
+        if pending is None:
+            return
+        try:
+            await pending
+        except Exception as error:
+            self._unheard += 1
+            if self._unheard < MOST_TELLINGS:
+                raise
+            what = type(event).__name__, type(error).__name__
+            log.error("plugins go on without %s, which they could not take (%s)", *what)
+        self._unheard = 0
 
     async def _end_outdated(self, account_id: str, violation: PeerViolation) -> None:
         """End the sessions that began before the change; whoever logged in after it stays."""

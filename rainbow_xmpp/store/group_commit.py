@@ -134,6 +134,8 @@ class GroupCommit(Generic[T]):
         """When the last batch was settled."""
         self._has_company = False
         self._is_closed = False
+        self.is_closing = False
+        """Nothing that was given up is to be added again."""
         self.is_away = False
         """The last try failed: the database does not take anything at the moment."""
         self.batches = 0
@@ -148,12 +150,13 @@ class GroupCommit(Generic[T]):
         """Entries that are not settled."""
         return self._waiting
 
-    def add(self, entry: T, size: int) -> Batch[T]:
+    def add(self, entry: T, size: int, *, anyway: bool = False) -> Batch[T]:
         """Let this entry of so many bytes be written with the next batch, which is returned.
 
-        Raises Overloaded when too much waits already; the entry is not taken then.
+        Raises Overloaded when too much waits already; the entry is not taken then. What follows from an entry that was
+        taken is taken `anyway`.
         """
-        if self._waiting >= MOST_WAITING or self._waiting_bytes >= MOST_WAITING_BYTES:
+        if not anyway and (self._waiting >= MOST_WAITING or self._waiting_bytes >= MOST_WAITING_BYTES):
             raise Overloaded()
         batch = self._open
         if len(batch.entries) >= MOST_ENTRIES:
@@ -181,6 +184,7 @@ class GroupCommit(Generic[T]):
 
     async def close(self) -> None:
         """Write what waits, then let go; what the database does not take within the patience is given up."""
+        self.is_closing = True
         await self.settled()
         self._is_closed = True
         if self._timer is not None:

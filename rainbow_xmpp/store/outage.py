@@ -18,8 +18,11 @@ _AWAY = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
+    asyncpg.OperatorInterventionError,  # it stops, has crashed, or is starting up
     asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresSystemError,  # its disk fails
+    asyncpg.ReadOnlySQLTransactionError,  # it is the standby of another one that is gone
+    asyncpg.TransactionRollbackError,  # given up in favour of another transaction
     asyncpg.ObjectNotInPrerequisiteStateError,  # not accepting connections
 )
 

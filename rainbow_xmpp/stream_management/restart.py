@@ -197,6 +197,8 @@ class Restart:
         pending = self._tell(SessionStarted(session))
         if pending is not None:
             await pending
+        if self._sessions.by_full.get(session.full) is not session:
+            return  # the database went away
         if kept.presence is not None:
             if not session.home.is_loaded:
                 await self._load_roster(session.home)

@@ -6,9 +6,12 @@ import sqlite3
 import pytest
 import sqlalchemy as sa
 
+from rainbow_xmpp.errors import StanzaError, StreamCondition
 from rainbow_xmpp.plugin import Condition, Outcome, Passage, Plugin, Stage, hook
-from rainbow_xmpp.plugins.archive import Archive, tables
+from rainbow_xmpp.plugins.archive import Archive, hand_over, tables
+from rainbow_xmpp.plugins.archive.entries import Entry, Mark
 from rainbow_xmpp.plugins.archive.hand_over import PAGE
+from rainbow_xmpp.plugins.archive.log import Log, Logged
 from rainbow_xmpp.plugins.archive.numbers import Numbers, first_at, time_of
 from rainbow_xmpp.plugins.archive.owners import Rule
 from rainbow_xmpp.plugins.blocking import Blocking
@@ -366,6 +369,96 @@ async def test_while_the_disk_is_full_nothing_is_delivered_and_senders_are_told(
         say(ann, bob.bare, "after")
         assert await bodies(bob) == ["after"]
         assert [body for _, name, body in await rows(server) if name == "bob"] == ["before", "after"]
+
+
+async def test_what_waits_is_handed_over_when_the_database_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hand_over, "RETRY_S", 0.0)
+    async with TestServer([Archive, StanzaMetrics]) as server:
+        ann, bob = await server.login("ann@acme"), await server.person("bob@acme")
+        say(ann, bob.bare, *"123456789abc")
+        await server.settle()
+        outages = iter((False, True, True, False, True, False, False, False, False))
+        waiting_of = Log.waiting
+
+        async def away_now_and_then(log: Log, owner: int, *, after: int = 0, most: int) -> list[Logged]:
+            if next(outages):
+                raise OSError("connection refused")
+            return await waiting_of(log, owner, after=after, most=most)
+
+        monkeypatch.setattr(Log, "waiting", away_now_and_then)
+        late = await server.login("bob@acme")
+        assert "".join(filter(None, await bodies(late))) == "123456789abc"
+        assert late.wire.is_open
+        assert await waiting(server) == 0
+
+
+async def test_a_device_that_cannot_be_given_what_waits_comes_back_for_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def away(*_: object, **__: object) -> list[Logged]:
+        raise OSError("connection refused")
+
+    monkeypatch.setattr(hand_over, "PATIENCE_S", -1.0)
+    async with TestServer([Archive, StanzaMetrics]) as server:
+        ann, bob = await server.login("ann@acme"), await server.person("bob@acme")
+        say(ann, bob.bare, "1")
+        await server.settle()
+        with monkeypatch.context() as outage:
+            outage.setattr(Log, "waiting", away)
+            late = await server.login("bob@acme")
+            await server.settle()
+            assert late.wire.violation is not None
+            assert late.wire.violation.condition is StreamCondition.RESOURCE_CONSTRAINT
+        assert await bodies(await server.login("bob@acme")) == ["1"]
+    assert "Traceback" not in caplog.text
+
+
+async def test_a_gate_that_cannot_tell_now_costs_nobody_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_slow = False
+
+    class Slow(Plugin, name="slow"):
+        @hook(Stage.GATE)
+        def judge(self, p: Passage) -> None:
+            if is_slow:
+                raise StanzaError(Condition.RESOURCE_CONSTRAINT)
+
+    monkeypatch.setattr(hand_over, "PATIENCE_S", -1.0)
+    async with TestServer([Archive, StanzaMetrics, Slow]) as server:
+        ann, bob = await server.login("ann@acme"), await server.person("bob@acme")
+        say(ann, bob.bare, "1")
+        await server.settle()
+        is_slow = True
+        late = await server.login("bob@acme")
+        await server.settle()
+        assert not late.wire.is_open
+        is_slow = False
+        assert await bodies(await server.login("bob@acme")) == ["1"]
+
+
+async def test_that_a_message_waits_is_written_however_long_the_database_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with TestServer([Archive, Offline, StanzaMetrics]) as server:
+        ann, bob = await server.login("ann@acme"), await server.login("bob@acme")
+        bob.send("<enable xmlns='urn:xmpp:sm:3'/>")
+        say(ann, bob.bare, "did not arrive")
+        await server.settle()
+        commits = server.plugin(Archive)._commits
+        commits._patience_s = 0.0
+        write, tries = commits._backend.write, 0
+
+        async def away_at_first(entries: list[Entry | Mark]) -> None:
+            nonlocal tries
+            tries += 1
+            if tries < 4:
+                raise OSError("connection refused")
+            await write(entries)
+
+        monkeypatch.setattr(commits._backend, "write", away_at_first)
+        await bob.leave()
+        await server.settle()
+        assert tries == 4
+        assert await bodies(await server.login("bob@acme")) == ["did not arrive"]
 
 
 # -- numbers -----------------------------------------------------------------------------------------------

@@ -4,16 +4,22 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import asyncpg
 import pytest
 
-from rainbow_xmpp.errors import Condition, StanzaError
+from rainbow_xmpp.errors import Condition, StanzaError, StreamCondition
 from rainbow_xmpp.plugin import (
     BecameAvailable,
+    BecameUnavailable,
+    Changed,
     Context,
     DiscoInfo,
+    Event,
+    InitialPresence,
     Passage,
     Payload,
     Plugin,
+    SessionStarted,
     Stage,
     disco_info,
     hook,
@@ -22,6 +28,7 @@ from rainbow_xmpp.plugin import (
     on_presence,
 )
 from rainbow_xmpp.plugins.disco import Disco
+from rainbow_xmpp.session.watch import MOST_TELLINGS
 from rainbow_xmpp.testing import TestServer, condition_of
 
 SOON_S = 0.005
@@ -172,6 +179,76 @@ async def test_one_listener_that_fails_keeps_no_other_from_hearing(caplog):
         await server.login("ann@acme")
         assert heard == ["ann"]
     assert caplog.text.count("a plugin failed on BecameAvailable") == 2
+
+
+def starting_up() -> Exception:
+    return asyncpg.CannotConnectNowError("the database system is starting up")
+
+
+@pytest.mark.parametrize("event", [SessionStarted, InitialPresence, BecameAvailable])
+async def test_a_session_of_which_plugins_could_not_hear_in_an_outage_ends_to_be_begun_anew(event, caplog):
+    heard: list[Event] = []
+
+    class Away(Plugin, name="away"):
+        @on(event)
+        async def fetch(self, event: Event) -> None:
+            raise starting_up()
+
+    class Well(Plugin, name="well"):
+        @on(event)
+        async def hear(self, event: Event) -> None:
+            heard.append(event)
+
+    async with TestServer([Away, Well]) as server:
+        ann = await server.login("ann@acme")
+        await server.settle()
+        assert ann.wire.violation.condition is StreamCondition.RESOURCE_CONSTRAINT
+        assert len(heard) == 1
+    assert f"no {event.__name__} for a plugin: the database does not answer" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+async def test_what_plugins_need_not_hear_of_ends_nothing_in_an_outage(caplog):
+    class Away(Plugin, name="away"):
+        @on(BecameUnavailable)
+        async def remember(self, event: BecameUnavailable) -> None:
+            raise starting_up()
+
+    async with TestServer([Away]) as server:
+        ann = await server.login("ann@acme")
+        ann.send("<presence type='unavailable'/>")
+        await server.settle()
+        assert ann.wire.is_open
+    assert "no BecameUnavailable for a plugin: the database does not answer" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize(("failures", "told"), [(0, 1), (2, 3), (99, MOST_TELLINGS)])
+async def test_a_change_is_told_again_after_an_outage_but_keeps_no_other_waiting_for_ever(
+    failures, told, caplog
+):
+    heard: list[str | None] = []
+    failing: list[str | None] = []
+
+    class Away(Plugin, name="away"):
+        @on(Changed)
+        async def apply(self, event: Changed) -> None:
+            who = event.change.account_id
+            heard.append(who)
+            if who in failing and heard.count(who) <= failures:
+                raise starting_up()
+
+    async with TestServer([Away]) as server:
+        ann, bob = [(await server.person(name)).account for name in ("ann@acme", "bob@acme")]
+        heard.clear()
+        failing.append(ann.id)
+        for one in (ann, bob):
+            await server.node.people.disable(one, actor="test")
+        for _ in range(MOST_TELLINGS):
+            await server.node.watch.catch_up()
+    assert heard.count(ann.id) == told
+    assert heard.count(bob.id) == 1
+    assert "Traceback" not in caplog.text
 
 
 async def test_one_plugin_that_cannot_say_what_it_can_leaves_the_others_words_standing(caplog):

@@ -19,6 +19,7 @@ from rainbow_xmpp.auth.seal import Sealer
 from rainbow_xmpp.auth.throttle import Throttle
 from rainbow_xmpp.auth.token_logins import token_logins
 from rainbow_xmpp.auth.verified import VerifiedPasswords
+from rainbow_xmpp.border import Border
 from rainbow_xmpp.bus import Bus
 from rainbow_xmpp.cluster.mirror import Parts
 from rainbow_xmpp.cluster.service import Cluster
@@ -97,6 +98,8 @@ class Node:
         self.store = store
         self.cluster: Cluster | None = None
         """The other nodes of the region; None while there are none."""
+        self.border: Border | None = None
+        """The way to the other regions; None while there is none."""
         self.counters = Counters()
         self.timings = Timings()
         self.sessions = SessionTable()
@@ -251,10 +254,14 @@ class Node:
                 say_gone=self._say_gone,
             ),
         )
-        await cluster.start()
+        await cluster.start(alone=self.config.storage.sqlite_path is not None)
         self.cluster = cluster
         self.watch.written = cluster.written
         self.streams.resumption.seek = self._seek
+
+    async def join_border(self, border: Border) -> None:
+        """Speak with the other regions from now on; the node closes it when it stops."""
+        self.border = border
 
     def _tell_nodes(self, topic: str, data: str) -> None:
         if self.cluster is not None:
@@ -450,6 +457,8 @@ class Node:
     async def stop(self, settle_s: float) -> None:
         """Finish what runs beside, at most this long, stop the plugins, close the database."""
         await self.background.settle(settle_s)
+        if self.border is not None:
+            await self.border.close()
         if self.cluster is not None:
             await self.cluster.stop()
         try:

@@ -25,7 +25,7 @@ from rainbow_xmpp.observe.accounts import AccountLetters
 from rainbow_xmpp.observe.control import ControlSocket
 from rainbow_xmpp.observe.figures import Health, NodeFigures
 from rainbow_xmpp.observe.log import set_up_log
-from rainbow_xmpp.observe.metrics import Exposition, FaultCounter
+from rainbow_xmpp.observe.metrics import Exposition, FaultCounter, MetricSource
 from rainbow_xmpp.observe.sessions import SessionList
 from rainbow_xmpp.observe.stalls import StallWatch
 from rainbow_xmpp.observe.status import Status
@@ -125,6 +125,7 @@ class Server:
         self._certificate: Certificate | None = None
         self._port: PortShared | None = None
         self._bindings: dict[str, bytes] = {}
+        self._border_figures: list[MetricSource] = []
         self._health = Health(self._is_database_well)
         self._stalls = StallWatch(
             config.observe.stall_ms / 1000, self.node.counters, self.node.timings.loop_lag
@@ -159,6 +160,8 @@ class Server:
             await server.node.start(chosen)
             if bus is not None:
                 await server.node.join(bus)
+            if config.border.is_on:
+                await server._open_border()
             await server._listen()
             await server.control.open()
         except BaseException:
@@ -166,6 +169,13 @@ class Server:
             raise
         await server.node.trail.server_started()
         return server
+
+    async def _open_border(self) -> None:
+        from rainbow_xmpp.border.nats import NatsBorder
+
+        border = await NatsBorder.open(self._config)
+        self._border_figures = [border]
+        await self.node.join_border(border)
 
     @property
     def config(self) -> Config:
@@ -265,7 +275,9 @@ class Server:
             self.node.counters,
         )
         self._housekeeping.start()
-        exposition = Exposition(self.node.counters, [NodeFigures(self.node, self._health)])
+        exposition = Exposition(
+            self.node.counters, [NodeFigures(self.node, self._health), *self._border_figures]
+        )
         await self._listeners.open(config, port, context, exposition, quick=quick)
 
     def _links(self) -> LinkShared:

@@ -18,6 +18,17 @@ Whatever it raises, the asking region hears `Refused`, and no reason.
 
 ANSWER_S = 2.0
 """So long an answer may take, where nothing else is said."""
+MOST_BYTES = 1_000_000
+"""More a request cannot have, nor an answer: what is larger is cut by whoever sends it."""
+SERVICE_NAME = r"[a-z][a-z0-9-]{1,31}(?:\.[a-z0-9-]{1,32})?"
+"""What a service may be called: one or two words of a subject."""
+EDGE_SERVICE = "edge"
+"""What edges may ask for, this or `edge.` and another word; all other services refuse them."""
+
+
+def is_for_edges(service: str) -> bool:
+    """Whether an edge may ask for it."""
+    return service.partition(".")[0] == EDGE_SERVICE
 
 
 class Unreachable(RainbowError):
@@ -26,6 +37,10 @@ class Unreachable(RainbowError):
 
 class Refused(RainbowError):
     """A region answered that it will not, or cannot, do this."""
+
+
+class TooLarge(Refused):
+    """A request has more than MOST_BYTES; nothing was sent."""
 
 
 class Border(Protocol):
@@ -40,7 +55,7 @@ class Border(Protocol):
         """The other regions that keep data."""
 
     async def ask(self, region: str, service: str, request: bytes, *, within_s: float = ANSWER_S) -> bytes:
-        """What a region's service answers. Raises Unreachable and Refused."""
+        """What a service of a region, or of an edge, answers. Raises Unreachable and Refused."""
 
     async def serve(self, service: str, handler: Serve) -> None:
         """Answer what other regions ask of this service from now on.

@@ -33,6 +33,37 @@ class BusUnreachable(RainbowError):
     """No server of the bus answers; the text says which, for administrators."""
 
 
+async def connect(config: ClusterConfig, name: str, *, inbox: str = "_INBOX") -> Client:
+    """A connection to the servers of a region, which comes back by itself whenever it is lost.
+
+    `name` is what their monitoring calls it, `inbox` what the subjects of answers begin with. Raises BusUnreachable.
+    """
+    try:
+        connecting = nats.connect(
+            servers=list(config.servers),
+            name=name,
+            inbox_prefix=inbox,
+            user=config.user or None,
+            password=config.password.reveal() or None,
+            tls=_tls(config),
+            connect_timeout=CONNECT_S,
+            reconnect_time_wait=RECONNECT_S,
+            max_reconnect_attempts=-1,
+            allow_reconnect=True,
+            ping_interval=PING_S,
+            max_outstanding_pings=MOST_PINGS,
+            error_cb=_on_error,
+            disconnected_cb=_on_disconnect,
+            reconnected_cb=_on_reconnect,
+        )
+        return await asyncio.wait_for(connecting, CONNECT_S)  # by itself it would try for ever
+    except (TimeoutError, OSError, NatsError) as error:
+        servers = ", ".join(config.servers)
+        raise BusUnreachable(
+            f"cluster.servers: no NATS server answers at {servers} ({str(error) or type(error).__name__})"
+        ) from None
+
+
 class NatsBus:
     """Open it with `NatsBus.connect`."""
 
@@ -45,30 +76,7 @@ class NatsBus:
     @classmethod
     async def connect(cls, config: ClusterConfig, name: str) -> Self:
         """Raises BusUnreachable. `name` is what the server's monitoring calls this connection."""
-        try:
-            connecting = nats.connect(
-                servers=list(config.servers),
-                name=name,
-                user=config.user or None,
-                password=config.password.reveal() or None,
-                tls=_tls(config),
-                connect_timeout=CONNECT_S,
-                reconnect_time_wait=RECONNECT_S,
-                max_reconnect_attempts=-1,
-                allow_reconnect=True,
-                ping_interval=PING_S,
-                max_outstanding_pings=MOST_PINGS,
-                error_cb=_on_error,
-                disconnected_cb=_on_disconnect,
-                reconnected_cb=_on_reconnect,
-            )
-            client = await asyncio.wait_for(connecting, CONNECT_S)  # by itself it would try for ever
-        except (TimeoutError, OSError, NatsError) as error:
-            servers = ", ".join(config.servers)
-            raise BusUnreachable(
-                f"cluster.servers: no NATS server answers at {servers} ({str(error) or type(error).__name__})"
-            ) from None
-        return cls(client)
+        return cls(await connect(config, name))
 
     @property
     def is_connected(self) -> bool:
@@ -83,7 +91,7 @@ class NatsBus:
             handler(message.data)
 
         await self._client.subscribe(subject, cb=take)
-        await self._client.flush()
+        await in_effect(self._client)
 
     async def close(self) -> None:
         self._sender.cancel()
@@ -109,6 +117,16 @@ class NatsBus:
             except (NatsError, OSError) as error:  # lost, as whatever is published without a connection
                 log.debug("the bus does not take anything: %s", type(error).__name__)
                 return
+
+
+async def in_effect(client: Client) -> None:
+    """Returns when the server knows of what was subscribed.
+
+    nats-py writes its ping past what it still holds back (2.16): the answer to the first one may come before that has
+    left, the answer to the second one comes behind it.
+    """
+    await client.flush()
+    await client.flush()
 
 
 def _tls(config: ClusterConfig) -> ssl.SSLContext | None:

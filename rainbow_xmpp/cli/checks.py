@@ -58,7 +58,20 @@ def check_configuration(config: Config) -> Iterator[Finding]:
         with_data = sum(region.kind.keeps_data for region in config.regions.values())
         told = f"{len(config.regions)} regions, {with_data} of them with data"
         yield Finding(Mark.GOOD, "config", f"{told}; this server is of {config.home_region}")
+    if config.border.is_on:
+        yield _border(config)
     yield from _plugins(config)
+
+
+def _border(config: Config) -> Finding:
+    from rainbow_xmpp.border.nats import seals_of
+    from rainbow_xmpp.border.seal import InvalidRegionKey
+
+    try:
+        regions = seals_of(config).regions
+    except InvalidRegionKey as error:
+        return Finding(Mark.BAD, "config", str(error))
+    return Finding(Mark.GOOD, "config", f"the keys of the border fit; {len(regions)} other regions have some")
 
 
 def _levels(config: Config) -> Iterator[Finding]:

@@ -1,10 +1,11 @@
-"""`region list` and `region rename`: the regions there are, and what they are called."""
+"""`region list`, `rename` and `key`: the regions there are, what they are called, what they are known by."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from rainbow_xmpp.cli.console import Failed, json_option, print_facts, print_rows, reason_option
+from rainbow_xmpp.cli.console import Failed, json_option, note, print_facts, print_rows, reason_option
 from rainbow_xmpp.cli.context import Invocation, pass_invocation
 from rainbow_xmpp.config.regions import ONLY_REGION
 
@@ -71,6 +72,25 @@ def rename(invocation: Invocation, old: str, new: str, reason: str, as_json: boo
         return {"old": old, "new": new, "rows": rows}
 
     print_facts(invocation.with_store(config, work), as_json=as_json)
+
+
+@region.command("key")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@json_option
+def key_(file: Path, as_json: bool) -> None:
+    """Make the pair of keys by which other regions know this one: the private key into FILE, the public one shown.
+
+    FILE goes to every server of the region and to nobody else ([border] key); the public key into regions.toml.
+    """
+    from rainbow_xmpp.border.seal import new_key, public_key
+    from rainbow_xmpp.cli.devcert import write_private
+
+    if file.exists():
+        raise Failed(f"{file} exists; a key that is in use must not be lost. Name another file.")
+    private = new_key()
+    write_private(file, private.encode() + b"\n")
+    print_facts({"key": public_key(private), "private_key": str(file)}, as_json=as_json)
+    note('Write the public key into [regions.NAME] of regions.toml, everywhere: key = "…"')
 
 
 def _roles(here: str, default: str) -> list[tuple[str, str]]:

@@ -51,6 +51,10 @@ class NumberTaken(RainbowError):
     """Another node runs under this node's number."""
 
 
+class NotAlone(RainbowError):
+    """There is another node, and this one's database is its own."""
+
+
 class Cluster:
     """Watches the session table (`SessionTable.watch`) and tells the other nodes."""
 
@@ -79,8 +83,8 @@ class Cluster:
         """The bus can be reached."""
         return self._bus.is_connected
 
-    async def start(self) -> None:
-        """Find the others. Raises NumberTaken."""
+    async def start(self, *, alone: bool = False) -> None:
+        """Find the others. Raises NumberTaken, and NotAlone where this node must be `alone`, and is not."""
         await self._bus.subscribe(self._all, self._heard)
         await self._bus.subscribe(f"{self._inbox}.{self._me.number}", self._heard)
         self._parts.sessions.watch = self
@@ -90,6 +94,13 @@ class Cluster:
             await self.stop()
             raise NumberTaken(
                 f"cluster.number is {self._me.number}, and a node with this number runs already; give each its own"
+            )
+        if alone and self._peers:
+            others = self.nodes
+            await self.stop()
+            raise NotAlone(
+                f"node {others[0]} of this region runs already, and storage.url is SQLite, which one node has for "
+                "itself; several nodes need one PostgreSQL database"
             )
         self._is_serving = True
         log.info("node %d of the cluster; with it: %s", self._me.number, self.nodes or "nobody")

@@ -1,6 +1,7 @@
 """The configuration: TOML files and the environment in, frozen dataclasses out, every problem at once."""
 
 from rainbow_xmpp.config.auth import Auth, Password
+from rainbow_xmpp.config.border import BorderConfig
 from rainbow_xmpp.config.cluster import ClusterConfig
 from rainbow_xmpp.config.convert import Table, section
 from rainbow_xmpp.config.declare import Reload, key
@@ -20,6 +21,7 @@ from rainbow_xmpp.config.watching import Audit, Log, LogFormat, LogLevel, Observ
 __all__ = [
     "Audit",
     "Auth",
+    "BorderConfig",
     "ClusterConfig",
     "Config",
     "ConfigProblems",

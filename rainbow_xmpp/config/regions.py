@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from rainbow_xmpp.config.declare import Complaints, key
+from rainbow_xmpp.config.declare import Complaints
+from rainbow_xmpp.config.declare import key as declared
 from rainbow_xmpp.config.hosts import is_host_and_port
 from rainbow_xmpp.config.problem import did_you_mean
 from rainbow_xmpp.config.sections import Sections
@@ -21,6 +22,7 @@ REGION_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 """A region's name becomes a part of host names and of subjects on the bus."""
 REGION_NAME_RULE = "1 to 32 small letters, digits and hyphens, such as eu-west"
 _COUNTRY = re.compile(r"[A-Z]{2}")
+_PUBLIC_KEY = re.compile(r"[A-Za-z0-9+/]{43}=")
 
 
 class RegionKind(StrEnum):
@@ -42,28 +44,39 @@ class RegionKind(StrEnum):
 class Region:
     """[regions.NAME]: one region."""
 
-    name: str = key("", "What people call it. Empty = the name in the brackets.")
-    country: str = key("", "The country its servers stand in, by two letters (ISO 3166-1), such as FR.")
-    kind: RegionKind = key(  # noqa: RUF009  # a value
+    name: str = declared("", "What people call it. Empty = the name in the brackets.")
+    country: str = declared("", "The country its servers stand in, by two letters (ISO 3166-1), such as FR.")
+    kind: RegionKind = declared(  # noqa: RUF009  # a value
         RegionKind.DATA,
         "data: it has a database of its own. edge: it keeps nothing, and passes connections and calls on. "
         "restricted: data of companies that were allowed to use it (company set --allow-region), of no others.",
     )
-    hosts: tuple[str, ...] = key(
+    hosts: tuple[str, ...] = declared(
         (), 'Where clients reach it: host names, with a port unless it is 443, such as "fr.chat.example.com".'
     )
-    upstreams: tuple[str, ...] = key(
+    upstreams: tuple[str, ...] = declared(
         (),
         "Where servers of other regions and edges reach it, for people who came to the wrong door: hosts or addresses, "
         "with a port unless it is 443. Empty = its hosts; needed where those lead to an edge.",
     )
-    proxy: bool = key(
+    proxy: bool = declared(
         False,
         "Its servers are told by the PROXY protocol (version 2) whose connection it is that others pass on to them.",
     )
-    relays: tuple[str, ...] = key(
+    relays: tuple[str, ...] = declared(
         (), 'Its relays for calls: host names, with a port unless it is 3478, such as "turn.fr.example.com".'
     )
+    key: str = declared(
+        "",
+        "The public key of its servers, as rainbow-xmpp region key prints it: what others send is sealed for it. "
+        "Empty = there is no border yet.",
+    )
+    old_key: str = declared("", "The public key before it, while servers of the region still use that.")
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The public keys it may use, the one for new requests first."""
+        return tuple(each for each in (self.key, self.old_key) if each)
 
     def problems(self) -> Complaints:
         if not _COUNTRY.fullmatch(self.country):
@@ -77,6 +90,11 @@ class Region:
             for host in hosts:
                 if not is_host_and_port(host):
                     yield name, f'has "{host}"; give a host name, and a port if it is another than usual'
+        for name, text in (("key", self.key), ("old_key", self.old_key)):
+            if text and not _PUBLIC_KEY.fullmatch(text):
+                yield name, "is no public key; write what rainbow-xmpp region key printed"
+        if self.old_key and not self.key:
+            yield "old_key", "is given, and no key"
         if not self.hosts:
             yield "hosts", "is missing; say where clients reach the region"
 
@@ -100,6 +118,7 @@ def regions_problems(regions: Sections[Region], default: str, here: str) -> Iter
     if default in regions and regions[default].kind is RegionKind.RESTRICTED:
         yield "default_region", f'is "{default}", which is restricted: new companies may not use it'
     yield from _hosts_of_two(regions)
+    yield from _keys_of_two(regions)
 
 
 def _chosen(key_name: str, value: str, regions: Mapping[str, Region]) -> Iterator[tuple[str, str]]:
@@ -122,6 +141,30 @@ def _hosts_of_two(regions: Mapping[str, Region]) -> Iterator[tuple[str, str]]:
             other = taken.setdefault(host.lower().removesuffix(":443"), name)
             if other != name:
                 yield f"regions.{name}.hosts", f'has "{host}", which is a host of {other} too'
+
+
+def _keys_of_two(regions: Mapping[str, Region]) -> Iterator[tuple[str, str]]:
+    """A key proves which region something comes from."""
+    taken: dict[str, str] = {}
+    for name, region in regions.items():
+        for key in region.keys:
+            other = taken.setdefault(key, name)
+            if other != name:
+                yield f"regions.{name}.key", f"is the key of {other} too; each region has its own"
+
+
+def border_problems(regions: Mapping[str, Region], has_servers: bool) -> Iterator[tuple[str, str]]:
+    """What is missing where this server shall speak with other regions, by dotted key."""
+    if not regions:
+        yield "border.key", "is set, and no regions are configured"
+    if not has_servers:
+        yield (
+            "cluster.servers",
+            "is missing, and border.key is set: the border is reached by the region's NATS servers",
+        )
+    for name, region in regions.items():
+        if not region.key:
+            yield f"regions.{name}.key", "is missing; rainbow-xmpp region key, run there, prints it"
 
 
 EXAMPLE_DEFAULT = "emea"

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from rainbow_xmpp.config.auth import Auth
+from rainbow_xmpp.config.border import BorderConfig
 from rainbow_xmpp.config.cluster import ClusterConfig
 from rainbow_xmpp.config.declare import Complaints, key
 from rainbow_xmpp.config.doors import MOST_PORT, Listen, Tls, Websocket
@@ -22,7 +23,7 @@ from rainbow_xmpp.config.levels import SHIPPED_LEVELS, ServiceLevel, misnamed
 from rainbow_xmpp.config.limits import Limits
 from rainbow_xmpp.config.mail import MailConfig
 from rainbow_xmpp.config.problem import Origin, did_you_mean
-from rainbow_xmpp.config.regions import ONLY_REGION, Region, regions_problems
+from rainbow_xmpp.config.regions import ONLY_REGION, Region, border_problems, regions_problems
 from rainbow_xmpp.config.sections import Sections, sections
 from rainbow_xmpp.config.stream_management import StreamManagementConfig
 from rainbow_xmpp.config.watching import Audit, Log, Observe, Tracing
@@ -109,6 +110,7 @@ class Config:
     storage: Storage = field(default=Storage())
     cluster: ClusterConfig = field(default=ClusterConfig())
     elsewhere: ElsewhereConfig = field(default=ElsewhereConfig())
+    border: BorderConfig = field(default=BorderConfig())
     metrics: Metrics = field(default=Metrics())
     websocket: Websocket = field(default=Websocket())
     auth: Auth = field(default=Auth())
@@ -147,7 +149,9 @@ class Config:
         for name, text in misnamed(self.service_levels):
             yield f"service_levels.{name}", text
         yield from regions_problems(self.regions, self.default_region, self.region)
-        if self.cluster.is_on and self.storage.sqlite_path is not None:
+        if self.border.is_on:
+            yield from border_problems(self.regions, self.cluster.is_on)
+        elif self.cluster.is_on and self.storage.sqlite_path is not None:
             yield (
                 "cluster.servers",
                 "are set, and storage.url is SQLite; several nodes need one PostgreSQL database",

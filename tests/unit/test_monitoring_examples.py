@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rainbow_xmpp.border.figures import BorderFigures
 from rainbow_xmpp.observe.figures import Health, NodeFigures
 from rainbow_xmpp.observe.metrics import Exposition
 from rainbow_xmpp.plugins.stanza_metrics import StanzaMetrics
@@ -21,7 +22,8 @@ _PROMETHEUS_ADDS = re.compile(r"_(?:bucket|count|sum|created)$")
 async def exposed() -> str:
     async with TestServer([StanzaMetrics]) as server:
         figures = NodeFigures(server.node, Health(lambda: True))
-        return Exposition(server.node.counters, [figures]).render().decode()
+        border = BorderFigures("emea", ["na"])
+        return Exposition(server.node.counters, [figures, border]).render().decode()
 
 
 def names(text: str) -> set[str]:

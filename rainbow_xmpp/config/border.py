@@ -1,0 +1,33 @@
+"""`[border]`: what a server needs to speak with those of other regions."""
+
+from dataclasses import dataclass
+
+from rainbow_xmpp.config.declare import key as declared
+from rainbow_xmpp.config.secret import Secret
+
+_NO_KEY = Secret("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BorderConfig:
+    """[border]: what a server needs to speak with those of other regions, over the NATS servers of [cluster]."""
+
+    key: Secret = declared(  # noqa: RUF009  # a value
+        _NO_KEY,
+        "The private key of this server's region, which rainbow-xmpp region key makes, the same on all its servers: "
+        'key = { file = "/etc/rainbow/region.key" }. Its public half is the key in regions.toml. Empty = this server '
+        "speaks with no other region.",
+    )
+    old_key: Secret = declared(  # noqa: RUF009  # a value
+        _NO_KEY, "The private key before it, or the one after it, while one replaces the other."
+    )
+
+    @property
+    def is_on(self) -> bool:
+        """This server speaks with other regions."""
+        return bool(self.key)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The private keys there are."""
+        return tuple(key.reveal() for key in (self.key, self.old_key) if key)

@@ -19,6 +19,7 @@ from rainbow_xmpp.plugins.webrtc_relay.budgets import Budgets, Rates
 from rainbow_xmpp.plugins.webrtc_relay.control import Address, FiveTuple, Opening, Traffic
 from rainbow_xmpp.plugins.webrtc_relay.credentials import company_part
 from rainbow_xmpp.plugins.webrtc_relay.epoll import Loop
+from rainbow_xmpp.plugins.webrtc_relay.lanes import Lanes
 from rainbow_xmpp.plugins.webrtc_relay.packets import MOST_REMEMBERED, Packets, relay_reader
 from rainbow_xmpp.plugins.webrtc_relay.relays import (
     Emit,
@@ -39,10 +40,10 @@ class EpollDataPlane:
         self._loop = loop
         self._packets = packets
         self._budgets = Budgets(rates, loop.now)
+        self._lanes = Lanes(loop, packets)
         self._listeners: dict[Address, Listener] = {}
         self._streams: dict[FiveTuple, Flow] = {}
         self._flows: dict[FiveTuple, Flow] = {}
-        self._clients: dict[Address, FiveTuple] = {}
         self._relays: dict[Address, Relay] = {}
         self._held: dict[Address, socket.socket] = {}
         self._live: dict[Address, Relay] = {}
@@ -59,7 +60,7 @@ class EpollDataPlane:
 
     def add_stream(self, five_tuple: FiveTuple, emit: Emit) -> dict[int, Route]:
         """A client over TCP or TLS has come; its routes, which fill when it allocates."""
-        flow = self._streams[five_tuple] = Flow(emit, None)
+        flow = self._streams[five_tuple] = Flow(five_tuple, emit, None)
         return flow.routes
 
     def remove_stream(self, five_tuple: FiveTuple) -> None:
@@ -69,6 +70,12 @@ class EpollDataPlane:
     def configure(self, rates: Rates) -> None:
         """Other budgets."""
         self._budgets.configure(rates)
+
+    def look(self) -> None:
+        """To be called about once a second: who is busy gets a socket of its own."""
+        self._lanes.settle()
+        for relay in self._relays.values():
+            self._lanes.look(relay, self._listener_of(relay.flow), relay.flow.routes.get)
 
     def moved(self) -> Iterator[tuple[str, float, int, int]]:
         """Who moved how much since the last call: userid, seconds, bytes in, bytes out, of each relay."""
@@ -99,11 +106,10 @@ class EpollDataPlane:
             return False
         now = self._loop.now
         flow = self._flow_of(opening.client)
-        flow.relays += 1
         budget = self._budgets.open(company_part(opening.userid), now)
         relay = self._relays[local] = Relay(sock, opening, flow, budget, now)
-        self._clients[local] = opening.client
-        self._loop.add(sock.fileno(), relay_reader(relay, self._packets, self._loop))
+        flow.relays.append(relay)
+        self._loop.add(sock.fileno(), relay_reader(relay, sock, self._packets, self._loop))
         self._live[opening.advertised] = relay
         self._resolve_again(opening.advertised)
         return True
@@ -114,7 +120,6 @@ class EpollDataPlane:
             held.close()
             return Traffic()
         closing = self._relays.pop(relay)
-        client = self._clients.pop(relay)
         traffic = closing.traffic()
         self._ended.append(self._since_last(closing))
         for ip in list(closing.permitted):
@@ -128,12 +133,9 @@ class EpollDataPlane:
             del self._live[closing.advertised]
         self._resolve_again(closing.advertised)
         flow = closing.flow
-        flow.relays -= 1
+        flow.relays.remove(closing)
         if not flow.relays:
-            self._flows.pop(client, None)
-            listener = self._listeners.get(client.server) if client.transport == "udp" else None
-            if listener is not None:
-                listener.clients.pop(flow.where, None)
+            self._end_flow(flow)
         return traffic
 
     def permit(self, relay: Address, peer_ip: str, until: float, by_socket: bool) -> None:
@@ -182,12 +184,22 @@ class EpollDataPlane:
         if flow is None:
             if client.transport == "udp":
                 listener, where = self._listeners[client.server], socket_address(client.client)
-                flow = Flow(listener.sock.sendto, where)
+                flow = Flow(client, listener.sock.sendto, where)
                 listener.clients[where] = flow.routes
             else:
                 flow = self._streams[client]
             self._flows[client] = flow
         return flow
+
+    def _listener_of(self, flow: Flow) -> Listener | None:
+        return self._listeners[flow.client.server] if flow.client.transport == "udp" else None
+
+    def _end_flow(self, flow: Flow) -> None:
+        self._flows.pop(flow.client, None)
+        listener = self._listener_of(flow)
+        if listener is not None:
+            listener.clients.pop(socket_address(flow.client.client), None)
+            self._lanes.end_client(flow, listener)
 
     def _route(self, relay: Relay, peer: Address) -> Route | None:
         """Where packets for this peer may go now; None: nowhere."""
@@ -199,6 +211,7 @@ class EpollDataPlane:
 
     def _activate(self, relay: Relay, number: int, peer: Address) -> None:
         """The channel's entries, as permissions and relays are now."""
+        self._lanes.end_peer(relay, number)
         by_socket, name = relay.permitted.get(peer[0]), socket_address(peer)
         route = self._route(relay, peer)
         if route is None:
@@ -238,6 +251,7 @@ class EpollDataPlane:
                 del self._waiting[peer]
 
     def _drop_channel(self, relay: Relay, number: int) -> None:
+        self._lanes.end_peer(relay, number)
         peer = relay.channels.pop(number)
         relay.flow.routes.pop(number, None)
         name = socket_address(peer)
@@ -251,9 +265,8 @@ class EpollDataPlane:
         for key in [key for key, of in relay.sends.items() if ip is None or of == ip]:
             del relay.sends[key]
             route = relay.flow.routes.pop(key, None)
-            peer = route.peer[:2] if route is not None else None
-            if peer is not None and peer not in relay.channels.values():
-                self._wait_no_more(relay, peer)
+            if route is not None and route.peer not in relay.channels.values():
+                self._wait_no_more(relay, route.peer)
 
     def _since_last(self, relay: Relay) -> tuple[str, float, int, int]:
         now, traffic = self._loop.now, relay.traffic()

@@ -6,13 +6,19 @@ Data indication (36, or 48 with an IPv6 peer) is written in front of the payload
 
 from __future__ import annotations
 
+import socket
 import struct
-from collections.abc import Callable
-from typing import Any
 
-from rainbow_xmpp.plugins.webrtc_relay.control import Control
 from rainbow_xmpp.plugins.webrtc_relay.epoll import Handler, Loop
-from rainbow_xmpp.plugins.webrtc_relay.relays import Listener, Relay, Route, SocketAddress, indication_head
+from rainbow_xmpp.plugins.webrtc_relay.relays import (
+    Flow,
+    Handle,
+    Listener,
+    Relay,
+    Route,
+    SocketAddress,
+    indication_head,
+)
 from rainbow_xmpp.plugins.webrtc_relay.stun import MAGIC
 
 HEAD = 64
@@ -20,8 +26,9 @@ HEAD = 64
 FRAME = HEAD - 4
 """Where what clients send is received: the payload of their channel data lies at HEAD."""
 ROOM = 65_536
-DRAIN = range(32)
-"""So many packets are taken from a socket before others have their turn."""
+DRAIN, ONE = range(32), range(1)
+"""So many packets are taken from a socket before others have their turn. One, where there was none in the turn before:
+to find out that nothing more has come costs as much as a packet."""
 
 MOST_REMEMBERED = 64
 """Peers of one relay whose headers or routes are remembered; beyond, all are made again."""
@@ -82,7 +89,7 @@ class Packets:
         relay.packets_in += 1
         try:
             if route.other is None:
-                route.sendto(self.view[at : at + size], route.peer)
+                route.sendto(self.view[at : at + size], route.where)
             else:
                 self.inside(relay, route.other, at, size, now)
         except OSError:  # a full buffer, a peer that cannot be reached: a datagram is lost, as datagrams are
@@ -124,17 +131,20 @@ class Packets:
         return True
 
 
-def relay_reader(relay: Relay, packets: Packets, loop: Loop) -> Handler:
+def relay_reader(relay: Relay, sock: socket.socket, packets: Packets, loop: Loop) -> Handler:
     """Handles what peers send to a relay."""
-    receive, emit, where = relay.sock.recvfrom_into, relay.emit, relay.where
+    receive, emit, where = sock.recvfrom_into, relay.emit, relay.where
     room = packets.view[HEAD : HEAD + ROOM]
     view, buffer = packets.view, packets.buffer
     numbers, permitted, indicate = relay.numbers, relay.permitted, packets.indicate
     write = _NUMBER_LENGTH.pack_into
+    turn = 0
 
     def ready(events: int) -> None:
+        nonlocal turn
+        burst, turn = (DRAIN if loop.turn - turn == 1 else ONE), loop.turn
         try:
-            for _ in DRAIN:
+            for _ in burst:
                 size, peer = receive(room)
                 number = numbers.get(peer)
                 if number is None:
@@ -148,6 +158,7 @@ def relay_reader(relay: Relay, packets: Packets, loop: Loop) -> Handler:
                     left = relay.left - size
                 relay.left = left
                 relay.packets_out += 1
+                relay.latest = number
                 write(buffer, FRAME, number, size)
                 emit(view[FRAME : HEAD + size], where)
         except OSError:  # nothing more has come, or a client's buffer is full
@@ -156,18 +167,41 @@ def relay_reader(relay: Relay, packets: Packets, loop: Loop) -> Handler:
     return ready
 
 
-def listener_reader(
-    listener: Listener,
-    packets: Packets,
-    loop: Loop,
-    control: Control,
-    five_tuple: Callable[[Any], Any],
-) -> Handler:
-    """Handles what clients send over UDP. `five_tuple` makes the name of a client from its socket address."""
-    receive, answer = listener.sock.recvfrom_into, listener.sock.sendto
+def peer_reader(relay: Relay, number: int, sock: socket.socket, packets: Packets, loop: Loop) -> Handler:
+    """Handles what one peer sends to a relay, whose channel this is, on a socket that it alone has."""
+    receive, emit, where = sock.recv_into, relay.emit, relay.where
+    room = packets.view[HEAD : HEAD + ROOM]
+    view, buffer = packets.view, packets.buffer
+    write = _NUMBER_LENGTH.pack_into
+    turn = 0
+
+    def ready(events: int) -> None:
+        nonlocal turn
+        burst, turn = (DRAIN if loop.turn - turn == 1 else ONE), loop.turn
+        try:
+            for _ in burst:
+                size = receive(room)
+                left = relay.left - size
+                if left < 0:
+                    if not relay.refill(size, loop.now):
+                        continue
+                    left = relay.left - size
+                relay.left = left
+                relay.packets_out += 1
+                write(buffer, FRAME, number, size)
+                emit(view[FRAME : HEAD + size], where)
+        except OSError:  # nothing more has come, a client's buffer is full, or the peer is gone
+            return
+
+    return ready
+
+
+def listener_reader(listener: Listener, sock: socket.socket, packets: Packets, loop: Loop) -> Handler:
+    """Handles what clients send over UDP."""
+    receive, answer, clients = sock.recvfrom_into, listener.sock.sendto, listener.clients
     room = packets.view[FRAME : FRAME + ROOM]
-    view, buffer, clients = packets.view, packets.buffer, listener.clients
-    handle, inside, quick_send = control.handle, packets.inside, packets.quick_send
+    view, buffer, inside, quick_send = packets.view, packets.buffer, packets.inside, packets.quick_send
+    handle, five_tuple = listener.handle, listener.five_tuple
 
     def ready(events: int) -> None:
         try:
@@ -192,16 +226,58 @@ def listener_reader(
                     relay.bytes_in += length
                     relay.packets_in += 1
                     if route.other is None:
-                        route.sendto(view[HEAD : HEAD + length], route.peer)
+                        route.sendto(view[HEAD : HEAD + length], route.where)
                     else:
                         inside(relay, route.other, HEAD, length, loop.now)
                 elif first < 4 and size:
                     routes = clients.get(client)
                     if routes and quick_send(routes, FRAME, size, loop.now):
                         continue
-                    said = handle(bytes(view[FRAME : FRAME + size]), five_tuple(client), loop.now)
+                    said = handle(bytes(room[:size]), five_tuple(client), loop.now)
                     if said is not None:
                         answer(said, client)
+        except OSError:  # nothing more has come, or a peer cannot be reached
+            return
+
+    return ready
+
+
+def client_reader(flow: Flow, sock: socket.socket, packets: Packets, loop: Loop, handle: Handle) -> Handler:
+    """Handles what one client sends over UDP, on a socket that it alone has."""
+    receive, answer, routes, client = sock.recv_into, sock.send, flow.routes, flow.client
+    room = packets.view[FRAME : FRAME + ROOM]
+    view, buffer, inside, quick_send = packets.view, packets.buffer, packets.inside, packets.quick_send
+    turn = 0
+
+    def ready(events: int) -> None:
+        nonlocal turn
+        burst, turn = (DRAIN if loop.turn - turn == 1 else ONE), loop.turn
+        try:
+            for _ in burst:
+                size = receive(room)
+                first = buffer[FRAME]
+                if 0x40 <= first <= 0x4F and size >= 4:
+                    route = routes.get(first << 8 | buffer[FRAME + 1])
+                    length = buffer[FRAME + 2] << 8 | buffer[FRAME + 3]
+                    if route is None or length > size - 4:
+                        continue
+                    relay = route.relay
+                    left = relay.left - length
+                    if left < 0:
+                        if not relay.refill(length, loop.now):
+                            continue
+                        left = relay.left - length
+                    relay.left = left
+                    relay.bytes_in += length
+                    relay.packets_in += 1
+                    if route.other is None:
+                        route.sendto(view[HEAD : HEAD + length], route.where)
+                    else:
+                        inside(relay, route.other, HEAD, length, loop.now)
+                elif first < 4 and size and not quick_send(routes, FRAME, size, loop.now):
+                    said = handle(bytes(room[:size]), client, loop.now)
+                    if said is not None:
+                        answer(said)
         except OSError:  # nothing more has come, or a peer cannot be reached
             return
 

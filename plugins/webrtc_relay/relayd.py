@@ -13,7 +13,6 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from msgspec import Struct
 
@@ -73,8 +72,8 @@ class Line:
         self._loop = loop
         self._unpacker = Unpacker()
         self._unread = bytearray()
-        self._is_blocked = False
-        self._due = 0.0
+        self._is_waiting = False
+        """For its time, or for the server to read."""
         self.lost = 0
         """Reports that were dropped."""
 
@@ -101,24 +100,20 @@ class Line:
         return [down_decoder.decode(body) for body in self._unpacker.feed(data)]
 
     def tell(self, message: Struct) -> None:
-        """Say something, soon, without waiting."""
+        """Say something, soon, without waiting. Reports go together: a system call for each would cost too much."""
         if len(self._unread) > MOST_UNREAD_BYTES:
             self.lost += 1
             return
         self._unread += packed(message)
+        if not self._is_waiting:
+            self._is_waiting = True
+            self._loop.at(self._loop.now + REPORT_S, self._say)
 
-    def after_turn(self) -> None:
-        """Reports go together: a system call for each would cost as much as an allocation."""
-        if self._unread and not self._is_blocked and self._loop.now >= self._due:
-            self._due = self._loop.now + REPORT_S
-            self.flush()
-            if self._unread:
-                self._is_blocked = True
-                self._loop.change(self._sock.fileno(), IN | OUT)
-
-    def wait_s(self) -> float:
-        """So long may be waited before something is to be said."""
-        return REPORT_S if self._unread and not self._is_blocked else 3600.0
+    def _say(self) -> None:
+        self.flush()
+        self._is_waiting = bool(self._unread)
+        if self._unread:
+            self._loop.change(self._sock.fileno(), IN | OUT)
 
     def flush(self) -> None:
         """Say what waits."""
@@ -133,7 +128,7 @@ class Line:
         """The server reads again."""
         self.flush()
         if not self._unread:
-            self._is_blocked = False
+            self._is_waiting = False
             self._loop.change(self._sock.fileno(), IN)
 
 
@@ -183,8 +178,7 @@ class Relayd:
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
         self.line.tell(RelayReady(os.getpid()))
-        self.loop.each_turn(self.line.after_turn)
-        self.loop.run(self._tick, self._wait_s)
+        self.loop.run(self._tick)
         self._control.close_all(self.loop.now)
         self._report()
         self._streams.close()
@@ -263,15 +257,9 @@ class Relayd:
 
     def _listen(self, sock: socket.socket) -> None:
         sock.setblocking(False)
-        listener = Listener(sock)
+        listener = Listener(sock, self._control.handle)
         self._plane.add_listener(listener)
-        server = listener.address
-
-        def five_tuple(client: Any) -> FiveTuple:
-            return FiveTuple("udp", client[:2], server)
-
-        handler = listener_reader(listener, self._packets, self.loop, self._control, five_tuple)
-        self.loop.add(sock.fileno(), handler)
+        self.loop.add(sock.fileno(), listener_reader(listener, sock, self._packets, self.loop))
 
     def _door_ready(self, events: int) -> None:
         """Connections to the one port that are the relay's."""
@@ -293,9 +281,6 @@ class Relayd:
                     continue
                 self._streams.take(sock, passed.client, passed.server, is_clear=passed.is_clear)
 
-    def _wait_s(self) -> float:
-        return min(self._streams.wait_s(), self.line.wait_s())
-
     # -- time ------------------------------------------------------------------------------------------
 
     def _terminated(self, number: int, frame: object) -> None:
@@ -307,6 +292,7 @@ class Relayd:
             self._drain(TERMINATED_DRAIN_S)
         self._control.sweep(now)
         self._streams.sweep(now)
+        self._plane.look()
         if self._ticks % FIGURES_S == 0:
             self._report_figures()
         if self._ticks % MOVED_S == 0:

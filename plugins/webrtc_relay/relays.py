@@ -10,48 +10,66 @@ from typing import Any
 
 from rainbow_xmpp.plugins.webrtc_relay import stun
 from rainbow_xmpp.plugins.webrtc_relay.budgets import Budget
-from rainbow_xmpp.plugins.webrtc_relay.control import Address, Opening, Traffic
+from rainbow_xmpp.plugins.webrtc_relay.control import Address, FiveTuple, Opening, Traffic
 from rainbow_xmpp.plugins.webrtc_relay.credentials import company_part
+from rainbow_xmpp.plugins.webrtc_relay.epoll import Handler
 
 SocketAddress = tuple[Any, ...]
 """As `recvfrom` gives it: (ip, port), and for IPv6 (ip, port, flow, scope)."""
 Emit = Callable[[Any, Any], Any]
-"""Sends one packet to a client: `emit(bytes, where)`."""
+"""Sends one packet: `emit(bytes, where)`. Where a socket has one receiver it is `send`, and `where` its flags: none."""
+Handle = Callable[[bytes, FiveTuple, float], bytes | None]
+"""`Control.handle`."""
 
 
 class Flow:
     """One client: where its packets go, and the routes of those it sends."""
 
-    __slots__ = ("emit", "relays", "routes", "where")
+    __slots__ = ("client", "emit", "lane", "relays", "routes", "where")
 
-    def __init__(self, emit: Emit, where: Any) -> None:
+    def __init__(self, client: FiveTuple, emit: Emit, where: Any) -> None:
+        self.client = client
         self.emit = emit
         self.where = where
         self.routes: dict[int, Route] = {}
         """By channel number, and by the XOR-PEER-ADDRESS value of Send indications."""
-        self.relays = 0
+        self.relays: list[Relay] = []
+        self.lane: Lane | None = None
 
 
 class Route:
-    """Where a packet for one peer goes."""
+    """Where a packet for one peer goes: `sendto(payload, where)`."""
 
-    __slots__ = ("other", "peer", "relay", "sendto")
+    __slots__ = ("other", "peer", "relay", "sendto", "where")
 
     def __init__(self, relay: Relay, peer: Address, other: Relay | None) -> None:
         self.relay = relay
-        self.peer = socket_address(peer)
+        self.peer = peer
         self.other = other
         """The live relay of ours that the peer is: served internally."""
-        self.sendto = relay.sock.sendto
+        self.sendto: Emit = relay.sock.sendto
+        self.where: Any = socket_address(peer)
+
+
+class Lane:
+    """A socket that one sender alone has; see `lanes`."""
+
+    __slots__ = ("handler", "is_over", "sock")
+
+    def __init__(self, sock: socket.socket, handler: Handler) -> None:
+        self.sock = sock
+        self.handler: Handler = handler
+        """How it is read once nothing of others can be in it any more."""
+        self.is_over = False
 
 
 class Relay:
     """One relayed transport address."""
 
     __slots__ = (
-        "advertised", "budget", "bytes_in", "channels", "company", "emit", "flow", "granted", "heads", "inner", "left",
-        "local", "name", "numbers", "packets_in", "packets_out", "permitted", "reported", "reported_at", "sends",
-        "sock", "userid", "where",
+        "advertised", "budget", "bytes_in", "channels", "company", "emit", "flow", "granted", "heads", "inner", "lanes",
+        "latest", "left", "local", "name", "numbers", "packets_in", "packets_out", "permitted", "reported",
+        "reported_at", "seen_in", "seen_out", "sends", "sock", "userid", "where",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket, opening: Opening, flow: Flow, budget: Budget, now: float) -> None:
@@ -78,6 +96,12 @@ class Relay:
         self.granted = 0
         self.bytes_in = self.packets_in = self.packets_out = 0
         self.reported, self.reported_at = (0, 0), now
+        self.lanes: dict[int, Lane] = {}
+        """By channel number."""
+        self.latest = 0
+        """The channel whose packet came last through `sock`."""
+        self.seen_in = self.seen_out = 0
+        """Packets up to the last look at who is busy."""
 
     def refill(self, size: int, now: float) -> bool:
         """Is there room for a packet of this size, after asking the budget?"""
@@ -96,14 +120,19 @@ class Relay:
 
 
 class Listener:
-    """A UDP socket that clients send to, and the flows of those that have an allocation."""
+    """A UDP socket that clients send to, and the routes of those that have an allocation."""
 
-    __slots__ = ("address", "clients", "sock")
+    __slots__ = ("address", "clients", "handle", "sock")
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, handle: Handle) -> None:
         self.sock = sock
         self.address: Address = sock.getsockname()[:2]
         self.clients: dict[SocketAddress, dict[int, Route]] = {}
+        self.handle = handle
+
+    def five_tuple(self, client: SocketAddress) -> FiveTuple:
+        """The name of this client."""
+        return FiveTuple("udp", client[:2], self.address)
 
 
 def socket_address(address: Address) -> SocketAddress:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable
 from contextlib import suppress
 from ipaddress import ip_address
 
@@ -11,6 +12,8 @@ from rainbow_xmpp.errors import RainbowError
 UDP_BUFFER_BYTES = 4 << 20
 """As far as the system allows it (`net.core.rmem_max`): bursts of many calls wait here."""
 BACKLOG = 512
+TRIES = 20
+"""For a port of the system's choice (0), which must be free for UDP and TCP."""
 _SOMEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 """Documentation addresses: the way there is the default route. Nothing is sent."""
 
@@ -29,19 +32,17 @@ class RelaySockets:
     def open(self, address: str, port: int) -> None:
         """Listen there; `::` is every address of both families. Raises CannotRelay."""
         addresses = ["::", "0.0.0.0"] if ip_address(address) == ip_address("::") else [address]  # noqa: S104
-        try:
-            for each in addresses:
-                try:
-                    self._open(each, port)
-                except OSError:
-                    if each != "::":  # a host without IPv6
-                        raise
-        except OSError as error:
-            self.close()
-            reason = (error.strerror or str(error)).lower()
-            raise CannotRelay(
-                f"port {port} on {address} (plugins.webrtc_relay.port) cannot be opened: {reason}"
-            ) from None
+        for tries in reversed(range(1 if port else TRIES)):
+            try:
+                self._open_all(addresses, port)
+                return
+            except OSError as error:
+                self.close()
+                if not tries:
+                    reason = (error.strerror or str(error)).lower()
+                    raise CannotRelay(
+                        f"port {port} on {address} (plugins.webrtc_relay.port) cannot be opened: {reason}"
+                    ) from None
 
     @property
     def port(self) -> int:
@@ -53,6 +54,14 @@ class RelaySockets:
         for sock in (*self.udp, *self.tcp):
             sock.close()
         self.udp, self.tcp = [], []
+
+    def _open_all(self, addresses: Iterable[str], port: int) -> None:
+        for each in addresses:
+            try:
+                self._open(each, port)
+            except OSError:
+                if each != "::":  # a host without IPv6
+                    raise
 
     def _open(self, address: str, port: int) -> None:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET

@@ -63,9 +63,10 @@ class Streams:
         self._listeners: dict[socket.socket, bool] = {}
         """Whether each is listened to now; not while there are no file descriptors left."""
         self._handshakes: deque[Stream] = deque()
-        self._handshakes_left = 0
+        self._handshakes_left = self.limits.handshakes_per_second
         self._doomed: list[Stream] = []
-        loop.each_turn(self._after_turn)
+        self._is_asked = False
+        """There is work for when this turn is over."""
 
     def listen(self, listener: socket.socket) -> None:
         """Take in what comes there."""
@@ -106,20 +107,20 @@ class Streams:
             return
         stream.prepare_tls(self.context, first)
         self._handshakes.append(stream)
+        self._ask()
 
     def doom(self, stream: Stream) -> None:
         """Close it when this turn is over: whoever is in the middle of something finishes it first."""
         if not stream.is_doomed:
             stream.is_doomed = True
             self._doomed.append(stream)
-
-    def wait_s(self) -> float:
-        """So long may be waited before something is to be done here."""
-        return 3600.0 if not self._handshakes else 0.0 if self._handshakes_left > 0 else 0.1
+            self._ask()
 
     def sweep(self, now: float) -> None:
         """Once a second: new handshakes may begin, connections without an allocation end."""
         self._handshakes_left = self.limits.handshakes_per_second
+        if self._handshakes:
+            self._ask()
         for listener, is_on in self._listeners.items():
             if not is_on:
                 self._listeners[listener] = True
@@ -148,11 +149,18 @@ class Streams:
                 return
             self.take(sock, client[:2], sock.getsockname()[:2])
 
+    def _ask(self) -> None:
+        if not self._is_asked:
+            self._is_asked = True
+            self.loop.soon(self._after_turn)
+
     def _after_turn(self) -> None:
-        if self._handshakes:
-            for _ in range(min(HANDSHAKES_A_TURN, len(self._handshakes), max(self._handshakes_left, 0))):
-                self._handshakes_left -= 1
-                self._handshakes.popleft().shake_hands()
+        self._is_asked = False
+        for _ in range(min(HANDSHAKES_A_TURN, len(self._handshakes), max(self._handshakes_left, 0))):
+            self._handshakes_left -= 1
+            self._handshakes.popleft().shake_hands()
+        if self._handshakes and self._handshakes_left > 0:
+            self._ask()
         while self._doomed:
             self._close(self._doomed.pop())
 

@@ -1,9 +1,11 @@
 """coturn's own client against our relay: it was not written by us, and knows TURN from the other side.
 
-It takes channel numbers at random out of RFC 5766's range, of which RFC 8656 has left a quarter: with channels it is
-started anew until it meets one.
+It takes channel numbers at random out of RFC 5766's range, of which RFC 8656 has left a quarter. So that it meets only
+those, four bits of its long random numbers are 0 (a shim before OpenSSL's, compiled here); without gcc it has no
+channels.
 """
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -19,6 +21,18 @@ PEER_IP, PEER_PORT = "127.0.0.2", 3480
 MESSAGES = 20
 BY_SEND = (["-s"], ["-s", "-t"], ["-s", "-t", "-S"], ["-s", "-y"], ["-s", "-t", "-y"])
 BY_CHANNEL = (["-c"], ["-c", "-t"])
+
+SHIM = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+int RAND_bytes(unsigned char *to, int size) {
+    static int (*real)(unsigned char *, int);
+    if (!real) real = (int (*)(unsigned char *, int))dlsym(RTLD_NEXT, "RAND_bytes");
+    int good = real(to, size);
+    if (size == (int)sizeof(long)) to[1] &= 0x0f;
+    return good;
+}
+"""
 
 pytestmark = [
     pytest.mark.skipif(not (shutil.which(CLIENT) and shutil.which(PEER)), reason="coturn is not installed"),
@@ -44,10 +58,23 @@ def _peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     echo.wait()
 
 
+@pytest.fixture(scope="module")
+def preload(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of the shim; "" when there is no compiler."""
+    folder = tmp_path_factory.mktemp("shim")
+    (folder / "shim.c").write_text(SHIM)
+    if shutil.which("gcc") is None:
+        return ""
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", "shim.so", "shim.c", "-ldl"], cwd=folder, check=True)
+    return str(folder / "shim.so")
+
+
 class Run:
     """One client, in the background; it takes some seconds, most of which it waits."""
 
-    def __init__(self, relay: RunningRelay, options: list[str], password: str | None = None) -> None:
+    def __init__(
+        self, relay: RunningRelay, options: list[str], password: str | None = None, preload: str = ""
+    ) -> None:
         credential = RunningWorld(relay).credential()
         self._command = [
             *(CLIENT, "-u", credential.username, "-w", password or credential.password),
@@ -55,7 +82,12 @@ class Run:
             *("-n", str(MESSAGES), "-m", "1", "-l", "172", "-z", "10", *options, relay.address[0]),
         ]
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe would fill up, and stop it
-        self.process = subprocess.Popen(self._command, stdout=self._output, stderr=subprocess.STDOUT)
+        self.process = subprocess.Popen(
+            self._command,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            env=os.environ | ({"LD_PRELOAD": preload} if preload else {}),
+        )
 
     def said(self) -> str:
         self.process.wait(60)
@@ -76,19 +108,9 @@ def lost_nothing(said: str) -> bool:
 
 
 @pytest.mark.usefixtures("_peer")
-def test_coturns_client_loses_no_packet_by_any_transport(relay: RunningRelay):
-    runs = [Run(relay, options) for options in BY_SEND]
-    for options in BY_CHANNEL:
-        for _ in range(50):
-            run = Run(relay, options)
-            try:
-                if run.process.wait(3) == 0:
-                    break
-            except subprocess.TimeoutExpired:
-                break  # it relays, for five seconds
-            assert "channel bind: error 400" in run.said()
-        runs.append(run)
-    for run, options in zip(runs, (*BY_SEND, *BY_CHANNEL), strict=True):
+def test_coturns_client_loses_no_packet_by_any_transport(relay: RunningRelay, preload: str):
+    ways = (*BY_SEND, *(BY_CHANNEL if preload else ()))
+    for run, options in [(Run(relay, options, preload=preload), options) for options in ways]:
         said = run.said()
         assert run.process.returncode == 0 and lost_nothing(said), (options, said[-2000:])
 

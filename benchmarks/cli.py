@@ -24,7 +24,7 @@ from benchmarks.loadclient import LoadClient
 from benchmarks.measure import cpu_model, load_average
 from benchmarks.plan import CLIENT_CORE, FULL, QUICK, SERVER_CORE, Plan
 from benchmarks.report import render
-from benchmarks.scenarios import SCENARIOS, Row, Turn, as_json
+from benchmarks.scenarios import HISTORY, SCENARIOS, Row, Turn, as_json
 from benchmarks.servers import SERVERS, Server, Site
 
 RESULTS = Path(__file__).parent / "results"
@@ -53,6 +53,8 @@ class Bench:
                 ready = self._prepare(kinds, stack)
                 for name in scenarios:
                     for server, client in ready:
+                        if server.is_for_history and name not in HISTORY:
+                            continue
                         if time.monotonic() - self._began < self.plan.overall_s:
                             self._one(name, server, client)
                         else:
@@ -130,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Returns 0 when everything was measured and every message arrived once and in order, else 1."""
     options = _options(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    kinds = _servers(options.server)
+    kinds = _servers(options.server, options.only)
     if not kinds:
         print("no server to measure", file=sys.stderr)
         return 1
@@ -178,10 +180,10 @@ def _finish(bench: Bench, plan: Plan, options: argparse.Namespace) -> int:
     return 1 if any(row.failures for row in bench.rows) else 0
 
 
-def _servers(names: Sequence[str]) -> list[type[Server]]:
+def _servers(names: Sequence[str], scenarios: Sequence[str]) -> list[type[Server]]:
     chosen = []
     for kind in SERVERS:
-        if kind.name not in names:
+        if kind.name not in names or (kind.is_for_history and not HISTORY & set(scenarios)):
             continue
         if missing := kind.missing():
             print(f"left out {kind.label}: {missing}")

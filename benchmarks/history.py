@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from statistics import median
 from time import perf_counter, process_time
 
@@ -32,7 +33,22 @@ _INDEX = (
 )
 
 
-async def measure(messages: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One kind of page: the median of many, in milliseconds."""
+
+    page: str
+    messages: int
+    ms: float
+    cpu_ms: float
+
+
+def costs(messages: int = MESSAGES) -> list[Cost]:
+    """What each kind of page costs, of a log of so many messages."""
+    return asyncio.run(_measure(messages))
+
+
+async def _measure(messages: int) -> list[Cost]:
     async with TestServer([Archive]) as server:
         ann = await server.login("ann@acme")
         await ann.ask("get", "<prefs xmlns='urn:xmpp:mam:2'/>")  # gives the log its number
@@ -40,15 +56,15 @@ async def measure(messages: int) -> None:
         await _fill(server, ann.bare, first, messages)
         middle = first + ((messages // 2) << SPARE_BITS)
         talk = _form("with", f"p{PEERS // 2}@rainbow.test")
-        for name, query in (
+        pages = (
             ("newest", _page("<before/>")),
             ("oldest", _page("")),
             ("behind the middle", _page(f"<after>{middle}</after>")),
             ("before the middle", _page(f"<before>{middle}</before>")),
             ("newest of a talk", talk + _page("<before/>")),
             ("oldest of a talk", talk + _page("")),
-        ):
-            await _tell(name, ann, query)
+        )
+        return [await _cost(name, ann, query) for name, query in pages]
 
 
 async def _fill(server: TestServer, bare: str, first: int, messages: int) -> None:
@@ -77,7 +93,7 @@ def _rows(owner: int, bare: str, first: int, messages: int) -> Iterator[list[dic
         ]
 
 
-async def _tell(name: str, client: Client, query: str) -> None:
+async def _cost(name: str, client: Client, query: str) -> Cost:
     stanza = f"<iq type='set' id='1'><query xmlns='urn:xmpp:mam:2'>{query}</query></iq>"
     times, cpu_times, seen = [], [], 0
     for _ in range(TIMES):
@@ -88,7 +104,7 @@ async def _tell(name: str, client: Client, query: str) -> None:
         times.append(perf_counter() - began)
         cpu_times.append(process_time() - cpu_began)
         seen = len(client.wire.unread) - 1
-    print(f"{name:20} {seen} messages: {1000 * median(times):.2f} ms, CPU {1000 * median(cpu_times):.2f} ms")
+    return Cost(name, seen, 1000 * median(times), 1000 * median(cpu_times))
 
 
 def _page(inside: str) -> str:
@@ -102,4 +118,5 @@ def _form(var: str, value: str) -> str:
 
 
 if __name__ == "__main__":
-    asyncio.run(measure(int(sys.argv[1]) if len(sys.argv) > 1 else MESSAGES))
+    for cost in costs(int(sys.argv[1]) if len(sys.argv) > 1 else MESSAGES):
+        print(f"{cost.page:20} {cost.messages} messages: {cost.ms:.2f} ms, CPU {cost.cpu_ms:.2f} ms")

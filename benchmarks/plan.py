@@ -13,7 +13,7 @@ class Plan:
     """Sizes of the scenarios. `*_s` are upper bounds in seconds for one command of the client."""
 
     seed: int = 20260101
-    overall_s: int = 14 * 60  # nothing more is begun after that
+    overall_s: int = 24 * 60  # nothing more is begun after that
     chat_sessions: int = 200
     chat_outstanding: int = 4
     chat_warm_up: int = 10_000
@@ -28,16 +28,20 @@ class Plan:
     login_accounts: int = 200
     login_concurrency: int = 50
     login_limit_s: int = 30
+    reconnects: int = 10_000
+    reconnect_sessions: int = 1_000
+    reconnect_limit_s: int = 40
     contacts: int = 200
     presence_rounds: int = 100
     storm_people: int = 500
     gate_runs: int = 3
+    history_messages: int = 1_000_000
 
     @property
     def accounts(self) -> int:
         """People with empty rosters come first, then the one with many contacts and the contacts."""
         return (
-            max(self.idle_sessions, self.chat_sessions, self.login_accounts)
+            max(self.idle_sessions, self.chat_sessions, self.login_accounts, self.reconnect_sessions)
             + 1
             + self.contacts
             + self.storm_people
@@ -68,6 +72,10 @@ QUICK = Plan(
     logins=200,
     login_accounts=50,
     login_limit_s=5,
+    reconnects=500,
+    reconnect_sessions=100,
+    reconnect_limit_s=5,
     contacts=50,
     presence_rounds=20,
+    history_messages=50_000,
 )

@@ -8,12 +8,33 @@ from benchmarks.servers import Rainbow
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """What is asked of our server: at most so much of a column, or at least."""
+
+    key: str
+    limit: float
+    is_least: bool = False
+
+    def told(self, heading: str, decimals: int, rows: Sequence[Row]) -> str:
+        """Whether our rows keep to it."""
+        ours = [row for row in rows if row.server == Rainbow.label and self.key in row.values]
+        over = [row.transport for row in ours if not self._holds(row.values[self.key])]
+        sign = "≥" if self.is_least else "≤"
+        verdict = f"not kept: {', '.join(over)}" if over else "kept" if ours else "not measured"
+        return f"asked of {Rainbow.label}: {heading} {sign} {self.limit:,.{decimals}f}: {verdict}"
+
+    def _holds(self, value: float) -> bool:
+        return value >= self.limit if self.is_least else value <= self.limit
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """`columns` are (key, heading, decimals); the ratio is made from `main`."""
 
     title: str
     main: str
     columns: tuple[tuple[str, str, int], ...]
+    budgets: tuple[Budget, ...] = ()
 
 
 PER_ITEM = (("user_us", "user", 1), ("system_us", "sys", 1))
@@ -31,6 +52,7 @@ TABLES = {
         "Chat at saturation: CPU µs of the server per delivered message",
         "cpu_us",
         SATURATED,
+        (Budget("cpu_us", 13),),
     ),
     "open": Table(
         "Chat at a fixed rate: latency, and CPU µs per delivered message",
@@ -41,11 +63,13 @@ TABLES = {
         "Chat at saturation, history kept: CPU µs of the server per delivered message",
         "cpu_us",
         SATURATED,
+        (Budget("cpu_us", 35),),
     ),
     "durable-open": Table(
         "Chat at a fixed rate, history kept: latency, and CPU µs per delivered message",
         "cpu_us",
         AT_A_RATE,
+        (Budget("p99_ms", 15),),
     ),
     "idle": Table(
         "Idle sessions: KiB of resident memory for each",
@@ -57,11 +81,18 @@ TABLES = {
             ("pss_after_mib", "PSS MiB", 1),
             ("idle_cpu_percent", "CPU %", 2),
         ),
+        (Budget("kib_per_session", 27),),
     ),
     "login": Table(
         "Full logins: CPU ms of the server for each",
         "cpu_ms",
         (("cpu_ms", "CPU ms", 2), ("per_second", "logins/s", 0), *LATENCY),
+        (Budget("per_second", 700, is_least=True),),
+    ),
+    "reconnect": Table(
+        "Reconnects that resume the session: CPU ms of the server for each",
+        "cpu_ms",
+        (("cpu_ms", "CPU ms", 2), ("wall_s", "all in s", 2), ("per_second", "per s", 0), *LATENCY),
     ),
     "presence": Table(
         "Presence fan-out: CPU µs of the server per delivered copy",
@@ -83,6 +114,12 @@ TABLES = {
         "The gate between companies: CPU µs it adds to a message, without sockets",
         "gate_us",
         (("gate_us", "gate µs", 2), ("with_us", "with µs", 2), ("without_us", "without µs", 2)),
+    ),
+    "history": Table(
+        "A page of 50 of one person's long history, without sockets: milliseconds",
+        "ms",
+        (("ms", "ms", 2), ("cpu_ms", "CPU ms", 2), ("messages", "messages", 0)),
+        (Budget("ms", 3),),
     ),
 }
 
@@ -129,7 +166,9 @@ def _table(table: Table, rows: Sequence[Row]) -> str:
         )
         for line in lines
     ]
-    return "\n".join([table.title, body[0], "-" * len(body[0]), *body[1:]])
+    columns = {key: (heading, decimals) for key, heading, decimals in table.columns}
+    budgets = [budget.told(*columns[budget.key], rows) for budget in table.budgets]
+    return "\n".join([table.title, body[0], "-" * len(body[0]), *body[1:], *budgets])
 
 
 def _ratio(row: Row, table: Table, ours: dict[str, float]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks import gate as gate_costs
 from benchmarks.errors import BenchError
+from benchmarks.history import costs as page_costs
 from benchmarks.loadclient import LoadClient, Result
 from benchmarks.measure import Cpu, cpu_of, memory_of
 from benchmarks.plan import Plan
@@ -21,6 +22,8 @@ from benchmarks.servers import Rainbow, Server
 TRANSPORTS = ("wss", "tls")
 LOGIN_LIMIT_MS = 120_000
 CLIENT_BUSY = 0.9
+OUT_OF_TIME = "out of time"
+"""The load client's word for what had not arrived when it gave up waiting."""
 
 
 @dataclass(slots=True)
@@ -38,9 +41,11 @@ class Row:
     def judge(self, result: Result) -> None:
         """Keeps a measured run, and says what was wrong with it."""
         self.runs.append(result)
+        is_late = result["why"] == OUT_OF_TIME and self.server != Rainbow.label
         for kind in ("lost", "gaps", "repeats", "errors", "failed"):
             if result[kind]:
-                self.failures.append(f"{result['work']}: {result[kind]} {kind} {result['why']}".rstrip())
+                said = self.notes if is_late and kind == "lost" else self.failures
+                said.append(f"{result['work']}: {result[kind]} {kind} {result['why']}".rstrip())
         if result["started"] < result["target"]:
             self.notes.append(f"{result['started']:,} of {result['target']:,} in the time allowed")
         if result["seconds"] and result["client_cpu_s"] / result["seconds"] > CLIENT_BUSY:
@@ -145,12 +150,19 @@ def open_loop(turn: Turn, name: str = "open") -> Iterator[Row]:
 
 
 def durable(turn: Turn) -> Iterator[Row]:
-    """Chat at saturation with everybody's history kept: two rows a message, on the disk before it counts."""
-    yield from _with_history(turn, lambda: chat(turn, "durable"))
+    """Chat at saturation with everybody's history kept: two rows a message; ours are on the disk before it counts."""
+    for row in _with_history(turn, lambda: chat(turn, "durable")):
+        turn.server.most_durable = max(turn.server.most_durable or 0.0, row.values["per_second"])
+        yield row
 
 
 def durable_open(turn: Turn) -> Iterator[Row]:
-    """The same at the fixed rate."""
+    """The same at the fixed rate, of those that came as far at saturation."""
+    most, rate = turn.server.most_durable, turn.plan.open_rate
+    if most is not None and most < rate:
+        notes = [f"left out: {most:,.0f} a second at saturation, and {rate:,} were to be asked"]
+        yield Row("durable-open", turn.server.label, "-", notes=notes)
+        return
     yield from _with_history(turn, lambda: open_loop(turn, "durable-open"))
 
 
@@ -209,6 +221,35 @@ def login(turn: Turn) -> Iterator[Row]:
             row.values["cpu_ms"] = row.values["cpu_us"] / 1000
             turn.quiet()
             yield row
+
+
+def reconnect(turn: Turn) -> Iterator[Row]:
+    """Sessions lose their connection and are resumed (XEP-0198): behind a login, within one, and by token."""
+    plan, server = turn.plan, turn.server
+    if not server.resumptions:
+        return
+    server.keeps_sessions = True
+    try:
+        with turn.running():
+            for transport in TRANSPORTS:
+                for kind in server.resumptions:
+                    turn.client.run("resumption", kind)
+                    with turn.sessions(transport, 0, plan.reconnect_sessions):
+                        yield _reconnected(turn, transport if kind == "classic" else f"{transport} {kind}")
+    finally:
+        server.keeps_sessions = False
+        turn.client.run("resumption", "none")
+
+
+def _reconnected(turn: Turn, way: str) -> Row:
+    plan, row = turn.plan, Row("reconnect", turn.server.label, way)
+    result, cpu = turn.measured(
+        "reconnect", plan.reconnects, plan.login_concurrency, plan.reconnect_limit_s * 1000
+    )
+    row.judge(result)
+    row.values = _per_item(cpu, result)
+    row.values |= {"cpu_ms": row.values["cpu_us"] / 1000, "wall_s": result["seconds"]}
+    return row
 
 
 def presence(turn: Turn) -> Iterator[Row]:
@@ -270,7 +311,19 @@ def gate(turn: Turn) -> Iterator[Row]:
         yield row
 
 
+def history(turn: Turn) -> Iterator[Row]:
+    """A page of 50 of a long history, without sockets."""
+    if not isinstance(turn.server, Rainbow):
+        return
+    for cost in page_costs(turn.plan.history_messages):
+        row = Row("history", turn.server.label, cost.page)
+        row.values = {"ms": cost.ms, "cpu_ms": cost.cpu_ms, "messages": cost.messages}
+        yield row
+
+
 Scenario = Callable[[Turn], Iterator[Row]]
+HISTORY = frozenset(("durable", "durable-open"))
+"""Scenarios in which history is kept."""
 SCENARIOS: dict[str, Scenario] = {
     "chat": chat,
     "open": open_loop,
@@ -278,9 +331,11 @@ SCENARIOS: dict[str, Scenario] = {
     "durable-open": durable_open,
     "idle": idle,
     "login": login,
+    "reconnect": reconnect,
     "presence": presence,
     "storm": storm,
     "gate": gate,
+    "history": history,
 }
 
 

@@ -335,15 +335,19 @@ void conn_close_stream(Conn *conn) {
                                                              : "</stream:stream>");
 }
 
-/* Leaves the socket at once; `why` is NULL for an end that was wanted. */
-void conn_kill(Conn *conn, const char *why) {
-    if (conn->state == STATE_DEAD) return;
+void conn_cut(Conn *conn) {
     conn->state = STATE_DEAD;
-    if (conn->ssl && !why) SSL_shutdown(conn->ssl);
     g.conns[conn->index] = NULL;
     close(conn->fd);
     conn->next_dead = dead;
     dead = conn;
+}
+
+/* Leaves the socket at once; `why` is NULL for an end that was wanted. */
+void conn_kill(Conn *conn, const char *why) {
+    if (conn->state == STATE_DEAD) return;
+    if (conn->ssl && !why) SSL_shutdown(conn->ssl);
+    conn_cut(conn);
     work_on_gone(conn, why);
 }
 

@@ -4,6 +4,8 @@
  * scram.c  SASL SCRAM (RFC 5802, RFC 7677), the costly part done once per account
  * conn.c   one connection: TCP, TLS, WebSocket frames (RFC 6455, RFC 7395), buffers
  * login.c  from the TLS handshake to the first presence, and the replies a client owes
+ * resume.c sessions that come back after a lost connection (XEP-0198), also inline (XEP-0388) and with a token
+ *          (XEP-0484)
  * work.c   the kinds of load, each with its counters
  * main.c   the event loop and the commands read from standard input
  */
@@ -34,6 +36,8 @@ Span xml_name(Span element);
 Span xml_attribute(Span element, const char *name);
 /* The raw text right after the start tag of the first element called `name`. */
 Span xml_text(Span element, const char *name);
+/* From the start tag of the first element called `name` to the end of `element`; len 0 when there is none. */
+Span xml_find(Span element, const char *name);
 bool span_is(Span span, const char *text);
 bool span_has(Span span, const char *needle);
 /* Reads hexadecimal digits; false when there is something else. */
@@ -51,6 +55,10 @@ typedef struct {
     unsigned char known_salt[64];
     int known_salt_len, known_iterations;
     unsigned char client_key[SCRAM_KEY_MAX], stored_key[SCRAM_KEY_MAX], server_key[SCRAM_KEY_MAX];
+    /* Of its session, escaped as received; NULL: it has none that could be resumed. */
+    char *resume_id, *resume_jid;
+    uint32_t handled; /* stanzas of that session that came from the server */
+    char *token;      /* of XEP-0484; NULL: it has none */
 } Account;
 
 typedef struct {
@@ -64,7 +72,11 @@ typedef struct {
 void plain_initial(const Account *account, char *out);
 void scram_first(Scram *scram, const EVP_MD *hash, const Account *account, char *out);
 bool scram_final(Scram *scram, Account *account, Span challenge, char *out);
-bool scram_server_is_right(const Scram *scram, Span success);
+/* `name` is the element in which the server's last word stands. */
+bool scram_server_is_right(const Scram *scram, Span success, const char *name);
+/* HT-SHA-256-NONE (draft-schmaus-kitten-sasl-ht). */
+void hashed_token_initial(const Account *account, char *out);
+bool hashed_token_server_is_right(const Account *account, Span success);
 
 /* ---- connections ---- */
 
@@ -80,6 +92,8 @@ enum state {
     STATE_WAIT_BIND_FEATURES,
     STATE_WAIT_BIND,
     STATE_WAIT_SESSION,
+    STATE_WAIT_ENABLED,
+    STATE_WAIT_RESUMED,
     STATE_WAIT_ROSTER,
     STATE_ONLINE,
     STATE_CLOSING,
@@ -107,6 +121,7 @@ typedef struct conn {
     uint64_t begun_ns;
     uint32_t sent, expected; /* sequence numbers of the chat with the partner */
     bool online;             /* has been available: the login is over */
+    bool counts;             /* stanzas, as XEP-0198 has it */
     bool flag;               /* used by the kinds of load */
     struct conn *next_dead;
 } Conn;
@@ -119,6 +134,8 @@ void conn_printf(Conn *conn, const char *format, ...) __attribute__((format(prin
 /* Ends the XMPP stream; the server's answer ends the connection. */
 void conn_close_stream(Conn *conn);
 void conn_kill(Conn *conn, const char *why);
+/* The network is gone: the socket is closed without a word, and nobody here is told. */
+void conn_cut(Conn *conn);
 void conn_free_dead(void);
 /* " xmlns='jabber:client'" where each stanza stands alone (RFC 7395 section 3.3.3). */
 const char *conn_namespace(const Conn *conn);
@@ -127,6 +144,21 @@ const char *conn_namespace(const Conn *conn);
 
 void login_on_transport_ready(Conn *conn);
 void login_on_unit(Conn *conn, enum cut kind, Span unit);
+void login_go_on(Conn *conn);      /* bound: roster and presence are next */
+void login_has_resumed(Conn *conn); /* online again */
+
+/* How sessions come back: not at all, behind a login of RFC 6120, or within one of XEP-0388, by password or token. */
+enum resumption { RESUMPTION_NONE, RESUMPTION_CLASSIC, RESUMPTION_INLINE, RESUMPTION_FAST };
+
+void resume_forget(Account *account);
+bool resume_is_wanted(const Conn *conn); /* its account has a session to come back to */
+void resume_ask_to_enable(Conn *conn);
+void resume_ask(Conn *conn);
+/* Begins a login of XEP-0388, with all that is asked for inline. */
+void resume_authenticate(Conn *conn, const char *mechanism, const char *initial);
+/* Its success: whether the session was resumed by it. */
+bool resume_on_success(Conn *conn, Span success);
+bool resume_on_element(Conn *conn, Span element, Span name); /* whether it was one of XEP-0198 */
 
 void work_on_online(Conn *conn);
 void work_on_stanza(Conn *conn, Span stanza, Span name);
@@ -142,6 +174,7 @@ typedef struct {
     int port;
     enum transport transport;
     const char *mechanism; /* NULL: the best that is offered */
+    enum resumption resumption;
     Account *accounts;
     int account_count;
     Conn **conns; /* by account, NULL when not connected */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define NS_SASL "urn:ietf:params:xml:ns:xmpp-sasl"
+#define NS_SASL2 "urn:xmpp:sasl:2"
 
 static void open_stream(Conn *conn) {
     if (conn->transport == TRANSPORT_WSS)
@@ -33,7 +34,11 @@ static bool offers(Span features, const char *mechanism) {
 static void authenticate(Conn *conn, Span features) {
     char initial[2 * SCRAM_TEXT_MAX];
     const char *mechanism;
-    if (offers(features, mechanism = "SCRAM-SHA-256") || offers(features, mechanism = "SCRAM-SHA-1")) {
+    if (g.resumption == RESUMPTION_FAST && conn->account->token && resume_is_wanted(conn)) {
+        hashed_token_initial(conn->account, initial);
+        conn->state = STATE_WAIT_SUCCESS;
+        mechanism = "HT-SHA-256-NONE";
+    } else if (offers(features, mechanism = "SCRAM-SHA-256") || offers(features, mechanism = "SCRAM-SHA-1")) {
         const EVP_MD *hash = strcmp(mechanism, "SCRAM-SHA-1") ? EVP_sha256() : EVP_sha1();
         conn->scram = must(calloc(1, sizeof *conn->scram));
         scram_first(conn->scram, hash, conn->account, initial);
@@ -47,7 +52,10 @@ static void authenticate(Conn *conn, Span features) {
     }
     snprintf(g.negotiated, sizeof g.negotiated, "%s %s, %s", SSL_get_version(conn->ssl), SSL_get_cipher(conn->ssl),
              mechanism);
-    conn_printf(conn, "<auth xmlns='" NS_SASL "' mechanism='%s'>%s</auth>", mechanism, initial);
+    if (g.resumption >= RESUMPTION_INLINE)
+        resume_authenticate(conn, mechanism, initial);
+    else
+        conn_printf(conn, "<auth xmlns='" NS_SASL "' mechanism='%s'>%s</auth>", mechanism, initial);
 }
 
 static void answer_challenge(Conn *conn, Span challenge) {
@@ -57,21 +65,31 @@ static void answer_challenge(Conn *conn, Span challenge) {
         return;
     }
     conn->state = STATE_WAIT_SUCCESS;
-    conn_printf(conn, "<response xmlns='" NS_SASL "'>%s</response>", final);
+    conn_printf(conn, "<response xmlns='%s'>%s</response>", g.resumption >= RESUMPTION_INLINE ? NS_SASL2 : NS_SASL,
+                final);
 }
 
-static void restart_stream(Conn *conn, Span success) {
-    if (conn->scram && !scram_server_is_right(conn->scram, xml_text(success, "success"))) {
+/* RFC 6120 section 6.3.2 asks for a new stream; XEP-0388 section 2.6.1 goes on in the same one. */
+static void on_success(Conn *conn, Span success) {
+    bool again = g.resumption < RESUMPTION_INLINE;
+    if (conn->scram && !scram_server_is_right(conn->scram, success, again ? "success" : "additional-data")) {
         conn_kill(conn, "the server's SCRAM signature is wrong");
         return;
     }
     free(conn->scram);
     conn->scram = NULL;
     conn->state = STATE_WAIT_BIND_FEATURES;
-    open_stream(conn);
+    if (again)
+        open_stream(conn);
+    else if (resume_on_success(conn, success))
+        login_has_resumed(conn);
 }
 
 static void bind_resource(Conn *conn, Span features) {
+    if (resume_is_wanted(conn)) {
+        resume_ask(conn);
+        return;
+    }
     conn->flag = span_has(features, "urn:ietf:params:xml:ns:xmpp-session") && !span_has(features, "<optional");
     conn->state = STATE_WAIT_BIND;
     conn_printf(conn, "<iq%s type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>",
@@ -84,6 +102,13 @@ static void get_roster(Conn *conn) {
     conn_printf(conn, "<iq%s type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>", conn_namespace(conn));
 }
 
+void login_go_on(Conn *conn) {
+    if (g.resumption != RESUMPTION_NONE && !conn->counts)
+        resume_ask_to_enable(conn);
+    else
+        get_roster(conn);
+}
+
 static void keep_jid(Conn *conn, Span result) {
     Span jid = xml_text(result, "jid");
     if (!jid.len || memchr(jid.at, '\'', jid.len)) {
@@ -92,7 +117,7 @@ static void keep_jid(Conn *conn, Span result) {
     }
     conn->jid = must(strndup(jid.at, jid.len));
     if (!conn->flag) {
-        get_roster(conn);
+        login_go_on(conn);
         return;
     }
     conn->state = STATE_WAIT_SESSION;
@@ -104,6 +129,12 @@ static void become_available(Conn *conn) {
     conn->state = STATE_ONLINE;
     conn->online = true;
     conn_printf(conn, "<presence%s/>", conn_namespace(conn));
+    work_on_online(conn);
+}
+
+void login_has_resumed(Conn *conn) {
+    conn->state = STATE_ONLINE;
+    conn->online = true;
     work_on_online(conn);
 }
 
@@ -122,6 +153,7 @@ static void answer_request(Conn *conn, Span iq) {
 }
 
 static void on_stanza(Conn *conn, Span stanza, Span name) {
+    if (conn->counts) conn->account->handled++;
     if (!span_is(name, "iq")) {
         work_on_stanza(conn, stanza, name);
         return;
@@ -132,7 +164,7 @@ static void on_stanza(Conn *conn, Span stanza, Span name) {
     } else if (conn->state == STATE_WAIT_BIND && span_is(id, "bind")) {
         keep_jid(conn, stanza);
     } else if (conn->state == STATE_WAIT_SESSION && span_is(id, "session")) {
-        get_roster(conn);
+        login_go_on(conn);
     } else if (conn->state == STATE_WAIT_ROSTER && span_is(id, "roster")) {
         if (span_is(type, "result"))
             become_available(conn);
@@ -157,10 +189,10 @@ void login_on_unit(Conn *conn, enum cut kind, Span unit) {
     } else if (conn->state == STATE_WAIT_CHALLENGE && span_is(name, "challenge")) {
         answer_challenge(conn, unit);
     } else if (conn->state == STATE_WAIT_SUCCESS && span_is(name, "success")) {
-        restart_stream(conn, unit);
+        on_success(conn, unit);
     } else if (conn->state == STATE_WAIT_BIND_FEATURES && span_is(name, "features")) {
         bind_resource(conn, unit);
-    } else if (conn->state >= STATE_WAIT_BIND) {
+    } else if (conn->state >= STATE_WAIT_BIND && !resume_on_element(conn, unit, name)) {
         on_stanza(conn, unit, name);
     }
 }

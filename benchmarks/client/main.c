@@ -6,6 +6,7 @@
  *
  *   target wss|tls PORT    where the next connections go
  *   mechanism NAME|auto    insist on a SASL mechanism
+ *   resumption none|classic|inline|fast    how sessions come back from now on (see loadgen.h)
  *   calibrate CORE         CPU and wall time of a fixed piece of work there, to see noise
  *
  * The end of standard input ends the program. */
@@ -117,6 +118,12 @@ static void run_command(const char *line) {
     } else if (sscanf(line, "mechanism %31s", word) == 1) {
         g.mechanism = strcmp(word, "auto") == 0 ? NULL : must(strdup(word));
         puts("{\"work\": \"mechanism\"}");
+    } else if (sscanf(line, "resumption %31s", word) == 1) {
+        g.resumption = strcmp(word, "fast") == 0      ? RESUMPTION_FAST
+                       : strcmp(word, "inline") == 0  ? RESUMPTION_INLINE
+                       : strcmp(word, "classic") == 0 ? RESUMPTION_CLASSIC
+                                                      : RESUMPTION_NONE;
+        puts("{\"work\": \"resumption\"}");
     } else if (sscanf(line, "calibrate %d", &number) == 1) {
         calibrate(number);
     } else {

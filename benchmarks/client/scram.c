@@ -1,4 +1,4 @@
-/* SASL PLAIN (RFC 4616) and SCRAM without channel binding (RFC 5802, RFC 7677). */
+/* SASL PLAIN (RFC 4616), SCRAM without channel binding (RFC 5802, RFC 7677), and tokens (XEP-0484). */
 #define _GNU_SOURCE
 #include "loadgen.h"
 
@@ -92,14 +92,32 @@ bool scram_final(Scram *scram, Account *account, Span challenge, char *out) {
     return true;
 }
 
-bool scram_server_is_right(const Scram *scram, Span success) {
+bool scram_server_is_right(const Scram *scram, Span success, const char *name) {
     unsigned char text[SCRAM_TEXT_MAX + 4], signature[SCRAM_TEXT_MAX];
-    if (success.len == 0 || success.len > SCRAM_TEXT_MAX) return false;
-    int len = unbase64(success, text);
+    Span word = xml_text(success, name);
+    if (word.len == 0 || word.len > SCRAM_TEXT_MAX) return false;
+    int len = unbase64(word, text);
     if (len <= 0) return false;
     text[len] = 0;
     Span verifier = scram_field((char *)text, 'v');
     int size = EVP_MD_get_size(scram->hash);
     return verifier.len && unbase64(verifier, signature) == size &&
            memcmp(signature, scram->server_signature, (size_t)size) == 0;
+}
+
+void hashed_token_initial(const Account *account, char *out) {
+    char text[128];
+    int len = snprintf(text, sizeof text, "%s%c", account->user, 0);
+    HMAC(EVP_sha256(), account->token, (int)strlen(account->token), (const unsigned char *)"Initiator", 9,
+         (unsigned char *)text + len, NULL);
+    base64(text, (size_t)len + 32, out);
+}
+
+bool hashed_token_server_is_right(const Account *account, Span success) {
+    unsigned char said[64], digest[32];
+    Span word = xml_text(success, "additional-data");
+    if (word.len != 44 || unbase64(word, said) != 32) return false;
+    HMAC(EVP_sha256(), account->token, (int)strlen(account->token), (const unsigned char *)"Responder", 9, digest,
+         NULL);
+    return memcmp(said, digest, sizeof digest) == 0;
 }

@@ -3,6 +3,7 @@
  *   login FIRST COUNT CONCURRENCY       sessions come online and stay
  *   logout                              all sessions close their streams
  *   churn TOTAL CONCURRENCY ACCOUNTS    sessions come online and leave at once, again and again
+ *   reconnect TOTAL CONCURRENCY         sessions lose their connection and come back, one after the other
  *   chat MESSAGES OUTSTANDING           closed loop: each pair keeps OUTSTANDING messages in flight
  *   open MESSAGES RATE                  open loop: a random session writes, RATE times a second
  *   subscribe CONTACTS                  the first session and the next ones see each other's presence
@@ -19,12 +20,24 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum kind { KIND_NONE, KIND_LOGIN, KIND_LOGOUT, KIND_CHURN, KIND_CHAT, KIND_OPEN, KIND_SUBSCRIBE, KIND_FANOUT, KIND_SETTLE };
+enum kind {
+    KIND_NONE,
+    KIND_LOGIN,
+    KIND_LOGOUT,
+    KIND_CHURN,
+    KIND_RECONNECT,
+    KIND_CHAT,
+    KIND_OPEN,
+    KIND_SUBSCRIBE,
+    KIND_FANOUT,
+    KIND_SETTLE
+};
 
-static const char *const kind_names[] = {"none", "login", "logout", "churn", "chat", "open", "subscribe", "fanout", "settle"};
+static const char *const kind_names[] = {"none", "login", "logout",    "churn",  "reconnect",
+                                         "chat", "open",  "subscribe", "fanout", "settle"};
 
 enum { BODY_BYTES = 200, BODY_HEAD = 26 };
-static const uint64_t MS = 1000000, DRAIN_NS = 10000 * 1000000ull, PROGRESS_NS = 1000 * 1000000ull;
+static const uint64_t MS = 1000000, DRAIN_NS = 30000 * 1000000ull, PROGRESS_NS = 1000 * 1000000ull;
 
 static struct {
     enum kind kind;
@@ -190,23 +203,36 @@ static void start_logins(void) {
         if (past_deadline() || g.conns[index]) break;
         w.started++;
         w.in_flight++;
+        resume_forget(&g.accounts[index]);
+        conn_start(index);
+    }
+}
+
+static void start_reconnects(void) {
+    while (w.in_flight < w.concurrency && w.started < w.target) {
+        int index = first + (int)(w.started % count);
+        Conn *before = g.conns[index];
+        if (past_deadline() || !before || !before->online) break;
+        w.started++;
+        w.in_flight++;
+        conn_cut(before);
         conn_start(index);
     }
 }
 
 void work_on_online(Conn *conn) {
-    if (w.kind != KIND_LOGIN && w.kind != KIND_CHURN) return;
+    if (w.kind != KIND_LOGIN && w.kind != KIND_CHURN && w.kind != KIND_RECONNECT) return;
     w.done++;
     add_latency(conn->begun_ns);
-    if (w.kind == KIND_LOGIN)
-        w.in_flight--;
-    else
+    if (w.kind == KIND_CHURN)
         conn_close_stream(conn);
+    else
+        w.in_flight--;
 }
 
 void work_on_gone(Conn *conn, const char *why) {
     remember(why);
-    if (w.kind == KIND_LOGIN || w.kind == KIND_CHURN) {
+    if (w.kind == KIND_LOGIN || w.kind == KIND_CHURN || w.kind == KIND_RECONNECT) {
         if (w.kind == KIND_CHURN || !conn->online) w.in_flight--;
         if (why) w.failed++;
     } else if (why) {
@@ -263,6 +289,7 @@ int64_t work_on_time(void) {
     if (w.kind == KIND_NONE) return -1;
     print_progress();
     if (w.kind == KIND_LOGIN || w.kind == KIND_CHURN) start_logins();
+    if (w.kind == KIND_RECONNECT) start_reconnects();
     if (w.kind == KIND_OPEN) {
         int64_t due = send_due();
         if (due >= 0 && due < wait) wait = due;
@@ -275,6 +302,7 @@ static bool is_complete(void) {
     switch (w.kind) {
     case KIND_LOGIN:
     case KIND_CHURN:
+    case KIND_RECONNECT:
         return w.in_flight == 0 && no_more;
     case KIND_CHAT:
     case KIND_OPEN:

@@ -116,7 +116,7 @@ Span xml_attribute(Span element, const char *name) {
     return (Span){"", 0};
 }
 
-Span xml_text(Span element, const char *name) {
+Span xml_find(Span element, const char *name) {
     size_t at = 0;
     while (at < element.len) {
         const char *open = memchr(element.at + at, '<', element.len - at);
@@ -125,13 +125,18 @@ Span xml_text(Span element, const char *name) {
         Span rest = {element.at + at, element.len - at};
         size_t end = tag_end(rest, 0);
         if (!end) break;
-        if (open[1] != '/' && open[end - 2] != '/' && span_is(xml_name(rest), name)) {
-            const char *text = open + end, *stop = memchr(text, '<', rest.len - end);
-            return (Span){text, stop ? (size_t)(stop - text) : 0};
-        }
+        if (open[1] != '/' && span_is(xml_name(rest), name)) return rest;
         at += end;
     }
     return (Span){"", 0};
+}
+
+Span xml_text(Span element, const char *name) {
+    Span found = xml_find(element, name);
+    size_t end = found.len ? tag_end(found, 0) : 0;
+    if (!end || found.at[end - 2] == '/') return (Span){"", 0};
+    const char *text = found.at + end, *stop = memchr(text, '<', found.len - end);
+    return (Span){text, stop ? (size_t)(stop - text) : 0};
 }
 
 bool span_is(Span span, const char *text) {

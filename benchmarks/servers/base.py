@@ -41,6 +41,10 @@ class Server(ABC):
     system_user: ClassVar[str] = ""
     can_keep_history: ClassVar[bool] = False
     """It has an archive (XEP-0313) that a scenario may switch on."""
+    is_for_history: ClassVar[bool] = False
+    """Another store of a server that has a row already: only scenarios in which history is kept are of interest."""
+    resumptions: ClassVar[tuple[str, ...]] = ()
+    """How sessions can come back after a lost connection; the load client's words."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -48,6 +52,10 @@ class Server(ABC):
         self.tls_port = free_port()
         self.keeps_history = False
         """At the next start."""
+        self.keeps_sessions = False
+        """At the next start it lets sessions be resumed (XEP-0198), where it does not always do so."""
+        self.most_durable: float | None = None
+        """Messages a second with history kept, as far as that was measured."""
         self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod

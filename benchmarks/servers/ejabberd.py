@@ -1,10 +1,15 @@
-"""Debian's ejabberd: its shipped modules, without the traffic shaper and the presence limiter."""
+"""Debian's ejabberd: its shipped modules, without the traffic shaper and the presence limiter.
+
+Its history is kept in Mnesia as shipped, and in a second row in SQLite, which its configuration recommends.
+"""
 
 import json
 import shutil
+import sqlite3
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from benchmarks.accounts import Account
 from benchmarks.errors import BenchError
@@ -16,6 +21,7 @@ MODULES = """
     mod_disco mod_http_api mod_last mod_offline mod_ping mod_privacy mod_private mod_pubsub mod_push
     mod_push_keepalive mod_roster mod_s2s_dialback mod_stream_mgmt mod_vcard mod_vcard_xupdate mod_version
 """
+SQL_SCHEMA = Path("/usr/share/ejabberd/sql/lite.sql")
 TLS_OPTIONS = "[no_sslv3, no_tlsv1, no_tlsv1_1, cipher_server_preference, no_compression]"
 
 
@@ -25,6 +31,9 @@ class Ejabberd(Server):
     name = "ejabberd"
     label = "ejabberd, no shaper"
     system_user = "ejabberd"
+    history_options: ClassVar[str] = ""
+    can_keep_history = True
+    resumptions = ("classic",)
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
@@ -51,8 +60,11 @@ class Ejabberd(Server):
             "ERL_MAX_PORTS": "32000",
         }
 
-    def prepare(self, accounts: Sequence[Account]) -> None:
+    def start(self, *, pinned: bool = True) -> None:
         self._config.write_text(self._configuration())
+        super().start(pinned=pinned)
+
+    def prepare(self, accounts: Sequence[Account]) -> None:
         (self.site.directory / "spool").mkdir()
         self.start(pinned=False)
         try:
@@ -68,6 +80,10 @@ class Ejabberd(Server):
     def _config(self) -> Path:
         return self.site.directory / "ejabberd.yml"
 
+    def _more(self) -> str:
+        """More of the configuration."""
+        return ""
+
     def _register(self, account: Account) -> None:
         body = {"user": account.user, "host": DOMAIN, "password": account.password}
         request = urllib.request.Request(
@@ -82,6 +98,8 @@ class Ejabberd(Server):
 
     def _configuration(self) -> str:
         modules = "\n".join(f"  {module}: {{}}" for module in MODULES.split())
+        if self.keeps_history:
+            modules += f"\n  mod_mam: {{assume_mam_usage: true, default: always{self.history_options}}}"
         return f"""
 loglevel: warning
 hosts: [{DOMAIN}]
@@ -107,4 +125,31 @@ shaper_rules:
   max_user_offline_messages: 100
 modules:
 {modules}
+{self._more()}
 """
+
+
+class SqlEjabberd(Ejabberd):
+    """The same, with history in SQLite. It sets nothing there: a rollback journal, and each transaction is synced."""
+
+    label = "ejabberd, SQLite"
+    is_for_history = True
+    history_options = ", db_type: sql"
+
+    @classmethod
+    def missing(cls) -> str:
+        driver = any(Path("/usr/lib/erlang/lib").glob("p1_sqlite3-*"))
+        return super().missing() or ("" if driver else "erlang-p1-sqlite3 is not installed")
+
+    def prepare(self, accounts: Sequence[Account]) -> None:
+        connection = sqlite3.connect(self._database)
+        connection.executescript(SQL_SCHEMA.read_text())
+        connection.close()
+        super().prepare(accounts)
+
+    @property
+    def _database(self) -> Path:
+        return self.site.directory / "ejabberd.sqlite"
+
+    def _more(self) -> str:
+        return f'sql_type: sqlite\nsql_database: "{self._database}"\n'

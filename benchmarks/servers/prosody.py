@@ -1,4 +1,4 @@
-"""Debian's Prosody, in two rows: with the configuration Debian ships, and tuned for this load."""
+"""Debian's Prosody: with the configuration Debian ships, tuned for this load, and the same with history in SQLite."""
 
 import hashlib
 import hmac
@@ -29,6 +29,7 @@ class Prosody(Server):
     label = "prosody, as shipped"
     system_user = "prosody"
     can_keep_history = True
+    resumptions = ("classic",)
     modules: ClassVar[str] = SHIPPED_MODULES
     settings: ClassVar[str] = 'limits = { c2s = { rate = "10kb/s" } }'
 
@@ -52,8 +53,9 @@ class Prosody(Server):
         return self.site.directory / "prosody.cfg.lua"
 
     def _configuration(self) -> str:
-        history = ["mam"] if self.keeps_history else []
-        modules = " ".join(f'"{module}";' for module in [*self.modules.split(), *history])
+        wanted = {"mam": self.keeps_history, "smacks": self.keeps_sessions}
+        added = [module for module, is_wanted in wanted.items() if is_wanted]
+        modules = " ".join(f'"{module}";' for module in dict.fromkeys([*self.modules.split(), *added]))
         return f"""
             modules_enabled = {{ {modules} }}
             modules_disabled = {{ "s2s" }}
@@ -81,7 +83,22 @@ class TunedProsody(Prosody):
     settings = 'gc = { mode = "generational" }'
 
 
-@cache  # both rows have the same people
+class SqlProsody(TunedProsody):
+    """The same, with history in SQLite. It sets nothing there: a rollback journal, and each transaction is synced."""
+
+    label = "prosody, SQLite"
+    is_for_history = True
+    settings = f"""{TunedProsody.settings}
+            storage = {{ archive = "sql" }}
+            sql = {{ driver = "SQLite3", database = "prosody.sqlite" }}"""
+
+    @classmethod
+    def missing(cls) -> str:
+        driver = any(Path("/usr/lib").glob("*/lua/*/dbd/sqlite3.so"))
+        return super().missing() or ("" if driver else "lua-dbi-sqlite3 is not installed")
+
+
+@cache  # all rows have the same people
 def _stored_account(account: Account) -> str:
     """A file of mod_auth_internal_hashed: the SCRAM-SHA-1 keys (RFC 5802 §3) under a salt."""
     salt = hashlib.sha256(account.user.encode()).hexdigest()[:36]

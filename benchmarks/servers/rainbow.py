@@ -23,6 +23,7 @@ class Rainbow(Server):
     name = "rainbow"
     label = "rainbow"
     can_keep_history = True
+    resumptions = ("classic", "inline", "fast")
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]

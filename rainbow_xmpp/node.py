@@ -41,22 +41,27 @@ from rainbow_xmpp.plugin.offers_pages import PageLink, PageLinks
 from rainbow_xmpp.plugin.registries import Registries
 from rainbow_xmpp.plugin.services import Services
 from rainbow_xmpp.presence import PresenceService
+from rainbow_xmpp.regions.names import names_keys
+from rainbow_xmpp.regions.reach import NodeParts, Reach
 from rainbow_xmpp.roster.courier import Courier, Ways
 from rainbow_xmpp.roster.departed import Departed
 from rainbow_xmpp.roster.service import STREAM_FEATURES, RosterService
 from rainbow_xmpp.router.events import (
     AccountRemoved,
     BecameAvailable,
+    Changed,
     ConnectionLost,
     ConnectionRegained,
     Event,
     Events,
     SessionEnded,
     SessionStarted,
+    ToldByNode,
 )
 from rainbow_xmpp.router.inbound import Inbound
 from rainbow_xmpp.router.iq import IqRegistry, IqRequest, IqService, Target
 from rainbow_xmpp.router.listeners import PresenceListeners, ServerMessages
+from rainbow_xmpp.router.passage import Passage
 from rainbow_xmpp.router.pipeline import Pipeline
 from rainbow_xmpp.router.questions import Questions
 from rainbow_xmpp.router.sampling import StanzaTimer
@@ -71,6 +76,7 @@ from rainbow_xmpp.session.limits import Pace, xml_limits
 from rainbow_xmpp.session.resources import Resources
 from rainbow_xmpp.session.watch import ChangeWatch
 from rainbow_xmpp.store import Store
+from rainbow_xmpp.store.outbox import Leaving
 from rainbow_xmpp.store.values import Account
 from rainbow_xmpp.stream import StreamSettings, UserAgent
 from rainbow_xmpp.stream_management import StreamManagement
@@ -100,6 +106,8 @@ class Node:
         """The other nodes of the region; None while there are none."""
         self.border: Border | None = None
         """The way to the other regions; None while there is none."""
+        self.reach: Reach | None = None
+        """What reaches their people; None while there is no border."""
         self.counters = Counters()
         self.timings = Timings()
         self.sessions = SessionTable()
@@ -262,6 +270,46 @@ class Node:
     async def join_border(self, border: Border) -> None:
         """Speak with the other regions from now on; the node closes it when it stops."""
         self.border = border
+        self.reach = reach = Reach(
+            border,
+            names_keys(self.config.border.names_key, [self.config.border.old_names_key]),
+            NodeParts(
+                domain=self.config.domain,
+                store=self.store,
+                sessions=self.sessions,
+                pipeline=self.pipeline,
+                here=self.directory,
+                presence=self.presence,
+                limits=lambda: self.inbound.limits,
+                spawn=self.background.spawn,
+                catch_up=self.watch.catch_up,
+                speaks=self._speaks,
+                tell_nodes=self._tell_nodes,
+            ),
+        )
+        await reach.start()
+        self.departed.lives_elsewhere = reach.lives_elsewhere
+        self.events.add("regions", Changed, self._changed_here)
+        self.events.add("regions", ToldByNode, self._told_by_node)
+
+    def _changed_here(self, event: Event) -> Awaitable[None] | None:
+        return (
+            self.reach.changed(event.change)
+            if self.reach is not None and isinstance(event, Changed)
+            else None
+        )
+
+    def _told_by_node(self, event: Event) -> None:
+        if self.reach is not None and isinstance(event, ToldByNode):
+            self.reach.told(event.topic, event.data)
+
+    def _speaks(self) -> bool:
+        """Of the region's nodes this one does what one must do."""
+        return self.cluster is None or self.config.cluster.number < min(self.cluster.nodes, default=256)
+
+    def _leaving(self, p: Passage) -> Leaving | None:
+        assert self.reach is not None, "somebody abroad is known by reaching them"
+        return self.reach.abroad.leaving(p)
 
     def _tell_nodes(self, topic: str, data: str) -> None:
         if self.cluster is not None:
@@ -393,6 +441,7 @@ class Node:
             mail=self.mail,
             confirm_password=self.authenticator.confirm,
             hashing=self.pool,
+            leaving=self._leaving,
             secret_for=self._sealer.secret_for,
             box_for=self._sealer.box_for,
             app_passwords=self.app_passwords,
@@ -457,6 +506,8 @@ class Node:
     async def stop(self, settle_s: float) -> None:
         """Finish what runs beside, at most this long, stop the plugins, close the database."""
         await self.background.settle(settle_s)
+        if self.reach is not None:
+            await self.reach.stop()
         if self.border is not None:
             await self.border.close()
         if self.cluster is not None:

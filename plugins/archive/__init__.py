@@ -38,8 +38,10 @@ from rainbow_xmpp.plugins.archive.owners import Owner, Owners
 from rainbow_xmpp.plugins.archive.preferences import Preferences
 from rainbow_xmpp.plugins.archive.retractions import Retractions
 from rainbow_xmpp.plugins.archive.tail import Tail
+from rainbow_xmpp.regions.guests import take_arrival
 from rainbow_xmpp.router import delivery
 from rainbow_xmpp.store.group_commit import GroupCommit
+from rainbow_xmpp.store.outbox import Arrived
 from rainbow_xmpp.xml import hint_of, names
 
 _ORIGIN = hint_of("origin-id")
@@ -106,30 +108,40 @@ class Archive(
         recipient = p.recipient
         if p.kind != "message" or recipient is None or not _is_worth_keeping(p):
             return None
-        has_taker = p.target is not None or bool(delivery.message_receivers(p))
+        has_taker = recipient.abroad or p.target is not None or bool(delivery.message_receivers(p))
         if not has_taker and delivery.without_receiver(p) is not delivery.Verdict.KEEP:
             return None
-        from_log, to_log = self._owners.peek(p.sender), self._owners.peek(recipient)
-        if from_log is None or to_log is None:
-            return self._keep_later(p, recipient)
-        is_sent, is_received = from_log.wants(p.to), to_log.wants(p.sender_jid)
-        if is_sent is None or is_received is None:
+        is_lacking = False
+        from_log = to_log = None
+        is_sent: bool | None = False
+        is_received: bool | None = False
+        if not p.sender.abroad:
+            from_log = self._owners.peek(p.sender)
+            is_lacking = from_log is None
+            is_sent = None if from_log is None else from_log.wants(p.to)
+        if not recipient.abroad:
+            to_log = self._owners.peek(recipient)
+            is_lacking |= to_log is None
+            is_received = None if to_log is None else to_log.wants(p.sender_jid)
+        if is_lacking or is_sent is None or is_received is None:
             return self._keep_later(p, recipient)
         return self._kept(p, from_log, to_log, is_sent, is_received, waits=not has_taker)
 
     async def _keep_later(self, p: Passage, recipient: Account) -> Kept | None:
-        from_log, to_log = await self._owners.find(p.sender), await self._owners.find(recipient)
-        if from_log is None or to_log is None:  # removed just now
-            return None
-        is_sent, is_received = from_log.wants(p.to), to_log.wants(p.sender_jid)
-        if is_sent is None:
-            is_sent = await self._is_in_roster(p.sender, p.to)
-        if is_received is None:
-            is_received = await self._is_in_roster(recipient, p.sender_jid)
+        from_log = None if p.sender.abroad else await self._owners.find(p.sender)
+        to_log = None if recipient.abroad else await self._owners.find(recipient)
+        if (from_log is None and not p.sender.abroad) or (to_log is None and not recipient.abroad):
+            return None  # removed just now
+        is_sent = from_log is not None and await self._wants(from_log, p.sender, p.to)
+        is_received = to_log is not None and await self._wants(to_log, recipient, p.sender_jid)
         home = self.services.sessions.homes.get(p.to.partition("/")[0])
         p = p._replace(home=home, target=self.services.sessions.by_full.get(p.to))
-        waits = p.target is None and not delivery.message_receivers(p)
+        waits = not recipient.abroad and p.target is None and not delivery.message_receivers(p)
         return self._kept(p, from_log, to_log, is_sent, is_received, waits=waits)
+
+    async def _wants(self, log: Owner, owner: Account, peer: str) -> bool:
+        wants = log.wants(peer)
+        return await self._is_in_roster(owner, peer) if wants is None else wants
 
     async def _is_in_roster(self, owner: Account, peer: str) -> bool:
         bare = peer.partition("/")[0]
@@ -140,25 +152,43 @@ class Archive(
         return any(item.contact == bare for item in roster.visible)
 
     def _kept(
-        self, p: Passage, from_log: Owner, to_log: Owner, is_sent: bool, is_received: bool, *, waits: bool
+        self,
+        p: Passage,
+        from_log: Owner | None,
+        to_log: Owner | None,
+        is_sent: bool,
+        is_received: bool,
+        *,
+        waits: bool,
     ) -> Kept | None:
-        number, stanza, view, account = self._numbers.next(), p.data, p.view, from_log.number
+        """A log is None where that side lives in another region, which keeps it there."""
+        number, stanza, view = self._numbers.next(), p.data, p.view
+        account = 0 if from_log is None else from_log.number
         entry = Entry(
             number,
-            to_log.marked(stanza, number) if is_received else stanza,
+            to_log.marked(stanza, number) if is_received and to_log is not None else stanza,
             stanza,
             account,
-            from_log if is_sent and account != to_log.number else None,
+            from_log if is_sent and (to_log is None or account != to_log.number) else None,
             to_log if is_received else None,
             peer_of(p.sender_jid.partition("/")[0]),
             peer_of(p.to.partition("/")[0]),
         )
         hints = view.hints
-        if hints & _ORIGIN and (child := view.child("origin-id", names.STANZA_ID)) is not None:
+        if to_log is None:
+            entry.leaving = self.services.leaving(p)
+            entry.leaves = entry.leaving is not None
+        elif (arrival := take_arrival(p.session)) is not None:
+            entry.arrived = Arrived(*arrival, number, int(self.services.now()))
+        if (
+            from_log is not None
+            and hints & _ORIGIN
+            and (child := view.child("origin-id", names.STANZA_ID)) is not None
+        ):
             entry.origin_id = view.child_element(child).get("id", "")
             if entry.origin_id:
                 entry.origin = origin_of(account, entry.peer, entry.origin_id)
-        if not (is_sent or is_received or entry.origin):
+        if not (is_sent or is_received or entry.origin or entry.leaves):
             return None
         entry.commit = self._commits.add(entry, len(stanza))
         if hints & _RETRACT:

@@ -10,6 +10,8 @@ from rainbow_xmpp.plugin import Kept
 from rainbow_xmpp.plugins.archive import bulk
 from rainbow_xmpp.plugins.archive.numbers import RECEIVED
 from rainbow_xmpp.plugins.archive.owners import Owner
+from rainbow_xmpp.store import outbox
+from rainbow_xmpp.store.outbox import Arrived, Leaving
 from rainbow_xmpp.xml import names, scan_again
 
 
@@ -17,7 +19,8 @@ class Entry(Kept):
     """One message on its way into the logs of both sides, or of one."""
 
     __slots__ = (
-        "account", "origin", "origin_id", "peer", "recipient", "sender", "stanza", "takes_back", "waits", "writer",
+        "account", "arrived", "leaving", "origin", "origin_id", "peer", "recipient", "sender", "stanza", "takes_back",
+        "waits", "writer",
     )  # fmt: skip
 
     def __init__(
@@ -47,6 +50,10 @@ class Entry(Kept):
         self.origin = 0
         """What it is known by when it is sent again; 0 when its sender gave it no origin-id."""
         self.origin_id = ""
+        self.leaving: Leaving | None = None
+        """What goes to the recipient's region."""
+        self.arrived: Arrived | None = None
+        """By what it is known when its sender's region sends it again."""
         self.waits = False
         """Nobody of the recipient's is there to take it."""
         self.takes_back = False
@@ -109,6 +116,10 @@ def write_sqlite(connection: sqlite3.Connection, entries: list[Entry | Mark]) ->
                 if found is not None and found[1] != entry.number:
                     earlier = connection.execute(_STANZA, (found[1] * 2, found[1] * 2 + RECEIVED)).fetchone()
                     entry.was_known = _is_same(entry, found[0], earlier)
+    for entry in _arrived(entries):
+        entry.was_known = entry.arrived is not None and outbox.arrive_sqlite(connection, entry.arrived)
+    if leaving := _leaving(entries):
+        outbox.leave_sqlite(connection, leaving)
     rows, waiting, taken, retracting = _sorted_out(entries)
     if rows:
         bulk.insert(connection, _KEEP, rows)
@@ -150,6 +161,11 @@ async def write_postgresql(connection: Any, entries: list[Entry | Mark]) -> None
                 keys = (found[1] * 2, found[1] * 2 + RECEIVED)
                 earlier = await connection.fetchrow(_STANZA.replace("?, ?", "$1, $2"), *keys)
                 entry.was_known = _is_same(entry, found[0], earlier)
+    for entry in _arrived(entries):
+        if entry.arrived is not None:
+            entry.was_known = await outbox.arrive_postgresql(connection, entry.arrived)
+    if leaving := _leaving(entries):
+        await outbox.leave_postgresql(connection, leaving)
     rows, waiting, taken, retracting = _sorted_out(entries)
     if rows:
         columns = _columns(rows)
@@ -170,6 +186,14 @@ def _columns(rows: Iterable[Sequence[object]]) -> list[list[object]]:
 
 def _origins(entries: Iterable[Entry | Mark]) -> list[Entry]:
     return [e for e in entries if isinstance(e, Entry) and e.origin]
+
+
+def _arrived(entries: Iterable[Entry | Mark]) -> list[Entry]:
+    return [e for e in entries if isinstance(e, Entry) and e.arrived is not None]
+
+
+def _leaving(entries: Iterable[Entry | Mark]) -> list[Leaving]:
+    return [e.leaving for e in entries if isinstance(e, Entry) and e.leaving is not None and not e.was_known]
 
 
 def _is_same(entry: Entry, owner: int, earlier: Sequence[bytes] | None) -> bool:

@@ -62,10 +62,11 @@ class CompanyIsolation(Plugin, name="company_isolation", for_all=True):
         company = sender.company
         if company.id == recipient.company.id and (not company.is_public or sender.id == recipient.id):
             return None
-        agreed = self._known.agreed.at_hand.get(sender.id)
-        if agreed is None:
-            return self._known.agreed.fetch(sender)
-        if not self._passes(p, sender, recipient, agreed.get(recipient.id)):
+        try:
+            half = self._known.half_at_hand(sender, recipient)
+        except KeyError:
+            return self._known.fetch(sender, recipient)
+        if not self._passes(p, sender, recipient, half):
             detail = f"{sender.id} of {company.id} may not reach {recipient.id}"
             raise StanzaError(Condition.SERVICE_UNAVAILABLE, detail=detail)
         return None
@@ -91,7 +92,7 @@ class CompanyIsolation(Plugin, name="company_isolation", for_all=True):
         is_outside = actor.company.id != target.company.id
         if action is Action.SEARCH and is_outside and not self.services.level_of(actor).search_outside:
             return False
-        half = (await self._known.agreed.fetch(actor)).get(target.id)
+        half = await self._known.half(actor, target)
         relation = self._known.relation(actor, target, half)
         return may(action, visibility_of(actor), visibility_of(target), relation)
 
@@ -103,7 +104,10 @@ class CompanyIsolation(Plugin, name="company_isolation", for_all=True):
         sender, recipient = p.sender, p.recipient
         if p.kind != "presence" or p.type not in _AGREEING or recipient is None:
             return None
-        half = self._known.agreed.at_hand.get(sender.id, {}).get(recipient.id)
+        try:
+            half = self._known.half_at_hand(sender, recipient)
+        except KeyError:  # forgotten just now; it was asked about at the gate
+            half = None
         if sender.id == recipient.id or self._known.relation(sender, recipient, half) in _REACHED:
             return None
         return self._agree(p, sender, recipient, half)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 
 from rainbow_xmpp.company.policy import Relation, relation_by_company
 from rainbow_xmpp.plugin import Account, Facts, Services
@@ -37,6 +37,24 @@ class Known:
         if by_company is _COLLEAGUE or half is None or not half.holds_at(self._now()):
             return by_company
         return _AUTHORISED
+
+    def half_at_hand(self, one: Account, other: Account) -> Authorisation | None:
+        """The first one's half of what they agreed on. KeyError when it has to be fetched."""
+        if not one.abroad:
+            return self.agreed.at_hand[one.id].get(other.id)
+        theirs = self.agreed.at_hand[other.id].get(one.id)  # our own person's half tells of it
+        return None if theirs is None else theirs.as_seen_by(one)
+
+    async def half(self, one: Account, other: Account) -> Authorisation | None:
+        """The same, fetched when it has to be."""
+        if not one.abroad:
+            return (await self.agreed.fetch(one)).get(other.id)
+        theirs = (await self.agreed.fetch(other)).get(one.id)
+        return None if theirs is None else theirs.as_seen_by(one)
+
+    def fetch(self, one: Account, other: Account) -> Awaitable[object]:
+        """Fetch what `half_at_hand` lacks."""
+        return self.agreed.fetch(other if one.abroad else one)
 
     async def _read(self, people: Sequence[Account]) -> Mapping[str, Agreed]:
         found = await self._store.authorisations.of_many(people)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rainbow_xmpp.company.policy import may, visibility_of
-from rainbow_xmpp.plugin import Account, Action, Services
+from rainbow_xmpp.plugin import Account, Action, Services, StanzaError
 from rainbow_xmpp.plugins.company_isolation.known import Known
 from rainbow_xmpp.session import Home
 from rainbow_xmpp.store.values import RosterItem, Subscription
@@ -40,6 +40,8 @@ class Parting:
     async def before_invitation(self, inviter: Account, invitee: Account) -> None:
         """What a crash left of an earlier agreement in the invitee's roster must not answer on their behalf."""
         services, bare = self._services, self._services.bare_jid(inviter)
+        if invitee.abroad:
+            return  # their region looks
         roster = await services.store.rosters.load(invitee.company.id, invitee.id)
         item = next((each for each in roster.items if each.contact == bare), None)
         if item is not None and item.subscription is not Subscription.NONE:
@@ -57,9 +59,19 @@ class Parting:
     async def _in_roster_of(self, account: Account) -> None:
         roster = await self._services.store.rosters.load(account.company.id, account.id)
         for item in roster.items:
-            contact = await self._services.account_of(item.contact) if _matters(item) else None
+            contact = await self._contact(item.contact) if _matters(item) else None
             if contact is not None and not await self._may_stay(item, account, contact):
                 await self._part(item, account, contact)
+
+    async def _contact(self, jid: str) -> Account | None:
+        """Whose address it is, in whichever region; None also while that cannot be found out."""
+        here = await self._services.account_of(jid)
+        if here is not None:
+            return here
+        try:
+            return await self._services.find_account(jid)
+        except StanzaError:
+            return None
 
     async def _may_stay(self, item: RosterItem, account: Account, contact: Account) -> bool:
         """They may reach each other; or one of them is invited and has not answered, and no more than that.
@@ -72,7 +84,7 @@ class Parting:
             return True
         if item.subscription is not Subscription.NONE:
             return False
-        half = (await self._known.agreed.fetch(account)).get(contact.id)
+        half = await self._known.half(account, contact)
         return half is not None and await self._may(Action.INVITE, account, contact)
 
     async def _part(self, item: RosterItem, account: Account, contact: Account) -> None:
@@ -112,7 +124,7 @@ class Parting:
         }
 
     async def _may(self, action: Action, one: Account, other: Account) -> bool:
-        half = (await self._known.agreed.fetch(one)).get(other.id)
+        half = await self._known.half(one, other)
         relation = self._known.relation(one, other, half)
         return may(action, visibility_of(one), visibility_of(other), relation)
 

@@ -43,8 +43,8 @@ class Usage(Plugin, name="usage"):
 
     @hook(Stage.RECORD, needed=False)
     def count(self, p: Passage) -> None:
-        """One message that passed the gate, for its sender's company."""
-        if p.kind == "message":
+        """One message that passed the gate, for its sender's company, where the sender is at home."""
+        if p.kind == "message" and not p.sender.abroad:
             self._sent[p.sender.company.id] += 1
 
     async def write(self, at: float) -> None:

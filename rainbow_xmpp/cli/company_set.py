@@ -20,6 +20,7 @@ MOST_PASSWORD = 64
 _NOTHING = "nothing"
 _NEEDS = ("lower", "upper", "digit", "special")
 _FACTORS = ("off", "optional", "required")
+_CROSSINGS = ("deliver", "notify", "refuse")
 
 
 allow_region_option = click.option(
@@ -79,6 +80,18 @@ allow_region_option = click.option(
     "than the company.",
 )
 @allow_region_option
+@click.option(
+    "--cross-region",
+    type=click.Choice(_CROSSINGS),
+    help="What may go to people of other regions: everything (deliver), that there is a message (notify), or nothing "
+    "(refuse).",
+)
+@click.option(
+    "--cross-region-consent/--no-cross-region-consent",
+    "consents",
+    default=None,
+    help="Nothing of a person goes to another region before they said that it may, or without that.",
+)
 @click.option("--no-other-regions", is_flag=True, help="No regions beside its home any more.")
 @click.option(
     "--disable/--enable", "disabled", default=None, help="Shut its people out, or let them in again."
@@ -101,6 +114,8 @@ def set_(
     second_factor: str | None,
     allowed: tuple[str, ...],
     allowed_regions: tuple[str, ...],
+    cross_region: str | None,
+    consents: bool | None,
     no_other_regions: bool,
     disabled: bool | None,
     reason: str,
@@ -108,13 +123,17 @@ def set_(
 ) -> None:
     """Change the company NAME; what is not given stays as it is."""
     from rainbow_xmpp.company.desk import CompanyChange
-    from rainbow_xmpp.store.values import FactorRule, Visibility
+    from rainbow_xmpp.store.values import Crossing, FactorRule, Visibility
 
     def wanted(company: "Company") -> CompanyChange:
         settings = _settings(company.settings, roster, roster_limit, registers, allowed)
         settings = _with_passwords(settings, password_min_length, needs)
         if second_factor is not None:
             settings = replace(settings, second_factor=FactorRule(second_factor))
+        if cross_region is not None:
+            settings = replace(settings, cross_region=Crossing(cross_region))
+        if consents is not None:
+            settings = replace(settings, cross_region_consent=consents)
         if allowed_regions or no_other_regions:
             settings = replace(settings, regions=tuple(dict.fromkeys(allowed_regions)))
         return CompanyChange(
@@ -127,7 +146,9 @@ def set_(
         )
 
     given = (new_name, visibility, organisation, service_level, roster, roster_limit, registers, disabled)
-    is_nothing = all(each is None for each in (*given, password_min_length, second_factor))
+    is_nothing = all(
+        each is None for each in (*given, password_min_length, second_factor, cross_region, consents)
+    )
     if is_nothing and not (allowed or needs or allowed_regions or no_other_regions):
         raise click.UsageError("say what to change: company set --help")
     config = invocation.config()
@@ -217,6 +238,8 @@ async def _facts(store: "Store", config: Config, company: "Company") -> dict[str
         "password_needs": [str(each) for each in company.settings.password_needs],
         "second_factor": str(company.settings.second_factor),
         "other_regions": list(company.settings.regions),
+        "cross_region": str(company.settings.cross_region),
+        "cross_region_consent": company.settings.cross_region_consent,
         "linked_to": sorted(names.get(each, each) for each in linked),
         "level": asdict(level),
     }

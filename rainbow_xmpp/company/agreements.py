@@ -127,10 +127,22 @@ class Agreements:
         for half in await self._store.authorisations.expired():
             one = await self._store.accounts.by_id(half.owner_id)
             other = await self._store.accounts.by_id(half.contact_id)
-            if one is not None and other is not None and half.owner_id < half.contact_id:
+            if one is None:
+                continue
+            if other is None:  # at home in another region, where the other half ends
+                await self._end_half(one, half)
+                ended += 1
+            elif half.owner_id < half.contact_id:
                 await self.end(one, other, actor="system")
                 ended += 1
         return ended
+
+    async def _end_half(self, owner: Account, half: Authorisation) -> None:
+        record = self._audit.with_write(
+            _ENDED, company_id=owner.company.id, actor="system", target=owner.id, contact=half.contact_id
+        )
+        async with record:
+            await self._store.authorisations.end_half(half)
 
     # -- company to company ----------------------------------------------------------------------------
 
@@ -188,7 +200,7 @@ class Agreements:
             case AuthorisationState.ACCEPTED:
                 sides = (both, both[::-1])
         async with AsyncExitStack() as records:
-            for one, other in sides:
+            for one, other in ((one, other) for one, other in sides if not one.abroad):
                 record = self._audit.with_write(
                     kind,
                     company_id=one.company.id,
@@ -213,6 +225,9 @@ class Agreements:
 
     async def _half(self, owner: Account, contact: Account) -> Authorisation | None:
         """What the owner has agreed on with the contact, or asked."""
+        if owner.abroad:
+            theirs = await self._half(contact, owner)
+            return None if theirs is None else theirs.as_seen_by(owner)
         halves = await self._store.authorisations.of(owner.company.id, owner.id)
         return next((half for half in halves if half.contact_id == contact.id), None)
 

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from rainbow_xmpp.config.declare import Complaints
 from rainbow_xmpp.config.declare import key as declared
 from rainbow_xmpp.config.secret import Secret
 
+LEAST_NAMES_KEY = 32
 _NO_KEY = Secret("")
 
 
@@ -21,6 +23,23 @@ class BorderConfig:
     old_key: Secret = declared(  # noqa: RUF009  # a value
         _NO_KEY, "The private key before it, or the one after it, while one replaces the other."
     )
+
+    names_key: Secret = declared(  # noqa: RUF009  # a value
+        _NO_KEY,
+        "What regions ask each other for people with, in place of their names: any secret of 32 characters or more, "
+        "the same in all regions, edges included.",
+    )
+    old_names_key: Secret = declared(  # noqa: RUF009  # a value
+        _NO_KEY,
+        "The one before it, or the one after it, while one replaces the other in one region after another.",
+    )
+
+    def problems(self) -> Complaints:
+        if self.is_on and len(self.names_key.reveal()) < LEAST_NAMES_KEY:
+            yield (
+                "names_key",
+                f"is missing or shorter than {LEAST_NAMES_KEY} characters: any secret, the same in all regions",
+            )
 
     @property
     def is_on(self) -> bool:

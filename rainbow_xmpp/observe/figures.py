@@ -40,6 +40,7 @@ class NodeFigures:
         yield from self._state()
         yield self._unacknowledged()
         yield from self._cluster()
+        yield from self._regions()
         yield from self._node.plugins.registries.figures.metrics()
 
     def queues(self) -> dict[str, int]:
@@ -89,6 +90,22 @@ class NodeFigures:
         yield GaugeMetricFamily(
             "rainbow_cluster_connected", "1 while the bus between nodes can be reached.", int(is_connected)
         )
+
+    def _regions(self) -> Iterator[Metric]:
+        reach = self._node.reach
+        waiting = GaugeMetricFamily(
+            "rainbow_region_waiting", "Stanzas that wait to be taken by another region.", labels=["region"]
+        )
+        away = GaugeMetricFamily(
+            "rainbow_region_away_seconds",
+            "For how long another region has not answered; 0 while it does.",
+            labels=["region"],
+        )
+        for region in () if reach is None else reach.others:
+            waiting.add_metric([region], reach.waiting(region) if reach is not None else 0)
+            away.add_metric([region], reach.sight.away.get(region, 0.0) if reach is not None else 0.0)
+        yield waiting
+        yield away
 
     def _unacknowledged(self) -> Metric:
         made = GaugeMetricFamily(

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from rainbow_xmpp.auth.pool import HashPool
     from rainbow_xmpp.mail import Mail
     from rainbow_xmpp.store import Store
+    from rainbow_xmpp.store.outbox import Leaving
     from rainbow_xmpp.store.values import Account
 
 M = TypeVar("M")
@@ -159,6 +160,9 @@ class Services:
     """Say something (topic, data) to the region's other nodes, which hear it as `ToldByNode`, before whatever is sent
     to their sessions afterwards. For what plugins have in memory and just wrote. The topic begins with the plugin's
     name. Nothing happens where there are no others."""
+    leaving: Callable[[Passage], Leaving | None]
+    """What is to be written down, with the sender's copy, of a message to somebody of another region (`abroad`): a row
+    of the outbox, or nothing where nothing of it may cross."""
     secret_for: Callable[[str], bytes]
     """32 bytes for a purpose, the same after a restart, known to nobody but this server."""
     box_for: Callable[[str], Box]

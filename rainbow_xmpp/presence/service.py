@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
 from rainbow_xmpp.errors import Condition, StanzaError
@@ -45,6 +45,10 @@ class Subscriptions(Protocol):
         """A subscription stanza for one of our accounts, let through by the gate."""
 
 
+Elsewhere = Callable[[str], bool]
+"""Whether a bare JID may be of somebody at home in another region; who is at home here may not."""
+
+
 class PresenceService:
     """Decides who hears of a session; sends through the pipeline like everybody else."""
 
@@ -59,6 +63,8 @@ class PresenceService:
         self._sessions = sessions
         self._pipeline = pipeline
         self._subscriptions = subscriptions
+        self.elsewhere: Elsewhere | None = None
+        """Where there are other regions: what of them presence must know."""
         self._probes = Probes(self._show, subscriptions.may_see)
         self._tell = tell
         self._spawn = spawn
@@ -110,14 +116,33 @@ class PresenceService:
             shown = self._sessions.homes.get(contact)
             if shown is not None and home.bare in shown.subscribers and not home.is_colleague(contact):
                 self._show(shown, session)
+        for contact in self._beyond(home.contacts):
+            self.probe(session, contact)
         for request in home.requests:
             self._spawn(self._ask_again(request, session))
+
+    def _beyond(self, people: Iterable[str]) -> list[str]:
+        """Those of these bare JIDs who may be at home in other regions."""
+        elsewhere, homes = self.elsewhere, self._sessions.homes
+        return [] if elsewhere is None else [jid for jid in people if jid not in homes and elsewhere(jid)]
+
+    def probe(self, session: Session, contact: str) -> None:
+        """Ask a contact's own region whether they are there (§4.3)."""
+        data = presence(from_=session.full, to=contact, type_="probe")
+        p = Passage(
+            "presence", "probe", scan_again(data), data, session.full, session.account, session, contact, None,
+            None, None,
+        )  # fmt: skip
+        self._pass_on(p)
 
     async def _ask_again(self, request: bytes, session: Session) -> None:
         """A subscription request from before this session (§3.1.3): the gate may have closed since it came."""
         view, home = scan_again(request), session.home
         asker = view.attrs["from"]
-        account = await self._pipeline.account_at(asker)
+        try:
+            account = await self._pipeline.account_at(asker)
+        except StanzaError:  # of another region, which does not answer
+            return
         if account is None:
             return
         p = Passage(
@@ -168,7 +193,7 @@ class PresenceService:
 
     def show_to(self, home: Home, jid: str) -> None:
         """An account's presence, for somebody who has just been allowed to see it (§3.1.6)."""
-        if jid.partition("/")[0] not in self._sessions.homes:
+        if not self._may_be_there(jid):
             return
         for session in home.available():
             assert session.presence is not None
@@ -177,11 +202,15 @@ class PresenceService:
 
     def hide_from(self, home: Home, jid: str) -> None:
         """Unavailable presence, for somebody who may no longer see the account (§3.2.2, §3.3.3)."""
-        if jid.partition("/")[0] not in self._sessions.homes:
+        if not self._may_be_there(jid):
             return
         for session in home.available():
             directed.hide_from(session, jid)
             self._say_unavailable(session, jid)
+
+    def _may_be_there(self, jid: str) -> bool:
+        bare = jid.partition("/")[0]
+        return bare in self._sessions.homes or (self.elsewhere is not None and self.elsewhere(bare))
 
     def hide_directed(self, home: Home, concerns: Callable[[str], bool]) -> None:
         """Unavailable presence for those of `concerns` to whom presence was directed; that is over (§4.6.3)."""
@@ -234,6 +263,8 @@ class PresenceService:
                 viewer.bare, viewer.account, viewer, None,
             )  # fmt: skip
             self._pass_on(p)
+        for bare in self._beyond(home.subscribers):
+            self._send(session, view, with_to(data, bare), type_, bare)
 
     def _viewers(self, home: Home) -> Iterator[Home]:
         """Who is connected and may see an account, each once."""

@@ -25,6 +25,8 @@ class Departed:
         self._forget = forget
         self._domain = domain
         self._spawn = spawn
+        self.lives_elsewhere: Callable[[str], Awaitable[bool]] | None = None
+        """Where there are other regions: whether a bare JID is of somebody there, or may be."""
         self._is_due = False
         self._is_looking = False
 
@@ -46,6 +48,8 @@ class Departed:
     async def _take_out(self) -> None:
         for left in await self._rosters.of_nobody(self._domain):
             owner = f"{left.owner_localpart}@{self._domain}"
+            if self.lives_elsewhere is not None and await self.lives_elsewhere(left.contact):
+                continue
             try:
                 await self._forget(left.company_id, left.owner_id, owner, left.contact)
             except NotFound:

@@ -41,6 +41,7 @@ class Visibility(Protocol):
 
     def show_to(self, home: Home, jid: str) -> None: ...
     def hide_from(self, home: Home, jid: str) -> None: ...
+    def probe(self, session: Session, contact: str) -> None: ...
 
 
 class RosterService:
@@ -309,6 +310,11 @@ class RosterService:
                 for session in home.available() if p.type == "subscribe" else home.interested():
                     session.wire.send(p.data)
             self._changed(home, contact, change)
+            if (
+                p.sender.abroad and p.type == "subscribed"
+            ):  # their presence may have come before this, and was refused
+                for session in home.available():
+                    self._presence().probe(session, contact)
             if saw_us and not sees_us:
                 self._presence().hide_from(home, contact)
         if decision.auto_reply:

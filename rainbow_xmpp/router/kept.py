@@ -24,12 +24,14 @@ class Commit(Protocol):
 class Kept:
     """One message that is being kept."""
 
-    __slots__ = ("commit", "data", "number", "was_known")
+    __slots__ = ("commit", "data", "leaves", "number", "was_known")
 
     def __init__(self, number: int, data: bytes) -> None:
         """`data` is what receivers get, with what they shall know of its place in their log."""
         self.number = number
         self.data = data
+        self.leaves = False
+        """It is written down for another region with it, which gets it from there."""
         self.commit: Commit | None = None
         """Set before the recorder returns."""
         self.was_known = False

@@ -57,6 +57,13 @@ class Directory(Protocol):
         """The account, or None when there is none."""
 
 
+class Everywhere(Directory, Protocol):
+    """The same where there are other regions."""
+
+    def decoy(self, localpart: str) -> Awaitable[object] | None:
+        """What the refusal of somebody with this localpart must wait for, to look as for one who is nowhere."""
+
+
 class ForAccounts(Protocol):
     """What answers for an account itself: its bare JID, and subscription stanzas."""
 
@@ -72,11 +79,18 @@ class Pipeline(Hooked):
         self._sessions = sessions
         self._by_full = sessions.by_full
         self._directory = directory
-        self._late: set[asyncio.Future[None]] = set()
+        self._late: set[asyncio.Future[object]] = set()
         self.account_iq: ForAccounts = _nobody_answers
         """IQs to a bare JID, answered on behalf of the account (RFC 6121 §8.5.2.1.3)."""
         self.subscription: ForAccounts = _nobody_answers
         """Subscription stanzas and probes, handled by the recipient's side (RFC 6121 §3, §4.3)."""
+        self._abroad: ForAccounts = _nobody_answers
+        self._everywhere: Everywhere | None = None
+
+    def reach(self, abroad: ForAccounts, everywhere: Everywhere) -> None:
+        """There are other regions: `abroad` takes what is for their people, `everywhere` finds these."""
+        self._abroad = abroad
+        self._directory = self._everywhere = everywhere
 
     # -- the way -------------------------------------------------------------------------------------
 
@@ -279,9 +293,12 @@ class Pipeline(Hooked):
         if isinstance(outcome, Outcome):
             self._delivered(p, outcome)
         else:
-            task = asyncio.ensure_future(self._delivered_later(p, outcome))
-            self._late.add(task)
-            task.add_done_callback(self._late.discard)
+            self._beside(self._delivered_later(p, outcome))
+
+    def _beside(self, going_on: Awaitable[object]) -> None:
+        task = asyncio.ensure_future(going_on)
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
 
     async def _pass_later(self, p: Passage, lacking: Awaitable[object], fetches: int) -> None:
         try:
@@ -318,11 +335,14 @@ class Pipeline(Hooked):
         """`place` and `deliver`: RFC 6121 §8.5."""
         kind = p.kind
         if kind == "presence" and p.type in delivery.FOR_THE_ACCOUNT:
-            return self.subscription(p)
+            is_here = p.recipient is None or not p.recipient.abroad
+            return self.subscription(p) if is_here else self._abroad(p)
         target = p.target
         if target is not None:  # §8.5.3.1: exactly this resource, whatever the stanza
             target.wire.send(p.data)
             return DELIVERED
+        if p.recipient is not None and p.recipient.abroad:
+            return self._abroad(p)
         if kind == "iq":
             return self.account_iq(p)
         is_message = kind == "message"
@@ -412,6 +432,23 @@ class Pipeline(Hooked):
         """A refusal looks like absence: probes hear "unsubscribed", from the bare JID and under their own id
         (RFC 6121 §4.3.2), other presence and headlines are ignored (§8.5.4, table 1), the rest hears
         "service-unavailable" without a word (§8.5.1)."""
+        if self._everywhere is not None and p.session is not None and not p.sender.abroad:
+            waiting = self._everywhere.decoy(p.to_jid.local)
+            if waiting is not None:
+                self._beside(self._refuse_later(p, waiting))
+                return
+        self.refuse(p)
+
+    async def _refuse_later(self, p: Passage, waiting: Awaitable[object]) -> None:
+        try:
+            await waiting
+        except Exception as error:  # around one stanza
+            self._failed(p, error)
+        else:
+            self.refuse(p)
+
+    def refuse(self, p: Passage) -> None:
+        """Answer as for an address that nobody has; the session it came from may be elsewhere by now."""
         if p.kind != "presence":
             if p.type != "headline":
                 self.reply(p, Absent())

@@ -104,7 +104,7 @@ class Authorisations:
         note: str,
         expires_at: int | None,
     ) -> Authorisation:
-        known = await _pair(connection, inviter, invitee)
+        known = await _half(connection, inviter, invitee)
         if known is not None and known.holds_at(self._now()):
             return known
         if known is not None and known.is_over_at(self._now()):
@@ -122,7 +122,7 @@ class Authorisations:
         }
         await self._write(connection, inviter, invitee, jids[1], states[0], shared)
         await self._write(connection, invitee, inviter, jids[0], states[1], shared)
-        made = await _pair(connection, inviter, invitee)
+        made = await _half(connection, inviter, invitee)
         assert made is not None, "it was just written"
         return made
 
@@ -145,7 +145,7 @@ class Authorisations:
     async def accept(self, invitee: Account, inviter: Account) -> Authorisation:
         """Accept an invitation. Raises NotFound when there is none, or none any more."""
         async with self._database.write() as connection:
-            known = await _pair(connection, invitee, inviter)
+            known = await _half(connection, invitee, inviter)
             is_over = known is not None and known.is_over_at(self._now())
             if known is None or known.state is AuthorisationState.INVITED or is_over:
                 raise NotFound("invitation", inviter.id)
@@ -156,19 +156,26 @@ class Authorisations:
                     .values(state=AuthorisationState.ACCEPTED)
                 )
                 await self._tell(connection, invitee, inviter)
-            accepted = await _pair(connection, invitee, inviter)
+            accepted = await _half(connection, invitee, inviter)
         assert accepted is not None, "it was there"
         return accepted
 
     async def end(self, one: Account, other: Account) -> Authorisation:
         """End an authorisation or an invitation, for both. Raises NotFound."""
         async with self._database.write() as connection:
-            known = await _pair(connection, one, other)
+            known = await _half(connection, one, other)
             if known is None:
                 raise NotFound("authorisation", other.id)
             await connection.execute(_delete(one.id, other.id))
             await self._tell(connection, one, other)
         return known
+
+    async def end_half(self, half: Authorisation) -> None:
+        """End what one side has of it, where the other one is at home in another region, or gone."""
+        async with self._database.write() as connection:
+            await connection.execute(_delete(half.owner_id, half.contact_id))
+            spend(Part.AGREEMENT)
+            await self._tell_of(connection, half.company_id, half.owner_id)
 
     async def expired(self, *, most: int = 500) -> list[Authorisation]:
         """Halves of authorisations whose time is over, to be ended."""
@@ -187,6 +194,8 @@ class Authorisations:
         state: AuthorisationState,
         shared: dict[str, object],
     ) -> None:
+        if owner.abroad:
+            return  # that half is written in the owner's region
         row = await owned_by(connection, owner.company.id, owner.id, self._now())
         row |= shared
         row |= {
@@ -200,7 +209,7 @@ class Authorisations:
 
     async def _tell(self, connection: AsyncConnection, *accounts: Account) -> None:
         spend(Part.AGREEMENT)
-        for account in accounts:
+        for account in (each for each in accounts if not each.abroad):
             await self._tell_of(connection, account.company.id, account.id)
 
     async def _tell_of(self, connection: AsyncConnection, company_id: str, account_id: str) -> None:
@@ -227,6 +236,14 @@ async def _pair(connection: AsyncConnection, owner: Account, contact: Account) -
     )
     row = rows.one_or_none()
     return None if row is None else _from(row)
+
+
+async def _half(connection: AsyncConnection, owner: Account, contact: Account) -> Authorisation | None:
+    """What the owner has of it; where that lies in another region, what the contact's half tells of it."""
+    if not owner.abroad:
+        return await _pair(connection, owner, contact)
+    theirs = await _pair(connection, contact, owner)
+    return None if theirs is None else theirs.as_seen_by(owner)
 
 
 def _from(row: Sequence[Any]) -> Authorisation:

@@ -160,6 +160,40 @@ class Companies:
             raise AlreadyExists("name", str(name)) from None
         return company_from(row)
 
+    async def keep(self, company: Company) -> bool:
+        """Have this company as its home region has it; whether anything is different now.
+
+        Raises AlreadyExists("name") when another one has the name here.
+        """
+        row = {
+            "name": company.name,
+            "name_key": company_key(company.name),
+            "region": company.region,
+            "visibility": company.visibility,
+            "organisation": company.organisation,
+            "service_level": company.service_level,
+            "disabled": company.disabled,
+            "created_at": company.created_at,
+            "settings": settings_text(company.settings),
+        }
+        try:
+            async with self._database.write() as connection:
+                known = (await connection.execute(_BY_ID, {"key": company.id})).one_or_none()
+                if known is not None and company_from(known) == company:
+                    return False
+                if known is None:
+                    kind = ChangeKind.COMPANY_ADDED
+                    await connection.execute(sa.insert(tables.companies), {"id": company.id, **row})
+                else:
+                    kind = ChangeKind.COMPANY_CHANGED
+                    await connection.execute(
+                        sa.update(tables.companies).where(_c.id == company.id).values(**row)
+                    )
+                await changes.record(connection, int(self._now()), kind, company.id, [None])
+        except sa.exc.IntegrityError:
+            raise AlreadyExists("name", company.name) from None
+        return True
+
     async def _one(self, statement: sa.Select[Any], key: str) -> Company | None:
         async with self._database.read() as connection:
             row = (await connection.execute(statement, {"key": key})).one_or_none()

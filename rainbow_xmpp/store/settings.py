@@ -4,7 +4,7 @@ import dataclasses
 import json
 from functools import lru_cache
 
-from rainbow_xmpp.store.values import CompanySettings, FactorRule, PasswordNeed, Visibility
+from rainbow_xmpp.store.values import CompanySettings, Crossing, FactorRule, PasswordNeed, Visibility
 
 _DEFAULTS = CompanySettings()
 
@@ -24,6 +24,8 @@ def settings_from(text: str) -> CompanySettings:
         written["regions"] = tuple(written["regions"])
     if "second_factor" in written:
         written["second_factor"] = FactorRule(written["second_factor"])
+    if "cross_region" in written:
+        written["cross_region"] = Crossing(written["cross_region"])
     return CompanySettings(**written)
 
 

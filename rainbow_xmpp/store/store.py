@@ -22,8 +22,10 @@ from rainbow_xmpp.store.credentials import Credentials
 from rainbow_xmpp.store.database import Database, Query
 from rainbow_xmpp.store.errors import DatabaseUnreachable
 from rainbow_xmpp.store.group_commit import GroupCommit, Upkeep
+from rainbow_xmpp.store.home_names import HomeNames
 from rainbow_xmpp.store.kept_sessions import KeptSessions
 from rainbow_xmpp.store.links import Links
+from rainbow_xmpp.store.outbox import Outbox
 from rainbow_xmpp.store.refresh_tokens import RefreshTokens
 from rainbow_xmpp.store.regions import StoredRegions
 from rainbow_xmpp.store.rosters import Rosters
@@ -46,6 +48,8 @@ class Store:
         self.refresh_tokens = RefreshTokens(database, now)
         self.kept_sessions = KeptSessions(database, now)
         self.regions = StoredRegions(database)
+        self.home_names = HomeNames(database, now)
+        self.outbox = Outbox(database, now)
         self.changes = Changes(database)
         self.audit = AuditRecords(database)
         self.now = now

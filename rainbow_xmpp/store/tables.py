@@ -170,6 +170,33 @@ contact_requests = people_table(
     key=None,
 )
 
+home_names = people_table(
+    "home_names",
+    # What another region asks for: a keyed hash of an address of the owner's (`rainbow_xmpp.regions.names`).
+    sa.Column("hash", sa.LargeBinary(16), nullable=False, index=True),
+    sa.Column("key_id", sa.String(8), nullable=False),
+    key=("hash",),
+)
+
+outbox = people_table(
+    "outbox",
+    sa.Column("id", LONG_ID, primary_key=True, autoincrement=True),
+    sa.Column("to_region", sa.String(64), nullable=False),
+    sa.Column("parcel", sa.LargeBinary(), nullable=False),  # see `rainbow_xmpp.regions.parcels`
+    key=None,
+)
+
+arrivals = sa.Table(
+    "arrivals",
+    metadata,
+    # Parcels of other regions that were taken, so that one that comes again is known.
+    sa.Column("origin", sa.String(64), nullable=False),
+    sa.Column("id", sa.BigInteger(), nullable=False),
+    sa.Column("number", sa.BigInteger(), nullable=False),  # drawn here for it
+    sa.Column("at", sa.BigInteger(), nullable=False, index=True),
+    sa.PrimaryKeyConstraint("origin", "id"),
+)
+
 changes = sa.Table(
     "changes",
     metadata,

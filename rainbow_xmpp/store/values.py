@@ -1,6 +1,8 @@
 """What the store hands out: companies, accounts, rosters, changes. Values only, no SQL here."""
 
-from dataclasses import dataclass, field
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from rainbow_xmpp.ids import new_id, new_localpart
@@ -59,6 +61,17 @@ class PasswordNeed(StrEnum):
     SPECIAL = "special"
 
 
+class Crossing(StrEnum):
+    """What may go to people of other regions, and come from them."""
+
+    DELIVER = "deliver"
+    """Everything that may go to people of the same one."""
+    NOTIFY = "notify"
+    """That there is a message, without what it says; no presence, no queries."""
+    REFUSE = "refuse"
+    """Nothing: for each other they do not exist."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompanySettings:
     """What a company's administrators decide. Defaults are what a new company has."""
@@ -82,6 +95,10 @@ class CompanySettings:
 
     Operators decide this, not its administrators.
     """
+    cross_region: Crossing = Crossing.DELIVER
+    """What of its people may go to other regions; of two companies the stricter one decides."""
+    cross_region_consent: bool = False
+    """Nothing of a person goes to another region before they said that it may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +147,8 @@ class Account:
     """In the roster of the company."""
     second_factor: bool = False
     """The password alone does not let anybody in: a code comes after it, or an app password in its place."""
+    abroad: bool = False
+    """At home in another region, which said so: nothing of this person is kept here, not even the account."""
 
     @property
     def must_enrol(self) -> bool:
@@ -256,7 +275,7 @@ class RosterItem:
         """Belongs to the roster shown to clients: no mere "None + Pending In" (RFC 6121 §3.1.3, A.1)."""
         return self.listed or self.ask or self.approved or self.subscription is not Subscription.NONE
 
-    def looks_like(self, other: "RosterItem") -> bool:
+    def looks_like(self, other: RosterItem) -> bool:
         """A client sees no difference between the two."""
         return self._shown() == other._shown()
 
@@ -323,6 +342,10 @@ class AuthorisationState(StrEnum):
 
 
 _ACCEPTED = AuthorisationState.ACCEPTED
+_OTHER_SIDE = {
+    AuthorisationState.INVITED: AuthorisationState.ASKED,
+    AuthorisationState.ASKED: AuthorisationState.INVITED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +370,19 @@ class Authorisation:
     def holds_at(self, now: float) -> bool:
         """The two may speak at this time."""
         return self.state is _ACCEPTED and not self.is_over_at(now)
+
+    def as_seen_by(self, contact: Account) -> Authorisation:
+        """The other half, which lies in the contact's region, as far as this one tells."""
+        state = _OTHER_SIDE.get(self.state, self.state)
+        return replace(
+            self,
+            company_id=contact.company.id,
+            owner_id=contact.id,
+            contact_id=self.owner_id,
+            contact_company_id=self.company_id,
+            contact_jid="",
+            state=state,
+        )
 
 
 @dataclass(frozen=True, slots=True)

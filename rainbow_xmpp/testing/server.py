@@ -11,15 +11,18 @@ import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self, TypeVar
 
 from aiohttp import web
 
 from rainbow_xmpp import ids
 from rainbow_xmpp.auth.tokens import new_signing_key
+from rainbow_xmpp.border import Border
 from rainbow_xmpp.bus import Bus
-from rainbow_xmpp.config import Auth, ClusterConfig, Config, Limits, Secret, Storage
+from rainbow_xmpp.config import Auth, BorderConfig, ClusterConfig, Config, Limits, Secret, Storage
+from rainbow_xmpp.config.regions import Region
+from rainbow_xmpp.config.sections import Sections
 from rainbow_xmpp.errors import LocalMisuse
 from rainbow_xmpp.http.app import Readiness, Site, make_app
 from rainbow_xmpp.node import Node
@@ -40,6 +43,7 @@ from rainbow_xmpp.xml import scan_again
 
 P = TypeVar("P", bound=Plugin)
 LOOK_AGAIN_S = 0.002
+NAMES_KEY = "of the regions of a test, which all have the same"
 ROOM_BYTES = 64 * 1024 * 1024
 
 
@@ -71,12 +75,16 @@ class TestServer:
         database: str = "",
         cluster: ClusterConfig = ClusterConfig(),  # noqa: B008  # a value
         bus: Bus | None = None,
+        border: Border | None = None,
+        regions: Mapping[str, Region] = MappingProxyType({}),
     ) -> None:
         """`token_key` signs the tokens of the API; None makes one, "" has no API.
 
         `database` is the URL of one that is there, with all its tables; by itself the server makes a fresh one. With
-        a `bus` it is a node of a cluster.
+        a `bus` it is a node of a cluster, with a `border` a server of one of these `regions`.
         """
+        self._border = border
+        self._regions = regions
         self._database = database
         self._cluster = cluster
         self._bus = bus
@@ -109,12 +117,18 @@ class TestServer:
                     scram_iterations=4096,
                 ),
                 limits=self._limits,
+                border=BorderConfig(names_key=Secret(NAMES_KEY)),
+                regions=Sections(self._regions),
+                region=self._border.here if self._border is not None else "",
+                default_region=next(iter(self._regions), ""),
             )
             self._node = Node(config, store)
             self._node.mail.transport = self.mailbox
             await self._node.start(self._chosen)
             if self._bus is not None:
                 await self._node.join(self._bus)
+            if self._border is not None:
+                await self._node.join_border(self._border)
         except BaseException:
             await self.stop()
             raise
@@ -158,7 +172,8 @@ class TestServer:
     async def company(self, name: str, visibility: Visibility = Visibility.PRIVATE) -> Company:
         """The company of this name, made when there is none."""
         found = await self.store.companies.by_name(name)
-        return found or await self.store.companies.add(name, visibility=visibility)
+        home = self.node.regions.here
+        return found or await self.store.companies.add(name, home, visibility)
 
     async def person(
         self,

@@ -37,7 +37,7 @@ def loaded(folder: Path, main: str, regions: str) -> Config:
 
 
 def border(key: str = KEYS["emea"], servers: str = '["nats://x:4222"]') -> str:
-    return f'[cluster]\nservers = {servers}\n[border]\nkey = "{key}"\n'
+    return f'[cluster]\nservers = {servers}\n[border]\nkey = "{key}"\nnames_key = "{"n" * 32}"\n'
 
 
 def test_one_node_with_a_border_may_have_sqlite(tmp_path: Path) -> None:

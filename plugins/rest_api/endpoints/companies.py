@@ -33,6 +33,7 @@ from rainbow_xmpp.plugins.rest_api.endpoints.values import (
 from rainbow_xmpp.store.values import (
     DEFAULT_SERVICE_LEVEL,
     CompanySettings,
+    Crossing,
     FactorRule,
     PasswordNeed,
 )
@@ -77,6 +78,8 @@ class CompanyBody(Struct, frozen=True, forbid_unknown_fields=True):
     password_min_length: Annotated[int, Meta(ge=0, le=64)] | UnsetType = UNSET
     password_needs: Annotated[list[PasswordNeed], Meta(max_length=4)] | UnsetType = UNSET
     second_factor: FactorRule | UnsetType = UNSET
+    cross_region: Crossing | UnsetType = UNSET
+    cross_region_consent: bool | UnsetType = UNSET
     organisation: Name | UnsetType = UNSET
     service_level: Level | UnsetType = UNSET
     disabled: bool | UnsetType = UNSET
@@ -190,4 +193,9 @@ def _settings(company: Company, body: CompanyBody) -> CompanySettings | None:
     factor = given(body.second_factor)
     if factor is not None:
         settings = replace(settings, second_factor=factor)
+    crossing, consent = given(body.cross_region), given(body.cross_region_consent)
+    if crossing is not None:
+        settings = replace(settings, cross_region=crossing)
+    if consent is not None:
+        settings = replace(settings, cross_region_consent=consent)
     return settings if settings != company.settings else None

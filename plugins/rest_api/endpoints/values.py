@@ -19,7 +19,7 @@ from rainbow_xmpp.plugin import (
     Visibility,
     time_of,
 )
-from rainbow_xmpp.store.values import FactorRule, Member, PasswordNeed
+from rainbow_xmpp.store.values import Crossing, FactorRule, Member, PasswordNeed
 
 T = TypeVar("T")
 
@@ -134,6 +134,12 @@ class CompanyValue(Struct, frozen=True):
     ]
     visibilities: Annotated[list[Visibility], Meta(description="What its people may choose.")]
     regions: Annotated[list[str], Meta(description="Regions it may use beside its home.")]
+    cross_region: Annotated[
+        Crossing, Meta(description="What may go to people of other regions, and come from them.")
+    ]
+    cross_region_consent: Annotated[
+        bool, Meta(description="Nothing of a person goes to another region before they said that it may.")
+    ]
     created_at: Time
 
     @classmethod
@@ -154,6 +160,8 @@ class CompanyValue(Struct, frozen=True):
             company.settings.second_factor,
             list(company.allowed_visibilities),
             list(company.settings.regions),
+            company.settings.cross_region,
+            company.settings.cross_region_consent,
             time_of(company.created_at),
         )
 

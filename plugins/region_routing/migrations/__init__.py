@@ -1,0 +1,1 @@
+"""Migrations of this plugin; a file that was released is never changed."""

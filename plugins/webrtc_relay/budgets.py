@@ -19,14 +19,13 @@ class Budget:
     def __init__(self, rate: float, above: Budget | None, now: float) -> None:
         self._above = above
         self._at = now
-        self._level = 0.0
-        self.set_rate(rate)
-        self._level = self._burst
+        self._rate = rate
+        self._burst = self._level = burst_of(rate)
 
     def set_rate(self, rate: float) -> None:
         """Another rate, from now on."""
         self._rate = rate
-        self._burst = max(rate * BURST_S, LEAST_BURST) if rate else 0.0
+        self._burst = burst_of(rate)
         self._level = min(self._level, self._burst)
 
     def take(self, now: float) -> int:
@@ -54,6 +53,11 @@ class Budget:
         if self._rate:
             self._level -= wanted
         return wanted
+
+
+def burst_of(rate: float) -> float:
+    """So many bytes may be used up ahead."""
+    return max(rate * BURST_S, LEAST_BURST) if rate else 0.0
 
 
 class Rates:

@@ -71,6 +71,11 @@ _SHA1_BYTES, _SHA256_BYTES = 20, 32
 _FINGERPRINT = struct.Struct("!HHI")
 _SHA1_HEAD = _TYPE_LENGTH.pack(MESSAGE_INTEGRITY, _SHA1_BYTES)
 _SHA256_HEAD = _TYPE_LENGTH.pack(MESSAGE_INTEGRITY_SHA256, _SHA256_BYTES)
+_XOR_IPV4 = struct.Struct("!HHI")
+_BLOCK = 64
+"""Bytes that SHA-1 takes at once."""
+_INNER, _OUTER = (bytes(each ^ pad for each in range(256)) for pad in (0x36, 0x5C))
+_Sha1: TypeAlias = "hashlib._Hash"
 _ZEROS = (b"", b"\0\0\0", b"\0\0", b"\0")
 _PROOFS = frozenset({MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256, FINGERPRINT})
 
@@ -86,7 +91,9 @@ class Message:
     `fingerprint` says that one stood there, and was right.
     """
 
-    __slots__ = ("attributes", "cls", "data", "fingerprint", "method", "sha1_at", "sha256_at", "transaction")
+    __slots__ = (
+        "attributes", "cls", "data", "fingerprint", "first", "method", "sha1_at", "sha256_at", "transaction",
+    )  # fmt: skip
 
     def __init__(self, data: bytes, method: int, cls: int, transaction: bytes) -> None:
         self.data = data
@@ -94,16 +101,15 @@ class Message:
         self.cls = cls
         self.transaction = transaction
         self.attributes: list[Attribute] = []
+        self.first: dict[int, bytes] = {}
+        """The value of the first attribute of each type."""
         self.sha1_at = 0
         self.sha256_at = 0
         self.fingerprint = False
 
     def get(self, wanted: int) -> bytes | None:
         """The value of the first attribute of this type."""
-        for kind, value in self.attributes:
-            if kind == wanted:
-                return value
-        return None
+        return self.first.get(wanted)
 
     def all(self, wanted: int) -> list[bytes]:
         """The values of all attributes of this type, in order."""
@@ -115,8 +121,10 @@ class Message:
 
     def unknown_required(self, known: frozenset[int]) -> list[int]:
         """The comprehension-required attributes among those not in `known`, each once (§6.3.1, §15)."""
+        if known.issuperset(self.first):
+            return []
         found = [kind for kind, _ in self.attributes if kind < _OPTIONAL and kind not in known]
-        return list(dict.fromkeys(found)) if found else found
+        return list(dict.fromkeys(found))
 
     def signed_with(self, key: bytes) -> bool:
         """Is the strongest integrity attribute of the message right under this key? (§9.2.4: SHA-256 if it is there.)
@@ -124,17 +132,12 @@ class Message:
         A truncated MESSAGE-INTEGRITY-SHA256 is wrong: no usage of ours allows that (§14.6).
         """
         data, at = self.data, self.sha256_at
-        if at:
-            size, algorithm = _SHA256_BYTES, "sha256"
-        else:
-            at, size, algorithm = self.sha1_at, _SHA1_BYTES, "sha1"
-            if not at:
-                return False
-        if int.from_bytes(data[at + 2 : at + 4], "big") != size:
+        size, sign = (_SHA256_BYTES, _hmac_sha256) if at else (_SHA1_BYTES, _hmac_sha1)
+        at = at or self.sha1_at
+        if not at or int.from_bytes(data[at + 2 : at + 4], "big") != size:
             return False
         head = data[:2] + (at + 4 + size - HEADER).to_bytes(2, "big")
-        expected = hmac.digest(key, head + data[4:at], algorithm)
-        return hmac.compare_digest(expected, data[at + 4 : at + 4 + size])
+        return hmac.compare_digest(sign(key, head + data[4:at]), data[at + 4 : at + 4 + size])
 
 
 def is_stun(data: bytes | bytearray | memoryview) -> bool:
@@ -178,6 +181,7 @@ def _read_attributes(message: Message, data: bytes, size: int) -> None:
                 message.sha1_at = at
             signed = True
         at = (end + 3) & ~3
+    message.first = dict(reversed(keep))
 
 
 def _check_fingerprint(data: bytes, at: int, size: int, length: int) -> None:
@@ -199,31 +203,75 @@ def encode(
     fingerprint: bool = False,
 ) -> bytes:
     """A message; with `key`, signed by MESSAGE-INTEGRITY, or by MESSAGE-INTEGRITY-SHA256 alone when `sha256`."""
-    pack = _TYPE_LENGTH.pack
-    body = b"".join([pack(kind, len(value)) + value + _ZEROS[len(value) & 3] for kind, value in attributes])
+    body = b"".join([encoded(kind, value) for kind, value in attributes])
+    return framed(method, cls, transaction, body, key=key, sha256=sha256, fingerprint=fingerprint)
+
+
+def encoded(kind: int, value: bytes) -> bytes:
+    """One attribute as it is in a message."""
+    return _TYPE_LENGTH.pack(kind, len(value)) + value + _ZEROS[len(value) & 3]
+
+
+def framed(
+    method: int,
+    cls: int,
+    transaction: bytes,
+    body: bytes,
+    *,
+    key: bytes | None = None,
+    sha256: bool = False,
+    fingerprint: bool = False,
+) -> bytes:
+    """A message of attributes that are encoded already."""
     kind = method & 0x000F | (method & 0x0070) << 1 | (method & 0x0F80) << 2 | (cls & 1) << 4 | (cls & 2) << 7
     size = len(body)
     if key is None:
         message = _HEAD.pack(kind, size, MAGIC, transaction) + body
     elif sha256:
         message = _HEAD.pack(kind, size + 4 + _SHA256_BYTES, MAGIC, transaction) + body
-        message += _SHA256_HEAD + hmac.digest(key, message, "sha256")
+        message += _SHA256_HEAD + _hmac_sha256(key, message)
     else:
         message = _HEAD.pack(kind, size + 4 + _SHA1_BYTES, MAGIC, transaction) + body
-        message += _SHA1_HEAD + hmac.digest(key, message, "sha1")
+        message += _SHA1_HEAD + _hmac_sha1(key, message)
     if not fingerprint:
         return message
     message = message[:2] + (len(message) - HEADER + 8).to_bytes(2, "big") + message[4:]
     return message + _FINGERPRINT.pack(FINGERPRINT, 4, zlib.crc32(message) ^ _FINGERPRINT_XOR)
 
 
+def _hmac_sha256(key: bytes, data: bytes) -> bytes:
+    return hmac.digest(key, data, "sha256")
+
+
+def _hmac_sha1(key: bytes, data: bytes) -> bytes:
+    """RFC 2104. A key signs many messages; what is the same for all of them is hashed once (§4 there)."""
+    halves = _halves(key)
+    inner, outer = halves[0].copy(), halves[1].copy()
+    inner.update(data)
+    outer.update(inner.digest())
+    return outer.digest()
+
+
+@lru_cache(maxsize=8192)
+def _halves(key: bytes) -> tuple[_Sha1, _Sha1]:
+    block = (key if len(key) <= _BLOCK else hashlib.sha1(key, usedforsecurity=False).digest()).ljust(
+        _BLOCK, b"\0"
+    )
+    return (
+        hashlib.sha1(block.translate(_INNER), usedforsecurity=False),
+        hashlib.sha1(block.translate(_OUTER), usedforsecurity=False),
+    )
+
+
 def xor_address(address: Address, transaction: bytes) -> bytes:
     """The value of an XOR-…-ADDRESS attribute (§14.2)."""
     ip, port = address
     family, packed = packed_ip(ip)
-    mask = MAGIC_BYTES if family == IPV4 else MAGIC_BYTES + transaction
-    mixed = int.from_bytes(packed, "big") ^ int.from_bytes(mask, "big")
-    return struct.pack("!BBH", 0, family, port ^ (MAGIC >> 16)) + mixed.to_bytes(len(packed), "big")
+    number = int.from_bytes(packed, "big")
+    if family == IPV4:
+        return _XOR_IPV4.pack(IPV4, port ^ (MAGIC >> 16), number ^ MAGIC)
+    mixed = number ^ int.from_bytes(MAGIC_BYTES + transaction, "big")
+    return struct.pack("!HH", IPV6, port ^ (MAGIC >> 16)) + mixed.to_bytes(16, "big")
 
 
 def read_xor_address(value: bytes, transaction: bytes) -> tuple[int, Address] | None:

@@ -31,6 +31,19 @@ class Wish(NamedTuple):
     token: bytes | None
 
 
+_PLAIN = Wish(stun.IPV4, False, False, False, None)
+"""What nearly everybody asks for."""
+_SPECIAL = frozenset(
+    {
+        stun.RESERVATION_TOKEN,
+        stun.EVEN_PORT,
+        stun.REQUESTED_ADDRESS_FAMILY,
+        stun.ADDITIONAL_ADDRESS_FAMILY,
+    }
+)
+"""With one of these it is something else."""
+
+
 def allocate(
     allocations: Allocations,
     message: stun.Message,
@@ -109,8 +122,12 @@ def _read(allocations: Allocations, message: stun.Message) -> Wish:
         raise bad_request()
     if transport[0] != stun.UDP:
         raise Refusal(442, "transport")
-    if get(stun.DONT_FRAGMENT) is not None:
+    if stun.DONT_FRAGMENT in message.first:
         raise Refusal(420, "malformed", [stun.unknown_attributes([stun.DONT_FRAGMENT])])
+    if message.first.keys().isdisjoint(_SPECIAL):
+        if stun.IPV4 not in allocations.ports:
+            raise Refusal(440, "family")
+        return _PLAIN
     token, even = get(stun.RESERVATION_TOKEN), get(stun.EVEN_PORT)
     family, additional = get(stun.REQUESTED_ADDRESS_FAMILY), get(stun.ADDITIONAL_ADDRESS_FAMILY)
     if token is not None and (len(token) != _TOKEN_BYTES or not (even is family is additional is None)):

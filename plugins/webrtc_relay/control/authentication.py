@@ -12,7 +12,7 @@ import hmac
 import secrets as random
 from base64 import b64encode
 from binascii import Error as NotBase64
-from binascii import a2b_base64
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -31,6 +31,7 @@ ALGORITHMS = _SHA256 + _MD5
 _PREFIX = COOKIE + FEATURES
 _NONCE_BYTES = len(_PREFIX) + 16
 _HASH_BYTES = 8
+_ALGORITHMS_ATTRIBUTE = stun.encoded(stun.PASSWORD_ALGORITHMS, ALGORITHMS)
 _MOST_REMEMBERED = 8192
 _MOST_REVOKED = 100_000
 
@@ -49,7 +50,7 @@ class Authentication:
     """Makes nonces and checks signatures."""
 
     def __init__(self, realm: str, secrets: Sequence[bytes], nonce_lifetime_s: int) -> None:
-        self._nonce_key = random.token_bytes(32)
+        self._nonce_hash = hashlib.blake2b(key=random.token_bytes(32), digest_size=_HASH_BYTES)
         self._seen: dict[bytes, tuple[FiveTuple, int]] = {}
         self._revoked: dict[str, float] = {}
         self.configure(realm, nonce_lifetime_s)
@@ -59,6 +60,7 @@ class Authentication:
         """Another realm or lifetime: keys are made anew."""
         self._realm = realm
         self._realm_attribute = stun.REALM, realm.encode()
+        self._challenge = stun.encoded(*stun.error_code(401)) + stun.encoded(*self._realm_attribute)
         self._nonce_lifetime_s = nonce_lifetime_s
         self._known: dict[tuple[bytes, bool], Signer] = {}
 
@@ -88,9 +90,7 @@ class Authentication:
         )
 
     def check(self, message: stun.Message, five_tuple: FiveTuple, now: float) -> Signer:
-        """Who signed this, in the order of §9.2.4. Raises Refusal."""
-        if not message.has_integrity():
-            raise self.challenge(401, five_tuple, now)
+        """Who signed this, in the order of §9.2.4; for messages that are signed. Raises Refusal."""
         username, nonce = message.get(stun.USERNAME), message.get(stun.NONCE)
         if nonce is None or message.get(stun.REALM) is None:
             raise Refusal(400, "unauthenticated", stranger=True)
@@ -108,6 +108,11 @@ class Authentication:
             raise self.challenge(438, five_tuple, now)
         return known if known.sha256 == sha256_answer else known._replace(sha256=sha256_answer)
 
+    def first_challenge(self, five_tuple: FiveTuple, now: float) -> bytes:
+        """The attributes of the 401 for who has not signed, as they are in a message: most requests of strangers."""
+        nonce = self._nonce_of(five_tuple, int(now).to_bytes(4, "big"))
+        return self._challenge + stun.encoded(stun.NONCE, nonce) + _ALGORITHMS_ATTRIBUTE
+
     def challenge(self, code: int, five_tuple: FiveTuple, now: float) -> Refusal:
         """401, or 438 for a known user with an old nonce, whose address is as unproven: try again, with this nonce."""
         attributes = (
@@ -123,9 +128,9 @@ class Authentication:
 
     def _nonce_of(self, five_tuple: FiveTuple, time: bytes) -> bytes:
         (ip, port), (our_ip, our_port) = five_tuple.client, five_tuple.server
-        name = f"{five_tuple.transport} {ip} {port} {our_ip} {our_port}"
-        hashed = hashlib.blake2b(time + name.encode(), key=self._nonce_key, digest_size=_HASH_BYTES)
-        return _PREFIX + b64encode(time + hashed.digest())
+        hashed = self._nonce_hash.copy()
+        hashed.update(time + f"{five_tuple.transport} {ip} {port} {our_ip} {our_port}".encode())
+        return _PREFIX + b2a_base64(time + hashed.digest(), newline=False)
 
     def _is_fresh(self, nonce: bytes, five_tuple: FiveTuple, now: float) -> bool:
         """Is it ours, for this client, and not too old? What was seen to be right is not hashed again."""

@@ -81,6 +81,8 @@ class Control:
             return None
         if message.method == stun.BINDING:
             return self._bind(message, five_tuple, now)
+        if not message.has_integrity():
+            return self._challenge(message, five_tuple, now)
         signer = None
         try:
             signer = self._authentication.check(message, five_tuple, now)
@@ -171,6 +173,16 @@ class Control:
             cls, attributes = stun.SUCCESS, [(stun.XOR_MAPPED_ADDRESS, mapped)]
         return stun.encode(
             message.method, cls, message.transaction, attributes, fingerprint=message.fingerprint
+        )
+
+    def _challenge(self, message: stun.Message, five_tuple: FiveTuple, now: float) -> bytes | None:
+        """Not signed: 401 (RFC 8489 §9.2.4)."""
+        self._reports.refused("unauthenticated")
+        if not self._may_answer_stranger(five_tuple, now):
+            return None
+        body = self._authentication.first_challenge(five_tuple, now)
+        return stun.framed(
+            message.method, stun.ERROR, message.transaction, body, fingerprint=message.fingerprint
         )
 
     def _answer(

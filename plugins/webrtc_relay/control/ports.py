@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
-from collections import Counter, deque
+import os
+from collections import deque
 from collections.abc import Callable, Iterable
 
 _TRIES = 24
+_CHANCE_BYTES = 256
 _MOST_BINDS = 64
 """So many ports in a row that something else holds, and there is none."""
 
@@ -24,11 +25,12 @@ class Ports:
         self._rest_s = rest_s
         self._busy: dict[int, str] = {}
         self._resting: deque[tuple[float, int]] = deque()
-        self._of_user: Counter[str] = Counter()
+        self._of_user: dict[str, int] = {}
+        self._chance = b""
 
     def held_by(self, userid: str) -> int:
         """How many ports are used up by this person, in use or resting."""
-        return self._of_user[userid]
+        return self._of_user.get(userid, 0)
 
     def take(
         self, userid: str, now: float, bind: Callable[[int], bool], *, even: bool = False, pair: bool = False
@@ -63,13 +65,20 @@ class Ports:
         resting = self._resting
         while resting and resting[0][0] <= now:
             userid = self._busy.pop(resting.popleft()[1])
-            self._of_user[userid] -= 1
-            if not self._of_user[userid]:
-                del self._of_user[userid]
+            held = self._of_user.pop(userid) - 1
+            if held:
+                self._of_user[userid] = held
 
     def _mark(self, port: int, userid: str) -> None:
         self._busy[port] = userid
-        self._of_user[userid] += 1
+        self._of_user[userid] = self._of_user.get(userid, 0) + 1
+
+    def _random(self) -> int:
+        """32 bits that nobody can guess; the system is asked for many at a time."""
+        if not self._chance:
+            self._chance = os.urandom(_CHANCE_BYTES)
+        taken, self._chance = self._chance[:4], self._chance[4:]
+        return int.from_bytes(taken, "big")
 
     def _candidates(self, even: bool) -> Iterable[int]:
         """Some ports at random; when most are busy, all free ones from a random one on."""
@@ -79,7 +88,7 @@ class Ports:
         if count <= 0:
             return []
         if len(self._busy) * 4 < self.last - self.first:
-            return (first + step * secrets.randbelow(count) for _ in range(_TRIES))
+            return (first + step * (self._random() % count) for _ in range(_TRIES))
         free = [port for port in range(first, self.last + 1, step) if port not in self._busy]
-        turn = secrets.randbelow(len(free)) if free else 0
+        turn = self._random() % len(free) if free else 0
         return free[turn:] + free[:turn]

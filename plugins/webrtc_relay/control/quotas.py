@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import lru_cache
 from typing import TypeVar
 
@@ -26,9 +25,9 @@ class Quotas:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._total = 0
-        self._users: Counter[str] = Counter()
-        self._companies: Counter[str] = Counter()
-        self._sources: Counter[bytes] = Counter()
+        self._users: dict[str, int] = {}
+        self._companies: dict[str, int] = {}
+        self._sources: dict[bytes, int] = {}
 
     def full(self) -> bool:
         """Are there as many allocations as there may be at all?"""
@@ -38,9 +37,9 @@ class Quotas:
         """Is there room for one more of this person, company and place?"""
         limits, company = self.limits, company_part(userid)
         return (
-            self._users[userid] < limits.per_user
-            and self._companies[company] < limits.company_allocations.get(company, limits.per_company)
-            and self._sources[source_of(ip)] < limits.per_source
+            self._users.get(userid, 0) < limits.per_user
+            and self._companies.get(company, 0) < limits.company_allocations.get(company, limits.per_company)
+            and self._sources.get(source_of(ip), 0) < limits.per_source
         )
 
     def add(self, userid: str, ip: str) -> None:
@@ -58,10 +57,12 @@ class Quotas:
         _step(self._sources, source_of(ip), step)
 
 
-def _step(counter: Counter[_Key], key: _Key, step: int) -> None:
-    counter[key] += step
-    if counter[key] <= 0:
-        del counter[key]
+def _step(counter: dict[_Key, int], key: _Key, step: int) -> None:
+    number = counter.get(key, 0) + step
+    if number > 0:
+        counter[key] = number
+    else:
+        counter.pop(key, None)
 
 
 class Strangers:

@@ -264,5 +264,6 @@ def _code(message: stun.Message) -> int:
 def _to_open(over: str, port: int) -> str:
     return (
         f"does the server run, and listen on an address that others reach (plugins.webrtc_relay.address)? "
-        f"Then open {over} port {port} in the firewall, and forward it where a NAT stands before"
+        f"Its log says so when something else has the port. Then open {over} port {port} in the firewall, and "
+        f"forward it where a NAT stands before"
     )

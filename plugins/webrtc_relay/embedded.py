@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import socket
 from collections.abc import Callable, Mapping
 
@@ -9,11 +11,15 @@ from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.plugin import Services
 from rainbow_xmpp.plugins.webrtc_relay.accounting import Accounting
 from rainbow_xmpp.plugins.webrtc_relay.options import RelayOptions
-from rainbow_xmpp.plugins.webrtc_relay.sockets import RelaySockets, relay_ips
+from rainbow_xmpp.plugins.webrtc_relay.sockets import CannotRelay, RelaySockets, relay_ips
 from rainbow_xmpp.plugins.webrtc_relay.supervisor import Supervisor
 from rainbow_xmpp.plugins.webrtc_relay.wire import RelaySettings
 
+log = logging.getLogger(__name__)
+
 BYTES_PER_KBIT = 125
+FIRST_REST_S, LONGEST_REST_S = 1.0, 60.0
+"""Between two looks whether its port and address are there."""
 REFUSED = ("unauthenticated", "credentials", "quota", "capacity", "peer", "rate")
 """Kinds of refusals that are counted by name; the others are `other`."""
 
@@ -28,19 +34,45 @@ class EmbeddedRelay:
         self._options = options
         self._relays: list[tuple[str, str]] = []
         self._revoked: dict[str, float] = {}
+        self._trying: asyncio.Task[None] | None = None
         self.sockets = RelaySockets()
         self.supervisor = Supervisor(self.sockets, self._settings, _Reports(services.counters, accounting))
 
     async def start(self) -> None:
-        """Raises CannotRelay when it cannot be as it is configured."""
-        options = self._options()
-        self._relays = relay_ips(options.relay_address, options.external_address)
-        self.sockets.open(options.address, options.port)
-        await self.supervisor.start()
+        """Where it cannot be as it is configured, that is logged and tried again: chat needs no relay."""
+        self._services.counters.relay_down = 1
+        problem = await self._begin()
+        if problem:
+            log.error("%s. There is no relay for calls until that changes; it is tried again", problem)
+            self._trying = asyncio.get_running_loop().create_task(self._try_again(problem), name="relay port")
 
     async def stop(self) -> None:
         """Calls may go on for a moment."""
+        if self._trying is not None:
+            self._trying.cancel()
+            await asyncio.wait([self._trying])
         await self.supervisor.stop(self._options().drain_s)
+
+    async def _begin(self) -> str:
+        """What is in the way; "" when nothing is."""
+        options = self._options()
+        try:
+            self._relays = relay_ips(options.relay_address, options.external_address)
+            self.sockets.open(options.address, options.port)
+        except CannotRelay as error:
+            return str(error)
+        await self.supervisor.start()
+        return ""
+
+    async def _try_again(self, problem: str) -> None:
+        rest_s = FIRST_REST_S
+        while problem:
+            await asyncio.sleep(rest_s)
+            rest_s = min(rest_s * 2, LONGEST_REST_S)
+            before, problem = problem, await self._begin()
+            if problem not in ("", before):
+                log.error("%s. There is still no relay for calls", problem)
+        log.warning("the relay for calls has begun, later than the server")
 
     def configure(self) -> None:
         """Options have changed, or what they lead to."""
@@ -99,6 +131,9 @@ class _Reports:
         self._counters = counters
         self._accounting = accounting
 
+    def ready(self) -> None:
+        self._counters.relay_down = 0
+
     def opened(self, userid: str, transport: str) -> None:
         self._counters.relay_opened += 1
         self._accounting.opened(userid)
@@ -120,6 +155,7 @@ class _Reports:
 
     def lost(self) -> None:
         self._counters.relay_allocations = self._counters.relay_connections = 0
+        self._counters.relay_down = 1
         self._accounting.all_closed()
 
     def restarted(self) -> None:

@@ -1,7 +1,7 @@
 """The server's side of the relay's process: opens its sockets, starts it, hears it, starts it again when it dies.
 
-The sockets stay with the server, so a relay that dies leaves its ports to the next one, and a port that cannot be
-opened is told when the server starts. Chat needs nothing of all this: what fails here is logged and tried again.
+The sockets stay with the server, so a relay that dies leaves its ports to the next one. Chat needs nothing of all this:
+what fails here is logged and tried again.
 """
 
 from __future__ import annotations
@@ -53,6 +53,9 @@ END_S = 3.0
 
 class Hears(Protocol):
     """What is done with what the relay reports."""
+
+    def ready(self) -> None:
+        """It relays."""
 
     def opened(self, userid: str, transport: str) -> None:
         """An allocation came to life."""
@@ -219,6 +222,7 @@ class Supervisor:
         match message:
             case RelayReady():
                 self._ready.set()
+                self._hears.ready()
             case RelayOpened(userid, transport):
                 self._hears.opened(userid, transport)
             case RelayClosed(userid, transport, seconds, _, _, reason):

@@ -124,6 +124,7 @@ class Counters:
     sessions_kept: int = 0
     relay_allocations: int = 0
     relay_connections: int = 0
+    relay_down: int = 0
     push_devices: int = 0
 
     def ended(self, outcome: str) -> None:
@@ -230,6 +231,12 @@ FAMILIES: Sequence[Family] = (
         "rainbow_relay_connections",
         "TCP and TLS connections of the relay now.",
         "relay_connections",
+        gauge=True,
+    ),
+    _one(
+        "rainbow_relay_down",
+        "1 while a relay is configured here and does not relay: port or address missing, or its process away.",
+        "relay_down",
         gauge=True,
     ),
     _one("rainbow_streams_opened", "XMPP streams opened.", "streams_opened"),

@@ -12,7 +12,7 @@ import pytest
 
 from rainbow_xmpp.config import Config, Secret
 from rainbow_xmpp.config.doors import Listen
-from rainbow_xmpp.plugins.webrtc_relay import WebrtcRelay, stun
+from rainbow_xmpp.plugins.webrtc_relay import WebrtcRelay, embedded, stun
 from rainbow_xmpp.plugins.webrtc_relay.check import look
 from rainbow_xmpp.plugins.webrtc_relay.credentials import issue
 from rainbow_xmpp.plugins.webrtc_relay.sockets import CannotRelay, RelaySockets, relay_ips
@@ -152,7 +152,33 @@ async def test_when_the_server_stops_calls_go_on_for_a_moment_and_no_new_ones_be
         assert time.monotonic() - began < 1.9
 
 
-async def test_a_port_that_is_taken_is_told_at_the_start():
+@GROUP
+async def test_a_server_whose_relay_has_no_port_serves_chat_and_relays_when_it_is_free(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr(embedded, "FIRST_REST_S", 0.05)
+    chosen = options()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", chosen.port))
+        async with TestServer({WebrtcRelay: chosen}) as server:
+            plugin, counters = server.plugin(WebrtcRelay), server.node.counters
+            ann = await server.login("ann@acme")
+            assert (await ann.ask("get", "<query xmlns='jabber:iq:roster'/>")).get("type") == "result"
+            assert not plugin.is_open and counters.relay_down == 1
+            assert f"port {chosen.port} on 127.0.0.1" in caplog.text and "tried again" in caplog.text
+            taken.close()
+            await until(lambda: plugin.is_open)
+            assert counters.relay_down == 0
+            assert code_of(await aside(client_of(chosen.port).allocate)) == 0  # type: ignore[arg-type]
+
+
+@GROUP
+async def test_a_server_stops_while_its_relay_has_no_address():
+    async with TestServer({WebrtcRelay: options(relay_address="198.51.100.7")}) as server:
+        assert server.node.counters.relay_down == 1
+
+
+async def test_a_port_that_is_taken_is_told():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         with pytest.raises(CannotRelay, match="cannot be opened: address already in use"):

@@ -16,6 +16,7 @@ from rainbow_xmpp.regions.abroad import Abroad, Parts
 from rainbow_xmpp.regions.carrier import Carrier, Ways
 from rainbow_xmpp.regions.companies import CompanyMap
 from rainbow_xmpp.regions.directory import WideDirectory
+from rainbow_xmpp.regions.finding import LoginHomes
 from rainbow_xmpp.regions.homes import Gone, Homes
 from rainbow_xmpp.regions.names import NamesKey
 from rainbow_xmpp.regions.passing import Passing
@@ -114,6 +115,7 @@ class Reach:
         self._parts.pipeline.reach(self.abroad.deliver, self.directory)
         self._parts.presence.elsewhere = self._may_be_elsewhere
         await self.homes.start()
+        await LoginHomes(self._border, self._parts.store.home_names).start()
         await self.abroad.start()
         await self.carrier.start()
         self._runs = [

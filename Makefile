@@ -19,7 +19,7 @@ INSTALL  := $(VENV)/.installed
 DEVELOP  := $(VENV)/.installed-dev
 # What an installation depends on: the compiled scanner is built from its C sources at that time.
 DECLARED := setup.cfg pyproject.toml $(wildcard setup.py rainbow_xmpp/*/*.c rainbow_xmpp/*/*.h)
-SOURCES  := rainbow_xmpp plugins tests benchmarks $(wildcard setup.py)
+SOURCES  := rainbow_xmpp plugins tests benchmarks demo $(wildcard setup.py)
 
 # Many processes are started here: compiled once, each of them starts a quarter faster.
 export PYTHONDONTWRITEBYTECODE :=

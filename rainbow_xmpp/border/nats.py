@@ -18,6 +18,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
+from nats.errors import TimeoutError as NatsTimeout
 from prometheus_client.core import Metric
 
 from rainbow_xmpp.border import (
@@ -44,6 +45,8 @@ MOST_WAITING = 10_000
 """So many may wait, of each service; what comes on top of them is lost, and its asker hears nothing."""
 GOODBYE_S = 5.0
 """So long answers under way may take when the border is closed."""
+QUIET_S = 0.5
+"""A region that let a request wait in vain and said nothing else meanwhile is asked this often until it answers."""
 _QUEUE = "nodes"
 
 
@@ -66,6 +69,9 @@ class NatsBorder:
         self._now = now
         self.others = others
         self._figures = BorderFigures(seals.here, seals.regions)
+        self._quiet: dict[str, float] = {}
+        """Regions that do not answer, and when the next question to each is worth its time."""
+        self._heard: dict[str, float] = {}
         self._serving: dict[str, Subscription] = {}
         self._at_once = asyncio.Semaphore(MOST_AT_ONCE)
         self._answering: set[asyncio.Task[None]] = set()
@@ -116,16 +122,27 @@ class NatsBorder:
     async def _ask(self, region: str, service: str, request: bytes, within_s: float) -> bytes:
         if not self._client.is_connected:
             raise Unreachable("no NATS server of this region answers")
+        began = time.monotonic()
+        if (again_at := self._quiet.get(region)) is not None:
+            if began < again_at:
+                raise Unreachable(f"{region} has not answered just now")
+            self._quiet[region] = began + QUIET_S
         sealed, opens = self._seals.seal(region, service, request, self._now())
         try:
             message = await self._client.request(f"xr.{region}.{service}", sealed, timeout=within_s)
             answer = opens.open(message.data)
+        except NatsTimeout:
+            if self._heard.get(region, 0.0) < began:
+                self._quiet[region] = time.monotonic() + QUIET_S
+            raise Unreachable(f"{region} did not answer in {within_s:g} s") from None
         except NoRespondersError:
             raise Unreachable(f"nobody in {region} serves {service} at the moment") from None
         except NotForUs:  # whoever carries it may say anything, so this proves nothing
             raise Unreachable(f"{region} did not understand, or it was not {region} that answered") from None
         except (NatsError, OSError) as error:
             raise Unreachable(f"{region} did not answer: {str(error) or type(error).__name__}") from None
+        self._heard[region] = time.monotonic()
+        self._quiet.pop(region, None)
         ahead_s = self._now() - answer.at
         self._figures.skew(region, ahead_s)
         if answer.outcome is Outcome.STALE:

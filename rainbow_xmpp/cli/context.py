@@ -51,6 +51,9 @@ class Invocation:
             ("auth.sealing_key", secrets.token_hex(32)),
             ("auth.token_key", ""),
             ("plugins.webrtc_relay.secret", ""),
+            ("border.key", ""),
+            ("border.old_key", ""),
+            ("cluster.password", secrets.token_hex(32)),
         ):
             file = draft.file_named_by(dotted)
             if file is not None and not file.exists():

@@ -38,8 +38,13 @@ class DevelopmentFiles:
         return cls(certificate.parent / "ca.pem", certificate.parent / "ca-key.pem", certificate, key)
 
 
-def ensure_certificate(files: DevelopmentFiles, names: Sequence[str], now: datetime) -> list[str]:
-    """Make what is missing or ends soon, for these names besides the local ones; says what was made."""
+def ensure_certificate(
+    files: DevelopmentFiles, names: Sequence[str], now: datetime, *, as_client: bool = False
+) -> list[str]:
+    """Make what is missing or ends soon, for these names besides the local ones; says what was made.
+
+    `as_client`: for a server that proves itself by it to other servers, too.
+    """
     wanted = list(dict.fromkeys((*ALWAYS_NAMED, *names)))
     done: list[str] = []
     authority = _load(files.authority, files.authority_key)
@@ -49,7 +54,7 @@ def ensure_certificate(files: DevelopmentFiles, names: Sequence[str], now: datet
         done.append(f"{files.authority}: a new certificate authority, for development only")
     current = _load(files.certificate, files.key)
     if current is None or not _fits(current[0], authority[0], wanted, now):
-        _write(files.certificate, files.key, _new_certificate(authority, wanted, now))
+        _write(files.certificate, files.key, _new_certificate(authority, wanted, now, as_client=as_client))
         done.append(f"{files.certificate}: a new certificate for {', '.join(wanted)}")
     return done
 
@@ -96,16 +101,17 @@ def _new_authority(now: datetime) -> _Pair:
     return builder.sign(key, hashes.SHA256()), key
 
 
-def _new_certificate(authority: _Pair, names: Sequence[str], now: datetime) -> _Pair:
+def _new_certificate(authority: _Pair, names: Sequence[str], now: datetime, *, as_client: bool) -> _Pair:
     key = ec.generate_private_key(ec.SECP256R1())
     issuer, issuer_key = authority
+    uses = [ExtendedKeyUsageOID.SERVER_AUTH, *([ExtendedKeyUsageOID.CLIENT_AUTH] if as_client else [])]
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
     builder = (
         _builder(_name(names[0]), issuer.subject, key, now, CERTIFICATE_LIFETIME)
         .add_extension(x509.SubjectAlternativeName(list(map(_general_name, names))), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(authority=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
         .add_extension(identifier, critical=False)
     )
     return builder.sign(issuer_key, hashes.SHA256()), key

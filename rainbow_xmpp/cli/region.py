@@ -7,6 +7,7 @@ import click
 
 from rainbow_xmpp.cli.console import Failed, json_option, note, print_facts, print_rows, reason_option
 from rainbow_xmpp.cli.context import Invocation, pass_invocation
+from rainbow_xmpp.config.problem import did_you_mean
 from rainbow_xmpp.config.regions import ONLY_REGION
 
 if TYPE_CHECKING:
@@ -91,6 +92,39 @@ def key_(file: Path, as_json: bool) -> None:
     write_private(file, private.encode() + b"\n")
     print_facts({"key": public_key(private), "private_key": str(file)}, as_json=as_json)
     note('Write the public key into [regions.NAME] of regions.toml, everywhere: key = "…"')
+
+
+@region.command("nats-config")
+@click.option(
+    "--out",
+    required=True,
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where to write; each region gets a directory of its own in it.",
+)
+@click.option("--region", "only", default="", metavar="NAME", help="This region only; otherwise all.")
+@json_option
+@pass_invocation
+def nats_config(invocation: Invocation, out: Path, only: str, as_json: bool) -> None:
+    """Write the configuration of the NATS servers of the regions, as regions.toml has them, below DIR.
+
+    Passwords are made where there are none, and stay where there are some. Nothing is started or reloaded.
+    """
+    from rainbow_xmpp.border.nats_folder import write_folder
+    from rainbow_xmpp.cli.devcert import write_private
+
+    config = invocation.config_to_look_at()
+    if only and only not in config.regions:
+        raise Failed(f'"{only}" is no region{did_you_mean(only, config.regions)}')
+    written = [
+        {"region": name, "file": str(path)}
+        for name in ([only] if only else config.regions)
+        for path in write_folder(out, name, config, write_private)
+    ]
+    print_rows(written, ("region", "file"), as_json=as_json)
+    note(
+        f"Start each server with nats-server --config FILE; {out}/NAME/nodes.password is cluster.password there."
+    )
 
 
 def _roles(here: str, default: str) -> list[tuple[str, str]]:

@@ -33,6 +33,19 @@ class BorderConfig:
         _NO_KEY,
         "The one before it, or the one after it, while one replaces the other in one region after another.",
     )
+    nats_folder: str = declared(
+        "",
+        "The directory with what region nats-config wrote for this region, as its NATS servers use it; check bus "
+        "compares it. Empty = it is not on this machine.",
+    )
+    nats_certificate: str = declared(
+        "/etc/rainbow/nats/cert.pem",
+        "The certificate of a NATS server, as a path on its own machine: PEM, for its host name, as server and client.",
+    )
+    nats_key: str = declared("/etc/rainbow/nats/key.pem", "The private key of that.")
+    nats_ca: str = declared(
+        "/etc/rainbow/nats/ca.pem", "Who signs the certificates of the NATS servers of all regions: PEM."
+    )
 
     def problems(self) -> Complaints:
         if self.is_on and len(self.names_key.reveal()) < LEAST_NAMES_KEY:

@@ -72,6 +72,18 @@ class Region:
         "Empty = there is no border yet.",
     )
     old_key: str = declared("", "The public key before it, while servers of the region still use that.")
+    border_servers: tuple[str, ...] = declared(
+        (),
+        "Its NATS servers at the border, as those of other regions reach them: HOST:PORT, one or two, none of an edge. "
+        "Servers of its own and edges take the next port, the other border server of the region the one after that; a "
+        "fourth is for the machine itself.",
+    )
+    bus_servers: tuple[str, ...] = declared(
+        (),
+        "Its inner NATS servers, which cluster.servers of its nodes names: HOST:PORT. They take the next port among "
+        "each other.",
+    )
+    hangs_on: str = declared("", "Of an edge: the region whose border its NATS servers hang on.")
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -90,6 +102,17 @@ class Region:
             for host in hosts:
                 if not is_host_and_port(host):
                     yield name, f'has "{host}"; give a host name, and a port if it is another than usual'
+        for name, servers in (("border_servers", self.border_servers), ("bus_servers", self.bus_servers)):
+            for server in servers:
+                if not is_host_and_port(server) or not server.rpartition(":")[2].isdigit():
+                    yield name, f'has "{server}"; give HOST:PORT'
+        if self.kind.keeps_data and self.hangs_on:
+            yield "hangs_on", "is for edges; a region that keeps data has border_servers"
+        if not self.kind.keeps_data and self.border_servers:
+            yield (
+                "border_servers",
+                "are set, and this is an edge: it hangs on the border of a region (hangs_on)",
+            )
         for name, text in (("key", self.key), ("old_key", self.old_key)):
             if text and not _PUBLIC_KEY.fullmatch(text):
                 yield name, "is no public key; write what rainbow-xmpp region key printed"
@@ -119,6 +142,12 @@ def regions_problems(regions: Sections[Region], default: str, here: str) -> Iter
         yield "default_region", f'is "{default}", which is restricted: new companies may not use it'
     yield from _hosts_of_two(regions)
     yield from _keys_of_two(regions)
+    for name, region in regions.items():
+        if region.hangs_on and not (region.hangs_on in regions and regions[region.hangs_on].border_servers):
+            yield (
+                f"regions.{name}.hangs_on",
+                f'is "{region.hangs_on}", which is no region with border_servers',
+            )
 
 
 def _chosen(key_name: str, value: str, regions: Mapping[str, Region]) -> Iterator[tuple[str, str]]:

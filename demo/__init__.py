@@ -1,0 +1,1 @@
+"""Regions on one machine, for looking at and for tests: NATS servers, chat servers, and their configuration."""

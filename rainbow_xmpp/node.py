@@ -241,7 +241,9 @@ class Node:
         self.mail.start()
 
     async def _invite(self, inviter: Account, to: str, note: str, expires_at: int | None) -> None:
-        await invite_by_address(self.services(), inviter, to, note=note, expires_at=expires_at)
+        abroad = None if self.reach is None else self.reach.homes.find
+        services = self.services()
+        await invite_by_address(services, inviter, to, note=note, expires_at=expires_at, abroad=abroad)
 
     async def join(self, bus: Bus) -> None:
         """Serve together with the other nodes of the region from now on. Raises NumberTaken."""
@@ -283,6 +285,8 @@ class Node:
                 limits=lambda: self.inbound.limits,
                 spawn=self.background.spawn,
                 catch_up=self.watch.catch_up,
+                agreements=self.agreements,
+                may=self.services().may,
                 speaks=self._speaks,
                 tell_nodes=self._tell_nodes,
             ),

@@ -123,9 +123,9 @@ class CompanyIsolation(Plugin, name="company_isolation", for_all=True):
                 case "subscribe", (None | AuthorisationState.INVITED):
                     await self._invite(p, sender, recipient, half)
                 case (("subscribe" | "subscribed"), AuthorisationState.ASKED):
-                    await agreements.accept(sender, recipient, actor=sender.id)
+                    await agreements.accept(sender, recipient, actor=sender.id, by_stanza=True)
                 case ("unsubscribed", AuthorisationState()) | ("unsubscribe", AuthorisationState.INVITED):
-                    await agreements.end(sender, recipient, actor=sender.id)
+                    await agreements.end(sender, recipient, actor=sender.id, by_stanza=True)
                 case _:
                     return
         except NotFound:
@@ -143,7 +143,9 @@ class CompanyIsolation(Plugin, name="company_isolation", for_all=True):
             note, until = note or half.note, half.expires_at
         else:
             await self._parting.before_invitation(sender, recipient)
-        await self.services.agreements.invite(sender, recipient, note=note, expires_at=until, actor=sender.id)
+        await self.services.agreements.invite(
+            sender, recipient, note=note, expires_at=until, actor=sender.id, by_stanza=True
+        )
 
     # -- changes ---------------------------------------------------------------------------------------
 

@@ -6,8 +6,10 @@ people who are online is done by the servers, which hear of it from the log of c
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from rainbow_xmpp.company.policy import visibility_of
@@ -34,6 +36,25 @@ _ACCEPTED = "authorisation.accepted"
 _ENDED = "authorisation.ended"
 
 
+class Deed(StrEnum):
+    """What somebody does with an agreement."""
+
+    INVITE = "invite"
+    ACCEPT = "accept"
+    END = "end"
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """What another region must hear of: `one` of here did this with somebody at home there."""
+
+    deed: Deed
+    one: Account
+    other: Account
+    note: str = ""
+    expires_at: int | None = None
+
+
 class NotAllowed(RainbowError):
     """These two cannot agree on this; the text is for whoever administers one of them."""
 
@@ -49,6 +70,8 @@ class Agreements:
         self._audit = audit
         self._domain = domain
         self._now = now
+        self.cross: Callable[[Crossing], Awaitable[None]] | None = None
+        """Where there are other regions: takes what the other person's region must hear of, to be carried there."""
 
     # -- person to person ------------------------------------------------------------------------------
 
@@ -61,8 +84,12 @@ class Agreements:
         expires_at: int | None = None,
         actor: str,
         reason: str = "",
+        by_stanza: bool = False,
     ) -> Authorisation:
-        """Invite somebody of another company; if they had invited, that accepts it. Raises NotAllowed."""
+        """Invite somebody of another company; if they had invited, that accepts it. Raises NotAllowed.
+
+        `by_stanza`: a subscription stanza says so, which is on its way to the other one's region, if that is another.
+        """
         if inviter.company.id == invitee.company.id and not inviter.company.is_public:
             raise NotAllowed("colleagues need no invitation")
         if inviter.id == invitee.id:
@@ -87,18 +114,25 @@ class Agreements:
         if made.state is AuthorisationState.ACCEPTED and kind != _ACCEPTED:  # they invited each other at once
             async with self._recorded(_ACCEPTED, both, actor, reason):
                 pass
+        if not by_stanza:
+            await self._cross(Crossing(Deed.INVITE, inviter, invitee, note[:MAX_NOTE], expires_at))
         return made
 
     async def accept(
-        self, invitee: Account, inviter: Account, *, actor: str, reason: str = ""
+        self, invitee: Account, inviter: Account, *, actor: str, reason: str = "", by_stanza: bool = False
     ) -> Authorisation:
         """Accept an invitation. Raises NotFound when there is none, or none any more."""
         if Visibility.ISOLATED in (visibility_of(inviter), visibility_of(invitee)):
             raise NotFound("invitation", inviter.id)
         async with self._recorded(_ACCEPTED, (invitee, inviter), actor, reason):
-            return await self._store.authorisations.accept(invitee, inviter)
+            accepted = await self._store.authorisations.accept(invitee, inviter)
+        if not by_stanza:
+            await self._cross(Crossing(Deed.ACCEPT, invitee, inviter))
+        return accepted
 
-    async def end(self, one: Account, other: Account, *, actor: str, reason: str = "") -> Authorisation:
+    async def end(
+        self, one: Account, other: Account, *, actor: str, reason: str = "", by_stanza: bool = False
+    ) -> Authorisation:
         """Either side, or its administrator, ends an authorisation or an invitation. Raises NotFound."""
         known = await self._half(one, other)
         async with self._recorded(
@@ -108,7 +142,14 @@ class Agreements:
             reason,
             state=known.state if known else AuthorisationState.ACCEPTED,
         ):
-            return await self._store.authorisations.end(one, other)
+            ended = await self._store.authorisations.end(one, other)
+        if not by_stanza:
+            await self._cross(Crossing(Deed.END, one, other))
+        return ended
+
+    async def _cross(self, crossing: Crossing) -> None:
+        if self.cross is not None and crossing.other.abroad:
+            await self.cross(crossing)
 
     async def rehearse(self, owner: Account, *, note: str = "", is_end: bool = False) -> None:
         """The work of an invitation, or of its end, where there is nobody to be invited: it takes as long."""

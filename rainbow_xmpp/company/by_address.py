@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from rainbow_xmpp.company.access import Action
@@ -13,10 +14,22 @@ if TYPE_CHECKING:
 
 
 async def invite_by_address(
-    services: Services, inviter: Account, to: str, *, note: str, expires_at: int | None
+    services: Services,
+    inviter: Account,
+    to: str,
+    *,
+    note: str,
+    expires_at: int | None,
+    abroad: Callable[[str], Awaitable[Account | None]] | None = None,
 ) -> None:
-    """Invite who has this e-mail address or JID, if there is somebody and the inviter may; nobody is told if not."""
+    """Invite who has this e-mail address or JID, if there is somebody and the inviter may; nobody is told if not.
+
+    `abroad` finds people of other regions by an e-mail address or a localpart; it raises what means: not now.
+    """
     invitee = await _called(services, to)
+    if invitee is None and abroad is not None:
+        bare, _, domain = to.strip().lower().partition("@")
+        invitee = await abroad(bare if domain == services.domain else to.strip().lower())
     if invitee is None or not await services.may(Action.INVITE, inviter, invitee):
         return
     try:

@@ -15,6 +15,7 @@ from rainbow_xmpp.border import Border
 from rainbow_xmpp.errors import Condition, ErrorType, PeerViolation
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.plugin.keeping import is_worth_keeping
+from rainbow_xmpp.regions import agreeing
 from rainbow_xmpp.regions.crossing import crossing_between, notice
 from rainbow_xmpp.regions.guests import Guest, Guests, GuestWire
 from rainbow_xmpp.regions.homes import Away, Homes
@@ -68,6 +69,8 @@ class Parts(NamedTuple):
     poke: Callable[[str], None]
     """Something for a region is on the disk."""
     outbox: Outbox
+    agreed: Callable[[Account, Account, View], Awaitable[None]]
+    """Takes what a sender abroad agreed on with somebody here, beside all stanzas."""
     limits: Callable[[], XmlLimits]
     now: Callable[[], float]
 
@@ -182,7 +185,7 @@ class Abroad:
     async def _take_one(self, origin: str, parcel: Parcel, batch: _Taking) -> Receipt:
         sender = await self._sender(origin, parcel)
         view = self._view(origin, parcel.stanza)
-        if sender is None or view is None or view.name not in _KINDS:
+        if sender is None or view is None:
             return Receipt(Fate.TAKEN)
         to = JID.parse(parcel.to)
         recipient = await self._parts.here.find(to.local)
@@ -190,6 +193,10 @@ class Abroad:
             moved = await self._moved(to.local)
             if moved:
                 return Receipt(Fate.MOVED, moved)
+        if view.ns != names.CLIENT:
+            if recipient is not None:
+                await self._parts.agreed(sender, recipient, view)
+            return Receipt(Fate.TAKEN)
         guest, wire = self._guests.guest(sender, parcel.sender_jid)
         wire.replies = batch.replies
         batch.wires.add(wire)
@@ -245,14 +252,15 @@ class Abroad:
         except PeerViolation:
             log.warning("the region %s sent something that is no stanza", origin)
             return None
-        return view if view.ns == names.CLIENT else None
+        is_known = view.ns == names.CLIENT and view.name in _KINDS
+        return view if is_known or (view.ns, view.name) == (agreeing.NAMESPACE, agreeing.NAME) else None
 
     async def hear(self, origin: str, replies: Sequence[Reply]) -> None:
         """What a region answers to sessions here."""
         for reply in replies:
             session = self._parts.sessions.by_full.get(reply.to)
             view = self._view(origin, reply.stanza)
-            if session is None or view is None:
+            if session is None or view is None or view.ns != names.CLIENT:
                 continue
             sender = view.attrs.get("from", "").partition("/")[0]
             localpart, _, domain = sender.partition("@")

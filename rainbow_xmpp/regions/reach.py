@@ -10,15 +10,19 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from rainbow_xmpp.border import Border
+from rainbow_xmpp.company.access import Action
+from rainbow_xmpp.company.agreements import Agreements, Crossing
 from rainbow_xmpp.errors import StanzaError
 from rainbow_xmpp.presence import PresenceService
 from rainbow_xmpp.regions.abroad import Abroad, Parts
+from rainbow_xmpp.regions.agreeing import Agreeing, written
 from rainbow_xmpp.regions.carrier import Carrier, Ways
 from rainbow_xmpp.regions.companies import CompanyMap
 from rainbow_xmpp.regions.directory import WideDirectory
 from rainbow_xmpp.regions.finding import LoginHomes
 from rainbow_xmpp.regions.homes import Gone, Homes
 from rainbow_xmpp.regions.names import NamesKey
+from rainbow_xmpp.regions.parcels import Parcel, Who, encode
 from rainbow_xmpp.regions.passing import Passing
 from rainbow_xmpp.regions.sight import Sight
 from rainbow_xmpp.router.kept import until_settled
@@ -28,7 +32,7 @@ from rainbow_xmpp.session.directory import AccountDirectory
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.store.outage import is_outage
 from rainbow_xmpp.store.outbox import Leaving, leave_postgresql, leave_sqlite
-from rainbow_xmpp.store.values import Change, ChangeKind
+from rainbow_xmpp.store.values import Account, Change, ChangeKind
 from rainbow_xmpp.xml import XmlLimits
 
 log = logging.getLogger(__name__)
@@ -53,6 +57,9 @@ class NodeParts(NamedTuple):
     limits: Callable[[], XmlLimits]
     spawn: Callable[[Awaitable[None]], None]
     catch_up: Callable[[], Awaitable[None]]
+    agreements: Agreements
+    may: Callable[[Action, Account, Account], Awaitable[bool]]
+    """What the gate says of what is no stanza."""
     speaks: Callable[[], bool]
     """This node is the one that carries what is kept."""
     tell_nodes: Callable[[str, str], None]
@@ -86,6 +93,7 @@ class Reach:
                 leaves=lambda region, company: self.carrier.make_room(region, company),
                 poke=self._poke,
                 outbox=store.outbox,
+                agreed=Agreeing(parts.agreements, parts.may, parts.catch_up).take,
                 limits=parts.limits,
                 now=store.now,
             ),
@@ -114,6 +122,7 @@ class Reach:
             log.info("%d people were entered for the questions of other regions", entered)
         self._parts.pipeline.reach(self.abroad.deliver, self.directory)
         self._parts.presence.elsewhere = self._may_be_elsewhere
+        self._parts.agreements.cross = self._cross
         await self.homes.start()
         await LoginHomes(self._border, self._parts.store.home_names).start()
         await self.abroad.start()
@@ -178,6 +187,15 @@ class Reach:
         except KeyError:
             return self._may_be_elsewhere(bare)  # perhaps; asking tells
         return account is not None and account.region == region
+
+    async def _cross(self, crossing: Crossing) -> None:
+        """What somebody here agreed on with somebody abroad, beside all stanzas."""
+        one, other, domain = crossing.one, crossing.other, self._parts.domain
+        bare, to = f"{one.localpart}@{domain}", f"{other.localpart}@{domain}"
+        at = self._parts.store.now()
+        parcel = Parcel(0, bare, Who.of(one), to, written(crossing, bare, to), int(at * 1000))
+        await self._put(Leaving(one.id, other.region, encode(parcel), int(at)))
+        self._poke(other.region)
 
     async def _put(self, leaving: Leaving) -> None:
         batch = self._commits.add(leaving, len(leaving.parcel))

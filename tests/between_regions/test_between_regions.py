@@ -7,8 +7,8 @@ from typing import Any
 
 from rainbow_xmpp.plugins.region_routing import RegionRouting
 from rainbow_xmpp.regions.parcels import STANZAS, Batch, Parcel, Reply, Who, encode
-from rainbow_xmpp.store.values import Company, Crossing
-from rainbow_xmpp.testing import Client
+from rainbow_xmpp.store.values import Authorisation, AuthorisationState, Company, Crossing
+from rainbow_xmpp.testing import Client, TestServer
 from rainbow_xmpp.testing.border import FakeBorder
 from rainbow_xmpp.xml import Element
 from tests.between_regions.conftest import World
@@ -287,3 +287,44 @@ async def set_settings(world: World, company: Company, **values: Any) -> None:
     assert world.emea.node.reach is not None
     await world.emea.node.reach.companies.tell()
     await world.settle()
+
+
+async def test_invitations_by_the_api_cross_with_their_answers_and_ends(world: World) -> None:
+    await world.company("acme", world.emea)
+    await world.company("globex", world.na)
+    ann, zoe = await world.emea.login("ann@acme"), await world.na.login("zoe@globex")
+    await world.settle()
+    await world.emea.node.courier.invite(
+        ann.session.account, "zoe@globex.example", note="From the fair", expires_at=None
+    )
+    await world.settle()
+    asked = await half_of(world.na, zoe)
+    assert (asked.state, asked.note, asked.contact_jid) == (
+        AuthorisationState.ASKED,
+        "From the fair",
+        ann.bare,
+    )
+    inviter = await world.na.node.pipeline.account_at(ann.bare)
+    assert inviter is not None and inviter.abroad
+    await world.na.node.agreements.accept(zoe.session.account, inviter, actor="zoe")
+    await world.settle()
+    assert (await half_of(world.emea, ann)).state is AuthorisationState.ACCEPTED
+    ann.say("hello", to=zoe.bare)
+    await world.settle()
+    assert await bodies(zoe) == ["hello"]
+    other = await world.emea.node.pipeline.account_at(zoe.bare)
+    assert other is not None
+    await world.emea.node.agreements.end(ann.session.account, other, actor="ann")
+    await world.settle()
+    assert (
+        await world.na.store.authorisations.of(zoe.session.account.company.id, zoe.session.account.id) == []
+    )
+    zoe.say("still there?", to=ann.bare)
+    await world.settle()
+    assert await bodies(ann) == []
+
+
+async def half_of(server: TestServer, client: Client) -> Authorisation:
+    account = client.session.account
+    (half,) = await server.store.authorisations.of(account.company.id, account.id)
+    return half

@@ -19,6 +19,7 @@ from rainbow_xmpp.plugin import (
     Problem,
     Reply,
     Services,
+    StanzaError,
     absent,
     endpoint,
 )
@@ -185,7 +186,7 @@ class InvitationEndpoints:
         for half in await store.authorisations.of_company(call.company.id):
             if half.id == call.path["invitation_id"]:
                 one = await store.accounts.by_id(half.owner_id)
-                other = await store.accounts.by_id(half.contact_id)
+                other = await self._contact(half)
                 if one is None or other is None:
                     break
                 await self._services.agreements.end(one, other, actor=call.actor, reason=call.reason)
@@ -197,10 +198,23 @@ class InvitationEndpoints:
         me, store = call.caller, self._services.store
         for half in await store.authorisations.of(me.company.id, me.id):
             if half.id == call.path["invitation_id"]:
-                other = await store.accounts.by_id(half.contact_id)
+                other = await self._contact(half)
                 if other is not None:
                     return half, other
         raise absent()
+
+    async def _contact(self, half: Authorisation) -> Account | None:
+        """The other one, in whichever region."""
+        here = await self._services.store.accounts.by_id(half.contact_id)
+        if here is not None:
+            return here
+        try:
+            found = await self._services.find_account(half.contact_jid)
+        except StanzaError:
+            raise Problem(
+                503, "region-away", "The other one's region does not answer; try again later."
+            ) from None
+        return found if found is not None and found.id == half.contact_id else None
 
 
 def _unix(text: str | None, now: float) -> int | None:

@@ -21,7 +21,8 @@ class BorderFigures:
         self._asked = {(region, outcome): 0 for region in regions for outcome in _ASKED}
         self._times = {region: Histogram(SLOW) for region in regions}
         self._served = {(region, outcome): 0 for region in regions for outcome in _SERVED}
-        self._ahead_s: dict[str, float] = {}
+        self.ahead_s: dict[str, float] = {}
+        """By region, as far as something was heard of it."""
         self.not_for_us = 0
         """What came and did not open."""
 
@@ -37,7 +38,7 @@ class BorderFigures:
 
     def skew(self, region: str, ahead_s: float) -> None:
         """So far the clock here is ahead of the one there, the time on the way included."""
-        self._ahead_s[region] = ahead_s
+        self.ahead_s[region] = ahead_s
 
     def metrics(self) -> Iterator[Metric]:
         """For the exposition."""
@@ -63,7 +64,7 @@ class BorderFigures:
             "So far the clock here is ahead of the other region's, by its last answer, the way of that included.",
             labels=["region"],
         )
-        for region, ahead_s in self._ahead_s.items():
+        for region, ahead_s in self.ahead_s.items():
             skew.add_metric([region], ahead_s)
         yield skew
 

@@ -23,6 +23,7 @@ from prometheus_client.core import Metric
 
 from rainbow_xmpp.border import (
     ANSWER_S,
+    EDGE_SERVICE,
     MOST_BYTES,
     SERVICE_NAME,
     Refused,
@@ -47,6 +48,10 @@ GOODBYE_S = 5.0
 """So long answers under way may take when the border is closed."""
 QUIET_S = 0.5
 """A region that let a request wait in vain and said nothing else meanwhile is asked this often until it answers."""
+LOOK = "look"
+"""Every server answers this: that there is somebody."""
+LOOK_FOR_EDGES = f"{EDGE_SERVICE}.look"
+"""The same, which edges may ask for. The other one they may not; `check bus` finds out whether they can."""
 _QUEUE = "nodes"
 
 
@@ -77,23 +82,48 @@ class NatsBorder:
         self._answering: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def open(cls, config: Config) -> Self:
-        """With a configuration that has [border], [cluster] and regions. Raises RainbowError for administrators."""
+    async def open(cls, config: Config, *, answers_looks: bool = True) -> Self:
+        """With a configuration that has [border], [cluster] and regions. Raises RainbowError for administrators.
+
+        Whoever serves nothing else answers no looks: it would be taken for a server of the region.
+        """
         here = config.home_region
         seals = seals_of(config)
         client = await connect(
             config.cluster, f"rainbow-border-{config.cluster.number}", inbox=f"xr.{here}.r"
         )
-        return cls(
+        border = cls(
             client,
             seals,
             others=[name for name, each in config.regions.items() if each.kind.keeps_data and name != here],
             edges=[name for name, each in config.regions.items() if not each.kind.keeps_data],
         )
+        if answers_looks:
+            for service in (LOOK, LOOK_FOR_EDGES):
+                await border.serve(service, _seen)
+        return border
 
     @property
     def here(self) -> str:
         return self._seals.here
+
+    @property
+    def regions(self) -> Sequence[str]:
+        """All other regions, and edges."""
+        return self._seals.regions
+
+    @property
+    def is_edge(self) -> bool:
+        """This is an edge's end."""
+        return self.here in self._edges
+
+    def may_ask(self, region: str) -> bool:
+        """Edges have nothing to ask of each other, and the border lets nothing of it through."""
+        return not (self.is_edge and region in self._edges)
+
+    def ahead_s(self, region: str) -> float:
+        """So far the clock here was ahead of the region's when its last answer came, the way of that included."""
+        return self._figures.ahead_s.get(region, 0.0)
 
     @property
     def is_connected(self) -> bool:
@@ -220,6 +250,10 @@ class NatsBorder:
     def metrics(self) -> Iterable[Metric]:
         """For the exposition."""
         return self._figures.metrics()
+
+
+async def _seen(origin: str, request: bytes) -> bytes:
+    return b""
 
 
 def seals_of(config: Config) -> Seals:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import ssl
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Self
 
 import nats
@@ -29,14 +30,20 @@ MOST_WAITING = 10_000
 """Pieces of data that wait for a connection; what comes on top of them is dropped, oldest first."""
 
 
+OnError = Callable[[Exception], Awaitable[None]]
+
+
 class BusUnreachable(RainbowError):
     """No server of the bus answers; the text says which, for administrators."""
 
 
-async def connect(config: ClusterConfig, name: str, *, inbox: str = "_INBOX") -> Client:
+async def connect(
+    config: ClusterConfig, name: str, *, inbox: str = "_INBOX", on_error: OnError | None = None
+) -> Client:
     """A connection to the servers of a region, which comes back by itself whenever it is lost.
 
-    `name` is what their monitoring calls it, `inbox` what the subjects of answers begin with. Raises BusUnreachable.
+    `name` is what their monitoring calls it, `inbox` what the subjects of answers begin with; `on_error` hears what the
+    server has against something. Raises BusUnreachable.
     """
     try:
         connecting = nats.connect(
@@ -52,7 +59,7 @@ async def connect(config: ClusterConfig, name: str, *, inbox: str = "_INBOX") ->
             allow_reconnect=True,
             ping_interval=PING_S,
             max_outstanding_pings=MOST_PINGS,
-            error_cb=_on_error,
+            error_cb=on_error or _on_error,
             disconnected_cb=_on_disconnect,
             reconnected_cb=_on_reconnect,
         )

@@ -26,6 +26,7 @@ LOCAL: dict[str, Callable[[Config], Iterable[Finding]]] = {
 DNS = "dns"
 MAIL = "mail"
 TURN = "turn"
+BUS = "bus"
 _COLOURS = {Mark.GOOD: "green", Mark.WARNING: "yellow", Mark.BAD: "red"}
 
 
@@ -33,8 +34,8 @@ _COLOURS = {Mark.GOOD: "green", Mark.WARNING: "yellow", Mark.BAD: "red"}
 @click.argument(
     "parts",
     nargs=-1,
-    type=click.Choice([*LOCAL, DNS, MAIL, TURN]),
-    metavar="[config|certs|db|dns|mail|turn]...",
+    type=click.Choice([*LOCAL, DNS, MAIL, TURN, BUS]),
+    metavar="[config|certs|db|dns|mail|turn|bus]...",
 )
 @click.option(
     "--resolver", default="", metavar="ADDRESS", help="The name server that dns asks, not this machine's."
@@ -48,7 +49,9 @@ def check(invocation: Invocation, parts: tuple[str, ...], resolver: str, to: str
     With dns: whether clients find the server by its domain, and what to publish so that they do. It asks the
     network, so it is checked only when it is named. With mail: whether the mail server takes our login, and, with
     --to, a test letter. With turn: whether clients reach the relay of calls by every way they are told, and what to
-    open when they do not; the server must run. Nothing is changed. The exit code is 1 when something must
+    open when they do not; the server must run. With bus: whether the NATS servers of the region answer, are
+    configured as regions.toml says and close what must be closed, and whether every other region answers, how quickly,
+    by what clock. Nothing is changed. The exit code is 1 when something must
     be corrected.
     """
     findings = _findings(invocation, parts or tuple(LOCAL), resolver, to)
@@ -80,6 +83,10 @@ def _findings(invocation: Invocation, parts: Iterable[str], resolver: str, to: s
         findings += check_mail(config, to)
     if TURN in parts:
         findings += _turn(config)
+    if BUS in parts:
+        from rainbow_xmpp.cli.check_bus import check_bus
+
+        findings += check_bus(config)
     if "config" in parts:
         findings += (Finding(Mark.WARNING, "config", str(twice)) for twice in draft.overridden)
     sealing_key = draft.file_named_by("auth.sealing_key")

@@ -12,6 +12,7 @@ from nats.aio.client import Client
 from rainbow_xmpp.border import Unreachable
 from rainbow_xmpp.border.nats import NatsBorder
 from rainbow_xmpp.bus.nats import connect, in_effect
+from rainbow_xmpp.cli.check_bus import check_bus
 from tests.regions.rig import DELAY_S, Rig
 
 pytestmark = pytest.mark.xdist_group("regions-rig")
@@ -187,3 +188,47 @@ async def test_a_border_server_that_dies_costs_nothing_but_a_moment(rig: Rig, en
         await asyncio.gather(*(until_answered(ends.at[asking], region) for asking, region in pairs))
     finally:
         first.start()
+
+
+def findings(rig: Rig, name: str) -> list[str]:
+    """What `check bus` says to a server of a place."""
+    return [f"{each.mark.name} {each.text}" for each in check_bus(rig.places.config(name))]
+
+
+async def test_check_bus_finds_nothing_where_all_is_well(rig: Rig, ends: Ends) -> None:
+    for name, others in (("emea", ("de", "na", "uk")), ("uk", ("emea", "de", "na"))):
+        found = await asyncio.to_thread(findings, rig, name)
+        # Behind the long way a border listens elsewhere than the others are told.
+        assert [
+            each for each in found if not (each.startswith("GOOD") or ", line 38: listen: " in each)
+        ] == []
+        for other in others:
+            assert any(f"GOOD {other} answers in" in each and "the clock here is" in each for each in found)
+        assert any("bus-1.conf is what regions.toml says" in each for each in found)
+        assert any("is closed" in each for each in found)
+    assert sum("lets nothing through" in each for each in found) == 3  # of the edge
+
+
+async def test_check_bus_finds_what_is_wrong(rig: Rig, ends: Ends) -> None:
+    server, file = rig.servers["na"][-1], rig.places.folder / "na" / "bus-1.conf"
+    right = file.read_text()
+    await ends.at["na"].close()
+    try:
+        server.kill()
+        file.write_text(right.replace('["rx.na.>", "xr.na.>"]', '["rx.na.>", "xr.>"]'))
+        server.start()
+        found = await asyncio.to_thread(findings, rig, "na")
+        assert any(
+            "BAD" in each and "bus-1.conf, line" in each and "other things would cross" in each
+            for each in found
+        )
+        assert any("BAD servers of na may hear xr.emea.> on the bus" in each for each in found)
+        assert not any("hear rx.emea" in each for each in found)
+        found = await asyncio.to_thread(findings, rig, "de")
+        assert any(
+            "BAD nobody in na serves" in each and "do the border servers reach" in each for each in found
+        )
+    finally:
+        server.kill()
+        file.write_text(right)
+        server.start()

@@ -39,7 +39,8 @@ def test_a_good_installation_passes(good: CommandLine) -> None:
 def test_only_the_named_parts_are_checked(good: CommandLine) -> None:
     found = json.loads(good.ok("check", "--json", "db", "certs"))
     assert {each["part"] for each in found} == {"db", "certs"}
-    assert "'bus'" in good.refused("check", "bus", exit_code=2)
+    assert "'bas'" in good.refused("check", "bas", exit_code=2)
+    assert "this server is alone" in good.ok("check", "bus")
 
 
 def test_problems_of_the_configuration_are_findings(line: CommandLine) -> None:

@@ -31,6 +31,11 @@ from rainbow_xmpp.company.regions import Regions
 from rainbow_xmpp.config import Config
 from rainbow_xmpp.errors import Condition, StanzaError
 from rainbow_xmpp.mail import Mail
+from rainbow_xmpp.moving.away import MovedAway
+from rainbow_xmpp.moving.frozen import Frozen
+from rainbow_xmpp.moving.keys import RegionKeys
+from rainbow_xmpp.moving.mover import Mover
+from rainbow_xmpp.moving.receiver import Receiver
 from rainbow_xmpp.observe.audit import AuditLog, chain_keys
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.observe.timings import Timings
@@ -92,6 +97,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+SPREAD_S = 2.0
+"""So long the nodes of a region may need to hear of a change."""
 LEAST_SAVING_S = 2.0
 """So long keeping sessions over a restart may take, however little of the time for a stop is left."""
 
@@ -202,6 +209,10 @@ class Node:
             listeners=presence_listeners,
             new_session=self._without_connection,
         )
+        self.frozen = Frozen(store.moves, self.pipeline, self.sessions, config.regions)
+        self.inbound.frozen = self.frozen.ids
+        self.mover: Mover | None = None
+        """Moves people to other regions; None while there is no way to any."""
         self.watch = ChangeWatch(
             store.changes,
             store.accounts,
@@ -210,6 +221,7 @@ class Node:
             self.authenticator,
             store.refresh_tokens,
             self._tell_of_change,
+            self.frozen,
         )
         self.people = People(
             store,
@@ -272,9 +284,10 @@ class Node:
     async def join_border(self, border: Border) -> None:
         """Speak with the other regions from now on; the node closes it when it stops."""
         self.border = border
+        keys = names_keys(self.config.border.names_key, [self.config.border.old_names_key])
         self.reach = reach = Reach(
             border,
-            names_keys(self.config.border.names_key, [self.config.border.old_names_key]),
+            keys,
             NodeParts(
                 domain=self.config.domain,
                 store=self.store,
@@ -290,11 +303,24 @@ class Node:
                 speaks=self._speaks,
                 tell_nodes=self._tell_nodes,
             ),
+            MovedAway(self.store.moves, keys),
         )
         await reach.start()
         self.departed.lives_elsewhere = reach.lives_elsewhere
         self.events.add("regions", Changed, self._changed_here)
         self.events.add("regions", ToldByNode, self._told_by_node)
+        await self._move_by(border)
+
+    async def _move_by(self, border: Border) -> None:
+        """Take people in from other regions, and move them there."""
+        parts = self.store, RegionKeys(self._sealer), self.audit, self.regions, border, self.watch.catch_up
+        await Receiver(*parts).start()
+        self.mover = Mover(*parts, spread_s=SPREAD_S if self.cluster is not None else 0.0)
+
+    async def go_on_moving(self) -> None:
+        """Go on with moves that began here, in the background."""
+        if self.mover is not None:
+            self.background.spawn(self.mover.look())
 
     def _changed_here(self, event: Event) -> Awaitable[None] | None:
         return (
@@ -462,6 +488,7 @@ class Node:
     async def tidy(self) -> None:
         """Drop what is kept for a time only; called now and then."""
         await self.watch.tidy(self.store.now())
+        await self.store.moves.forget_old()
         self.trail.tidy()
 
     def _without_connection(self, account: Account, full: str, agent: UserAgent) -> Session:

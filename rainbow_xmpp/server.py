@@ -268,6 +268,7 @@ class Server:
                 Chore(0, self.node.watch.poll),
                 Chore(60, self.node.trail.summarise),
                 Chore(60, self.node.courier.look),
+                Chore(2, self.node.go_on_moving),
                 Chore(3600, self.node.tidy),
             ],
             self.node.streams.tick,

@@ -11,8 +11,12 @@ themselves.
 
 from __future__ import annotations
 
-import sqlalchemy as sa
+from collections.abc import Mapping, Sequence
 
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from rainbow_xmpp.store.carried import Carried, Row
 from rainbow_xmpp.store.people import LONG_ID
 from rainbow_xmpp.store.tables import metadata, people_table
 
@@ -20,7 +24,9 @@ owners = people_table(
     "archive_owners",
     sa.Column("number", LONG_ID, primary_key=True, autoincrement=True),
     sa.Column("account_id", sa.String(24), nullable=False, unique=True),  # the owner's, for one row each
-    sa.Column("rule", sa.String(8), nullable=False),  # XEP-0441: always, never or roster
+    sa.Column(
+        "rule", sa.String(8), nullable=False, info={"like": "always"}
+    ),  # XEP-0441: always, never or roster
     sa.Column("always", sa.Text(), nullable=False),  # bare JIDs, a line each
     sa.Column("never", sa.Text(), nullable=False),
     key=None,
@@ -29,14 +35,30 @@ owners = people_table(
 _OF_OWNERS = {"people_by": "archive_owners.number"}
 """Whose rows these are stands in `archive_owners`: a number instead of five columns, twice for each message."""
 
+
+async def _put(connection: AsyncConnection, rows: Sequence[Row]) -> Mapping[object, object]:
+    from rainbow_xmpp.plugins.archive.arriving import put  # which needs these tables
+
+    return await put(connection, rows)
+
+
+_DRAWN = {**_OF_OWNERS, **Carried(stays="drawn from the messages, here as there").info}
+
 messages = sa.Table(
     "archive_messages",
     metadata,
     sa.Column("key", LONG_ID, primary_key=True, autoincrement=False),
     sa.Column("owner", sa.BigInteger(), nullable=False),
     sa.Column("peer", sa.BigInteger(), nullable=False),  # see `peers.peer_of`
-    sa.Column("stanza", sa.LargeBinary(), nullable=False),
-    info=_OF_OWNERS,
+    sa.Column(
+        "stanza",
+        sa.LargeBinary(),
+        nullable=False,
+        info={
+            "like": "<message xmlns='jabber:client' from='a@example/b' to='c@example'><body>{}</body></message>"
+        },
+    ),
+    info={**_OF_OWNERS, **Carried(put=_put).info},
 )
 
 by_owner = sa.Table(
@@ -45,7 +67,7 @@ by_owner = sa.Table(
     sa.Column("owner", sa.BigInteger(), nullable=False),
     sa.Column("key", sa.BigInteger(), nullable=False),
     sa.PrimaryKeyConstraint("owner", "key"),
-    info=_OF_OWNERS,
+    info=_DRAWN,
     sqlite_with_rowid=False,
 )
 
@@ -56,7 +78,7 @@ by_peer = sa.Table(
     sa.Column("peer", sa.BigInteger(), nullable=False),
     sa.Column("key", sa.BigInteger(), nullable=False),
     sa.PrimaryKeyConstraint("owner", "peer", "key"),
-    info=_OF_OWNERS,
+    info=_DRAWN,
     sqlite_with_rowid=False,
 )
 
@@ -79,7 +101,7 @@ gone = sa.Table(
     metadata,
     # Owners that were removed, by a trigger of the database in the same transaction: their rows are left to be deleted.
     sa.Column("owner", LONG_ID, primary_key=True, autoincrement=False),
-    info=_OF_OWNERS,
+    info=_DRAWN,
 )
 
 waiting = sa.Table(
@@ -98,7 +120,7 @@ retractions = sa.Table(
     # Messages that take others back, which has yet to be done; a row of theirs is written in the same commit.
     sa.Column("number", LONG_ID, primary_key=True, autoincrement=False),
     sa.Column("owner", sa.BigInteger(), nullable=False),
-    info=_OF_OWNERS,
+    info={**_OF_OWNERS, **Carried(must_be_over=True).info},
 )
 
 origins = sa.Table(
@@ -107,5 +129,5 @@ origins = sa.Table(
     sa.Column("origin", LONG_ID, primary_key=True, autoincrement=False),  # see `peers.origin_of`
     sa.Column("owner", sa.BigInteger(), nullable=False),
     sa.Column("number", sa.BigInteger(), nullable=False),
-    info=_OF_OWNERS,
+    info=_DRAWN,
 )

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from rainbow_xmpp.plugins.archive import tables
 from rainbow_xmpp.plugins.archive.asked import Wanted
 from rainbow_xmpp.plugins.archive.log import Logged
+from rainbow_xmpp.plugins.archive.numbers import RECEIVED
 from rainbow_xmpp.plugins.archive.words import text_in, words_asked, words_in
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.xml import scan_again
@@ -114,6 +115,20 @@ async def forget(connection: AsyncConnection, numbers: Collection[int]) -> None:
     statement = sa.text(_FORGET[connection.dialect.name])
     if numbers:
         await connection.execute(statement, [{"number": number} for number in numbers])
+
+
+async def enter_again(connection: AsyncConnection, numbers: Collection[int]) -> None:
+    """Messages came to be in other logs than before: they are found there, as far as the index goes."""
+    known = int((await connection.execute(sa.select(_known.number))).scalar_one_or_none() or 0)
+    entered = [number for number in numbers if number <= known]
+    if not entered:
+        return
+    await forget(connection, entered)
+    sides = [number * 2 + side for number in entered for side in (0, RECEIVED)]
+    found = sa.select(_m.key, _m.owner, _m.stanza).where(_m.key.in_(sides)).order_by(_m.key)
+    rows = [(row[0], row[1], bytes(row[2])) for row in await connection.execute(found)]
+    if entries := await asyncio.to_thread(lambda: list(_entries(rows))):
+        await connection.execute(sa.text(_ENTER[connection.dialect.name]), entries)
 
 
 def _entries(rows: Iterable[tuple[int, int, bytes]]) -> Iterable[dict[str, int | str]]:

@@ -35,7 +35,7 @@ from rainbow_xmpp.plugins.fast.hashed_token import (
     possible_with,
     responder,
 )
-from rainbow_xmpp.plugins.fast.store import FastTokens, Slot, Token
+from rainbow_xmpp.plugins.fast.store import BOX, FastTokens, Slot, Token, place
 from rainbow_xmpp.xml import names
 
 DAY_S = 86_400
@@ -125,7 +125,7 @@ class Fast(Plugin, RememberedClients, name="fast", implements={"XEP-0484": "0.2.
     def __init__(self, services: Services, options: Options) -> None:
         super().__init__(services, options)
         self._kept = FastTokens(services.store)
-        self._box = services.box_for("fast")
+        self._box = services.box_for(BOX)
         self._nothing = _new_token().encode()
         self._decoy = self._box.seal(self._nothing, "nobody")
 
@@ -141,7 +141,7 @@ class Fast(Plugin, RememberedClients, name="fast", implements={"XEP-0484": "0.2.
         account = await self._account(attempt.names)
         company_id, owner_id = ("", "") if account is None else (account.company.id, account.id)
         found = await self._kept.of_agent(company_id, owner_id, attempt.agent.id)
-        proven = self._proven(claim, found, _place(owner_id, attempt.agent.id, attempt.mechanism))
+        proven = self._proven(claim, found, place(owner_id, attempt.agent.id, attempt.mechanism))
         if account is None or proven is None:
             return None
         token, secret = proven
@@ -190,7 +190,7 @@ class Fast(Plugin, RememberedClients, name="fast", implements={"XEP-0484": "0.2.
         if not mechanism or ends_at <= now:
             return Granted()
         token = _new_token()
-        sealed = self._box.seal(token.encode(), _place(newcomer.account.id, newcomer.agent.id, mechanism))
+        sealed = self._box.seal(token.encode(), place(newcomer.account.id, newcomer.agent.id, mechanism))
         await self._kept.put(
             newcomer.account,
             newcomer.agent,
@@ -242,8 +242,3 @@ def _positive(text: str) -> int:
 def _new_token() -> str:
     """256 bits."""
     return secrets.token_urlsafe(32)
-
-
-def _place(account_id: str, agent: str, mechanism: str) -> str:
-    """What a token is sealed to: moved to another row it does not open, and for another mechanism neither (§3.4)."""
-    return f"{account_id} {agent} {mechanism}"

@@ -11,7 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rainbow_xmpp.plugin import Account, RememberedClient
+from rainbow_xmpp.plugins.fast.hashed_token import MECHANISMS
 from rainbow_xmpp.store import Store
+from rainbow_xmpp.store.carried import Carried, Keys, Row, Unreadable
 from rainbow_xmpp.store.ownership import owned_by
 from rainbow_xmpp.store.tables import people_table, users
 from rainbow_xmpp.store.upsert import upsert
@@ -20,12 +22,37 @@ from rainbow_xmpp.stream import UserAgent
 USED_AGAIN_S = 3600
 """When a client came last is known so exactly, and not to the second: a login need not write."""
 
+BOX = "fast"
+"""What the box is called that tokens are sealed in."""
+
+
+def place(account_id: str, agent: str, mechanism: str) -> str:
+    """What a token is sealed to: moved to another row it does not open, and for another mechanism neither (§3.4)."""
+    return f"{account_id} {agent} {mechanism}"
+
+
+def _to_cross(row: Row, keys: Keys) -> Row:
+    """The mechanism stands in no column: the token opens for one of them."""
+    box = keys.box_for(BOX)
+    for mechanism in MECHANISMS:
+        token = box.open(row["sealed"], place(row["owner_id"], row["agent"], mechanism))
+        if token is not None:
+            return {**row, "sealed": mechanism.encode() + b"\n" + token}
+    raise Unreadable("a token is sealed under a key that is not here")
+
+
+def _to_stay(row: Row, keys: Keys) -> Row:
+    mechanism, _, token = row["sealed"].partition(b"\n")
+    belongs_to = place(row["owner_id"], row["agent"], mechanism.decode())
+    return {**row, "sealed": keys.box_for(BOX).seal(token, belongs_to)}
+
+
 tokens = people_table(
     "fast_tokens",
     sa.Column("agent", sa.String(36), nullable=False),
-    sa.Column("slot", sa.String(8), nullable=False),
+    sa.Column("slot", sa.String(8), nullable=False, info={"like": "new"}),
     sa.Column(
-        "sealed", sa.LargeBinary(), nullable=False
+        "sealed", sa.LargeBinary(), nullable=False, info={"like": f"{MECHANISMS[0]}\n{{}}"}
     ),  # the token; it opens for this client and mechanism
     sa.Column("epoch", sa.Integer(), nullable=False),  # of the account, when the token was given
     sa.Column("expires_at", sa.BigInteger(), nullable=False, index=True),
@@ -35,6 +62,7 @@ tokens = people_table(
     sa.Column("software", sa.String(128), nullable=False),
     sa.Column("device", sa.String(128), nullable=False),
     key=("agent", "slot"),
+    carried=Carried(_to_cross, _to_stay),
 )
 
 _t = tokens.c

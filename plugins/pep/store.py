@@ -29,8 +29,12 @@ NOBODY: frozenset[str] = frozenset()
 nodes = people_table(
     "pep_nodes",
     sa.Column("node", sa.String(MOST_ID_BYTES), nullable=False),
-    sa.Column("config", sa.Text(), nullable=False),  # what differs from the defaults, as JSON
-    sa.Column("affiliations", sa.Text(), nullable=False),  # bare JID to affiliation, as JSON; empty: nobody
+    sa.Column(
+        "config", sa.Text(), nullable=False, info={"like": '{"title": "{}"}'}
+    ),  # what differs from the defaults, as JSON
+    sa.Column(
+        "affiliations", sa.Text(), nullable=False, info={"like": '{"{}@example": "member"}'}
+    ),  # bare JID to affiliation, as JSON; empty: nobody
     sa.Column("last_item", sa.String(MOST_ID_BYTES)),
     sa.Column("last_us", sa.BigInteger(), nullable=False),  # the latest publication, kept or not
     sa.Column("subscribers", sa.Text(), nullable=False, server_default=""),  # JIDs, as JSON; empty: nobody

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 
+from rainbow_xmpp.store.carried import Carried
 from rainbow_xmpp.store.tables import metadata, people_table
 
 subscriptions = people_table(
@@ -10,7 +11,7 @@ subscriptions = people_table(
     sa.Column("secret", sa.LargeBinary(), nullable=False),  # SHA-256 of it: it has 256 bits
     sa.Column("target", sa.LargeBinary(), nullable=False),  # sealed: the URL and the keys
     sa.Column("target_hash", sa.LargeBinary(), nullable=False, index=True),  # keyed: of the URL
-    sa.Column("shows", sa.String(8), nullable=False),
+    sa.Column("shows", sa.String(8), nullable=False, info={"like": "count"}),
     sa.Column("used_at", sa.BigInteger(), nullable=False),
     # where it came from: it is over with that
     sa.Column("epoch", sa.Integer(), nullable=False),
@@ -30,6 +31,7 @@ subscriptions = people_table(
     sa.Column("attempts", sa.Integer(), nullable=False),
     sa.Column("leased_until", sa.BigInteger(), nullable=False),  # a server is telling it
     key=("node",),
+    carried=Carried(stays="made for the key that push services know this region by: devices register anew"),
 )
 
 keys = sa.Table(

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from rainbow_xmpp.auth.box import Lock
 from rainbow_xmpp.plugin import Account
 from rainbow_xmpp.store import Store
+from rainbow_xmpp.store.carried import Carried
 from rainbow_xmpp.store.ownership import owned_by
 from rainbow_xmpp.store.tables import people_table
 
@@ -26,6 +27,7 @@ repeats = people_table(
     sa.Column("status", sa.Integer(), nullable=False),  # 0 while it is being answered
     sa.Column("answer", sa.LargeBinary(), nullable=False),
     key=("key",),
+    carried=Carried(stays="answers for requests that come again within minutes"),
 )
 _r = repeats.c
 

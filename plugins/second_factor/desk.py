@@ -30,6 +30,7 @@ from rainbow_xmpp.plugins.second_factor.codes import Typed
 from rainbow_xmpp.plugins.second_factor.notices import Notices, What
 from rainbow_xmpp.plugins.second_factor.options import FactorOptions
 from rainbow_xmpp.plugins.second_factor.store import HOUR_S, Factor, Factors
+from rainbow_xmpp.plugins.second_factor.tables import BOX
 from rainbow_xmpp.store.joined import joining
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class FactorDesk:
     def __init__(self, services: Services, settings: Callable[[], FactorOptions]) -> None:
         self._services = services
         self._settings = settings
-        self._box = services.box_for("second factors")
+        self._box = services.box_for(BOX)
         self._factors = Factors(services.store)
         self._notices = Notices(services)
         self._throttle = Throttle(per_account=_FAILURES_PER_SOURCE, per_source=4 * _FAILURES_PER_SOURCE)

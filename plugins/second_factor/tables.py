@@ -2,7 +2,11 @@
 
 import sqlalchemy as sa
 
+from rainbow_xmpp.store.carried import boxed
 from rainbow_xmpp.store.tables import people_table
+
+BOX = "second factors"
+"""What the box is called that secrets are sealed in."""
 
 factors = people_table(
     "second_factors",
@@ -13,6 +17,7 @@ factors = people_table(
     sa.Column("tries_since", sa.BigInteger(), nullable=False),
     sa.Column("pending", sa.LargeBinary()),  # sealed; waits to be confirmed
     sa.Column("pending_until", sa.BigInteger(), nullable=False),
+    carried=boxed(BOX, dict.fromkeys(("secret", "pending"), lambda row: str(row["owner_id"]))),
 )
 
 recovery_codes = people_table(

@@ -35,6 +35,7 @@ deliveries = sa.Table(
     sa.Column("outcome", sa.String(32), nullable=False),  # of the last attempt: a status, or why none came
     sa.Column("ended_at", sa.BigInteger(), index=True),
     sa.Index("ix_webhooks_deliveries_hook_id_state", "hook_id", "state", "number"),
+    info={"knows_ids": "until they are forgotten: what happened to whom"},
     sqlite_autoincrement=True,
 )
 

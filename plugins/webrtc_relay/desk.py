@@ -12,7 +12,7 @@ from rainbow_xmpp.plugins.webrtc_relay.accounting import Accounting
 from rainbow_xmpp.plugins.webrtc_relay.addresses import RelayAddress, addresses_of_own, nearest_first
 from rainbow_xmpp.plugins.webrtc_relay.credentials import Credential, issue, userid_of
 from rainbow_xmpp.plugins.webrtc_relay.options import RelayOptions
-from rainbow_xmpp.plugins.webrtc_relay.store import RelayUsage
+from rainbow_xmpp.plugins.webrtc_relay.store import USERIDS, RelayUsage
 
 HOUR_S = 3600
 MINUTE_S = 60
@@ -43,7 +43,7 @@ class CredentialDesk:
     def __init__(self, services: Services, options: Callable[[], RelayOptions]) -> None:
         self._services = services
         self._options = options
-        self._key = services.secret_for("userids of the relay")
+        self._key = services.secret_for(USERIDS)
         self.usage = RelayUsage(services.store)
         self.accounting = Accounting(self.usage, services.now)
         self.relay: Relay | None = None

@@ -10,12 +10,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rainbow_xmpp.plugin import Account
+from rainbow_xmpp.plugins.webrtc_relay.credentials import userid_of
 from rainbow_xmpp.store import Store
+from rainbow_xmpp.store.carried import Carried
 from rainbow_xmpp.store.errors import NotFound
 from rainbow_xmpp.store.ownership import owned_by
 from rainbow_xmpp.store.tables import metadata, people_table
 from rainbow_xmpp.store.upsert import insert_or_ignore, upsert
 
+USERIDS = "userids of the relay"
+"""What the secret is called that userids are made with."""
 _USED = ("seconds", "allocations", "bytes_in", "bytes_out")
 
 
@@ -29,6 +33,13 @@ person_months = people_table(
     sa.Column("userid", sa.String(64), nullable=False, index=True),  # what the relay knows the person by
     *_used_columns(),
     key=("month",),
+    carried=Carried(
+        lambda row, keys: {**row, "userid": ""},
+        lambda row, keys: {
+            **row,
+            "userid": userid_of(keys.secret_for(USERIDS), row["company_id"], row["owner_id"]),
+        },
+    ),
 )
 
 # Nobody's personal data, and what was used stays true when a company is gone: no owner and no foreign key.

@@ -86,6 +86,20 @@ class Sealer:
         apps = tuple(map(_app_keys, _APP_LAYOUT.iter_unpack(plain[_LAYOUT.size :])))
         return Verifier(_keys(fields[:4]), _keys(fields[4:]), apps)
 
+    def opened(self, key_id: str, blob: bytes, account_id: str) -> bytes | None:
+        """What `seal` sealed, to be sealed under the keys of another region; None when it does not open here."""
+        lock = self._locks.get(key_id)
+        plain = None if lock is None else lock.open(blob[1:], account_id)
+        return None if plain is None or not _is_whole(plain, blob[:1]) else blob[:1] + plain
+
+    def seal_opened(self, opened: bytes, account_id: str) -> tuple[str, bytes]:
+        """The key's id and the same as `seal` would seal it. Raises SealError for what is none of ours."""
+        if opened[:1] not in (_FORMAT, _WITH_APP_PASSWORDS) or not _is_whole(opened[1:], opened[:1]):
+            raise SealError(
+                f"the credentials of account {account_id} came in a format that is not known here"
+            )
+        return self.key_id, opened[:1] + self._locks[self.key_id].seal(opened[1:], account_id)
+
     def secret_for(self, purpose: str) -> bytes:
         """32 bytes for another purpose, the same on every node and after every restart with this key."""
         return self.secrets_for(purpose)[self.key_id]

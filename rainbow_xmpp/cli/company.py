@@ -8,6 +8,7 @@ from rainbow_xmpp.cli.company_named import VISIBILITIES, company_facts
 from rainbow_xmpp.cli.company_set import allow_region_option, set_, show
 from rainbow_xmpp.cli.console import Failed, json_option, print_json, print_rows, reason_option
 from rainbow_xmpp.cli.context import Invocation, pass_invocation
+from rainbow_xmpp.cli.move import company_move
 from rainbow_xmpp.config import Config
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def company() -> None:
     """Companies: whose people see each other."""
 
 
-for other in (set_, show):
+for other in (set_, show, company_move):
     company.add_command(other)
 
 

@@ -7,6 +7,7 @@ import click
 
 from rainbow_xmpp.cli.console import Failed, json_option, note, print_facts, print_rows, reason_option
 from rainbow_xmpp.cli.context import Invocation, pass_invocation
+from rainbow_xmpp.cli.move import region_moves
 from rainbow_xmpp.config.problem import did_you_mean
 from rainbow_xmpp.config.regions import ONLY_REGION
 
@@ -19,6 +20,9 @@ COLUMNS = ("region", "name", "country", "kind", "hosts", "relays", "is")
 @click.group()
 def region() -> None:
     """Regions: where data of people lies."""
+
+
+region.add_command(region_moves)
 
 
 @region.command("list")

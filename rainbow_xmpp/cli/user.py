@@ -10,6 +10,7 @@ import click
 from rainbow_xmpp.cli.company_named import company_named
 from rainbow_xmpp.cli.console import Failed, can_ask, json_option, note, print_json, print_rows, reason_option
 from rainbow_xmpp.cli.context import Invocation, pass_invocation
+from rainbow_xmpp.cli.move import user_move
 from rainbow_xmpp.cli.user_acts import ACTS, ROLES, cli_actor, people_of, person_called
 from rainbow_xmpp.cli.user_factor import second_factor
 from rainbow_xmpp.cli.user_letters import LETTERS
@@ -34,7 +35,7 @@ def user() -> None:
     """People."""
 
 
-for act in (*ACTS, *LETTERS, second_factor, set_, show):
+for act in (*ACTS, *LETTERS, second_factor, set_, show, user_move):
     user.add_command(act)
 
 

@@ -68,14 +68,31 @@ class Regions:
         """
         if not self._configured:
             return company.region
-        allowed, here = company.settings.regions, self.here
-        is_welcome = company.is_public or here in (company.region, *allowed)
-        if not is_welcome or (self._is_restricted(here) and here not in allowed):
+        here = self.here
+        if not self._may_live(company, here):
             raise WrongRegion(
                 f"{company.name} is at home in {company.region} and may not use {here}, where this server keeps its "
                 f"data: add its people on a server of {company.region}, or allow it (company set --allow-region {here})"
             )
         return here
+
+    def require_for_move(self, company: Company, target: str) -> None:
+        """Raise WrongRegion unless people of the company may move from here to this region."""
+        if not self._configured:
+            raise WrongRegion("no regions are configured: there is nowhere to move to")
+        self.require([target])
+        if target == self.here:
+            raise WrongRegion(f"{target} is where this server keeps its data: they are there")
+        if not self._may_live(company, target):
+            raise WrongRegion(
+                f"{company.name} is at home in {company.region} and may not use {target}: allow it "
+                f"(company set --allow-region {target})"
+            )
+
+    def _may_live(self, company: Company, region: str) -> bool:
+        allowed = company.settings.regions
+        is_welcome = company.is_public or region in (company.region, *allowed)
+        return is_welcome and not (self._is_restricted(region) and region not in allowed)
 
     async def name_what_is_kept(self, store: Store) -> int:
         """A database from before there were regions is of this server's region from now on; how many rows said so.

@@ -215,7 +215,7 @@ class Abroad:
 
     async def _moved(self, localpart: str) -> str:
         """Where somebody went who used to live here; "" for nobody."""
-        return ""
+        return await self._homes.went_to(localpart)
 
     def _passage(
         self, parcel: Parcel, view: View, sender: Account, guest: Guest, recipient: Account | None

@@ -191,6 +191,13 @@ class Homes:
         company = self._companies.company_of(who.company, region)
         return None if company is None else who.account(region, company)
 
+    async def went_to(self, name: str) -> str:
+        """The region of somebody who used to live here; "" for nobody who is known."""
+        if self._gone is None:
+            return ""
+        hash_ = self._keys[0].hash(name)
+        return (await self._gone.moved([hash_])).get(hash_, "")
+
     # -- answering -------------------------------------------------------------------------------------
 
     async def _answer(self, origin: str, request: bytes) -> bytes:

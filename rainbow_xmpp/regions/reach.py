@@ -163,6 +163,11 @@ class Reach:
         match change.kind:
             case ChangeKind.ACCOUNT_ADDED | ChangeKind.ACCOUNT_CHANGED if change.account_id:
                 await self._parts.store.home_names.renew(change.company_id, change.account_id, self._keys)
+            case ChangeKind.ACCOUNT_ARRIVED if change.account_id:
+                await self._parts.store.home_names.renew(change.company_id, change.account_id, self._keys)
+                self.homes.forget_all()
+            case ChangeKind.ACCOUNT_MOVED:
+                self.homes.forget_all()
             case ChangeKind.COMPANY_ADDED | ChangeKind.COMPANY_CHANGED:
                 self._news.set()
                 self.homes.forget_all()

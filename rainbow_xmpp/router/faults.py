@@ -2,7 +2,7 @@
 
 import logging
 
-from rainbow_xmpp.errors import Condition, StanzaError
+from rainbow_xmpp.errors import Condition, ErrorType, StanzaError
 from rainbow_xmpp.store.outage import is_outage
 
 log = logging.getLogger(__name__)
@@ -20,3 +20,12 @@ def excuse(what: str, error: Exception, *, plugin: str = "") -> StanzaError:
         return StanzaError(Condition.RESOURCE_CONSTRAINT)
     log.error("a %s could not be handled", what, exc_info=error, extra={"plugin": plugin} if plugin else None)
     return StanzaError(Condition.INTERNAL_SERVER_ERROR)
+
+
+def being_moved() -> StanzaError:
+    """The answer for whoever wants to change something of an account that is on its way to another region."""
+    return StanzaError(
+        Condition.RESOURCE_CONSTRAINT,
+        "this account is being moved to another region; try again later",
+        type=ErrorType.WAIT,
+    )

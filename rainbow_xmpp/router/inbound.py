@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 from copy import copy
 
 from rainbow_xmpp.errors import Condition, PeerViolation, StanzaError, StreamCondition
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.observe.metrics import Counters
-from rainbow_xmpp.router.faults import excuse
+from rainbow_xmpp.router.faults import being_moved, excuse
 from rainbow_xmpp.router.iq import IqService, Target, check_iq
 from rainbow_xmpp.router.kept import until_settled
 from rainbow_xmpp.router.listeners import PresenceListeners, ServerMessages
@@ -55,6 +55,8 @@ class Inbound:
         """For stanzas from now on; a reload puts others here."""
         self.presence_bytes = presence_bytes
         """The same for the size of presence, which many get and which is kept."""
+        self.frozen: Collection[str] = ()
+        """Accounts that must not change: their sessions are told to wait (`rainbow_xmpp.moving.frozen`)."""
         self._sampler: Sampler | None = None
         self._unsampled = -1
         """Stanzas until the next one that is looked at closely; negative for never."""
@@ -103,6 +105,8 @@ class Inbound:
         if sender is not None and sender not in (session.full, session.bare):
             _check_spelling(session, sender)
         try:
+            if self.frozen and session.account.id in self.frozen:
+                raise being_moved()
             match view.name:
                 case "message":
                     self._counters.messages_in += 1

@@ -51,6 +51,9 @@ class Changes(Protocol):
     generation: int
     """Rises with every change."""
 
+    def is_frozen(self, account_id: str) -> bool:
+        """Nobody may log in to it for the moment."""
+
     async def is_current(self, account: Account, family: str = "") -> bool:
         """The account may still log in, with the password that it had, or by the login of the API that this is."""
 

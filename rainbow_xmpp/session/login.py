@@ -45,6 +45,7 @@ from rainbow_xmpp.xml import View
 log = logging.getLogger(__name__)
 
 _WHERE_A_LOGIN_CAN_FAIL = (State.AUTHENTICATING, State.PROVEN, State.TASKS)
+_ON_THE_WAY = (sasl.FailureCondition.TEMPORARY_AUTH_FAILURE, "on the way to another region")
 _NOT_ENOUGH = (
     "the password is right, a second factor is wanted, and this way of logging in cannot ask for one"
 )
@@ -219,6 +220,8 @@ class Login:
                 return await self._answer_early(asked)
             case Proven(request):
                 account = self._known()
+                if self._is_on_the_way(account):
+                    return self._stream.refuse(*_ON_THE_WAY)
                 self._app_password = self._app_password or self._stream.proven
                 newcomer = Newcomer(
                     account,
@@ -258,6 +261,8 @@ class Login:
         found = await self._entrance.authenticator.scram_keys(names, asked.hash_name, self._source)
         if isinstance(found, Refused):
             return self._stream.refuse(found.condition, found.detail)
+        if self._is_on_the_way(found.account):  # a proof could only be refused as a wrong one is
+            return self._stream.refuse(*_ON_THE_WAY)
         self._account = found.account
         may_act, refusal = self._may_act_as(asked.authzid), self._refusal(found.account)
         return self._stream.found(found.keys, found.others, may_act=may_act, refusal=refusal)
@@ -267,12 +272,18 @@ class Login:
         found = await self._entrance.authenticator.check_password(names, asked.password, self._source)
         if isinstance(found, Refused):
             return self._stream.refuse(found.condition, found.detail)
+        if self._is_on_the_way(found.account):
+            return self._stream.refuse(*_ON_THE_WAY)
         self._account, self._app_password = found.account, found.app_password
         if not found.app_password and (refusal := self._refusal(found.account)):
             return self._stream.refuse(sasl.FailureCondition.NOT_AUTHORIZED, refusal)
         if not self._may_act_as(asked.authzid):
             return self._stream.refuse(sasl.FailureCondition.INVALID_AUTHZID)
         return self._stream.checked(True)
+
+    def _is_on_the_way(self, account: Account | None) -> bool:
+        """To another region: nobody logs in until it is there."""
+        return account is not None and self._entrance.changes.is_frozen(account.id)
 
     def _refusal(self, account: Account | None) -> str:
         """Why the account's own password does not suffice, for the log; the peer hears what wrong ones hear."""
@@ -290,6 +301,8 @@ class Login:
             self._account, claims = await logins.who(asked.token)
         except InvalidToken:
             return self._stream.checked(False)
+        if self._is_on_the_way(self._account):
+            return self._stream.refuse(*_ON_THE_WAY)
         if self._account.must_enrol:  # the token is from before the company wanted that
             return self._stream.checked(False)
         if not self._may_act_as(asked.authzid):

@@ -12,7 +12,7 @@ from rainbow_xmpp.auth.authenticator import Authenticator
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.router.events import AccountRemoved, Changed, Event
 from rainbow_xmpp.session.directory import AccountDirectory
-from rainbow_xmpp.session.session import ENDED_BY_ADMINISTRATOR
+from rainbow_xmpp.session.session import ENDED_BY_ADMINISTRATOR, Session
 from rainbow_xmpp.session.table import SessionTable
 from rainbow_xmpp.store.outage import is_outage
 from rainbow_xmpp.store.values import Account, Change, ChangeKind
@@ -29,10 +29,14 @@ _ENDS_SESSIONS = {
     ChangeKind.ACCOUNT_DISABLED: PeerViolation(StreamCondition.NOT_AUTHORIZED, "this account was disabled"),
     ChangeKind.CREDENTIALS_CHANGED: PeerViolation(StreamCondition.RESET, "the password was changed"),
     ChangeKind.SESSIONS_ENDED: ENDED_BY_ADMINISTRATOR,
+    ChangeKind.ACCOUNT_MOVED: PeerViolation(
+        StreamCondition.RESET, "this account was moved to another region"
+    ),
     ChangeKind.FACTOR_CHANGED: PeerViolation(StreamCondition.RESET, "the second factor was changed"),
 }
 _LOGGED_OUT = PeerViolation(StreamCondition.POLICY_VIOLATION, "the login that this session came by was ended")
-_REMOVES = frozenset((ChangeKind.ACCOUNT_REMOVED, ChangeKind.ACCOUNT_DISABLED))
+_REMOVES = frozenset((ChangeKind.ACCOUNT_REMOVED, ChangeKind.ACCOUNT_DISABLED, ChangeKind.ACCOUNT_MOVED))
+_MOVES = frozenset((ChangeKind.ACCOUNT_FROZEN, ChangeKind.ACCOUNT_THAWED, ChangeKind.ACCOUNT_MOVED))
 
 
 class ChangeLog(Protocol):
@@ -49,6 +53,16 @@ class Logins(Protocol):
     async def is_alive(self, family: str) -> bool: ...
 
 
+class Frozen(Protocol):
+    """Who is on the way to another region; see `rainbow_xmpp.moving.frozen`."""
+
+    ids: set[str]
+
+    async def read(self) -> None: ...
+
+    def goodbye(self, session: Session) -> PeerViolation: ...
+
+
 class ChangeWatch:
     """Reads the log of administrative writes; `poll` is called once a second, and after what is done here."""
 
@@ -61,6 +75,7 @@ class ChangeWatch:
         authenticator: Authenticator,
         logins: Logins,
         tell: Callable[[Event], Awaitable[None] | None],
+        frozen: Frozen,
     ) -> None:
         self._changes = changes
         self._accounts = accounts
@@ -69,6 +84,7 @@ class ChangeWatch:
         self._authenticator = authenticator
         self._logins = logins
         self._tell = tell
+        self._frozen = frozen
         self.written: Callable[[], None] = _nobody_else
         """Called after what is done here was written: other nodes may want to look."""
         self._seen = 0
@@ -80,6 +96,7 @@ class ChangeWatch:
 
     async def start(self) -> None:
         self._seen = await self._changes.latest_id()
+        await self._frozen.read()
 
     async def poll(self) -> None:
         """Apply what is new. Raises what the database raises."""
@@ -118,6 +135,8 @@ class ChangeWatch:
         if change.kind is ChangeKind.LOGIN_ENDED:
             await self._end_logged_out(change.account_id)
             return
+        if change.kind in _MOVES:
+            await self._frozen.read()
         self._authenticator.forget(change.account_id)
         violation = _ENDS_SESSIONS.get(change.kind)
         if violation is None:
@@ -151,7 +170,8 @@ class ChangeWatch:
                 log.info(
                     "session of %s ended: %s", account_id, violation, extra={"stream": session.wire.number}
                 )
-                session.wire.fail(violation)
+                moved = account is None and violation is _ENDS_SESSIONS[ChangeKind.ACCOUNT_MOVED]
+                session.wire.fail(self._frozen.goodbye(session) if moved else violation)
 
     async def _end_logged_out(self, account_id: str) -> None:
         """End the sessions that came by a login which is over."""
@@ -163,9 +183,15 @@ class ChangeWatch:
     async def is_current(self, account: Account, family: str = "") -> bool:
         """The account may still log in, and nothing has ended the sessions that it had at this epoch, or this login."""
         now = await self._accounts.by_id(account.id)
+        if self.is_frozen(account.id):
+            return False
         if now is None or not now.may_log_in or now.epoch != account.epoch:
             return False
         return not family or await self._logins.is_alive(family)
+
+    def is_frozen(self, account_id: str) -> bool:
+        """It is being moved to another region: nobody logs in to it meanwhile."""
+        return account_id in self._frozen.ids
 
     async def _refresh(self, account_ids: Iterable[str]) -> None:
         """Sessions go on with the new facts, but for the epoch, which is that of their login.

@@ -13,6 +13,7 @@ from rainbow_xmpp.store.directory import ACCOUNT_COLUMNS, COMPANY_WIDTH, WIDTH, 
 from rainbow_xmpp.store.enrolment import account_from, companies_of, conflicts_of, insert
 from rainbow_xmpp.store.errors import AlreadyExists, ImportRefused, NotFound
 from rainbow_xmpp.store.keys import among, key_list
+from rainbow_xmpp.store.moves import refuse_if_frozen
 from rainbow_xmpp.store.names import (
     company_key,
     normalise_email,
@@ -229,8 +230,9 @@ class Accounts(Directory):
         await self._update(company_id, account_id, kind, epoch=_u.epoch + 1)
 
     async def remove(self, company_id: str, account_id: str) -> None:
-        """Remove the account and all it owns, in plugins' tables too. Raises NotFound."""
+        """Remove the account and all it owns, in plugins' tables too. Raises NotFound and BeingMoved."""
         async with self._database.write() as connection:
+            await refuse_if_frozen(connection, account_id)
             gone = await connection.execute(
                 sa.delete(tables.users).where(_u.company_id == company_id, _u.id == account_id)
             )
@@ -241,6 +243,7 @@ class Accounts(Directory):
 
     async def _update(self, company_id: str, account_id: str, kind: ChangeKind, **values: object) -> None:
         async with self._database.write() as connection:
+            await refuse_if_frozen(connection, account_id)
             done = await connection.execute(
                 sa.update(tables.users)
                 .where(_u.company_id == company_id, _u.id == account_id)

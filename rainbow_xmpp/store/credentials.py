@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from rainbow_xmpp.store import changes, tables
 from rainbow_xmpp.store.database import Database
 from rainbow_xmpp.store.errors import ChangedMeanwhile, NotFound
+from rainbow_xmpp.store.moves import refuse_if_frozen
 from rainbow_xmpp.store.refresh_tokens import end_logins
 from rainbow_xmpp.store.upsert import upsert
 from rainbow_xmpp.store.values import Account, ChangeKind
@@ -59,9 +60,10 @@ class Credentials:
     async def exchange(self, account: Account, before: bytes, after: bytes, key_id: str) -> None:
         """Other keys beside those of the password, which stays as it is: nothing ends.
 
-        `before` is what was read. Raises ChangedMeanwhile when it is something else by now.
+        `before` is what was read. Raises ChangedMeanwhile when it is something else by now, and BeingMoved.
         """
         async with self._database.write() as connection:
+            await refuse_if_frozen(connection, account.id)
             replacing = (
                 sa.update(tables.credentials)
                 .where(_k.company_id == account.company.id, _k.owner_id == account.id, _k.sealed == before)
@@ -107,6 +109,7 @@ class Credentials:
     async def _put(self, account: Account, values: dict[str, object], *, end: bool) -> int:
         company_id, at = account.company.id, int(self._now())
         async with self._database.write() as connection:
+            await refuse_if_frozen(connection, account.id)
             touched = await connection.execute(
                 sa.update(tables.users)
                 .where(_u.company_id == company_id, _u.id == account.id)

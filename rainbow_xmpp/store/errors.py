@@ -32,6 +32,14 @@ class ChangedMeanwhile(StoreError):
     """What was read is something else by now: read it again."""
 
 
+class BeingMoved(StoreError):
+    """The account, or company, is being moved to another region: until it is there nothing of it changes."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__("this is being moved to another region; try again later")
+        self.id = id
+
+
 class InvalidAddress(StoreError, ValueError):
     """Not an e-mail address that somebody could log in with."""
 

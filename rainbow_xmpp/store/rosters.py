@@ -231,6 +231,7 @@ class Rosters:
                 _i.contact.endswith(ending, autoescape=True),
                 sa.or_(_i.subscription != Subscription.NONE, _i.pending_in),
                 ~sa.exists().where(gone.c.localpart == localpart),
+                ~sa.exists().where(tables.moved_away.c.localpart == localpart),
             )
         )
         async with self._database.read() as connection:

@@ -25,6 +25,7 @@ from rainbow_xmpp.store.group_commit import GroupCommit, Upkeep
 from rainbow_xmpp.store.home_names import HomeNames
 from rainbow_xmpp.store.kept_sessions import KeptSessions
 from rainbow_xmpp.store.links import Links
+from rainbow_xmpp.store.moves import Moves
 from rainbow_xmpp.store.outbox import Outbox
 from rainbow_xmpp.store.refresh_tokens import RefreshTokens
 from rainbow_xmpp.store.regions import StoredRegions
@@ -50,6 +51,7 @@ class Store:
         self.regions = StoredRegions(database)
         self.home_names = HomeNames(database, now)
         self.outbox = Outbox(database, now)
+        self.moves = Moves(database, now)
         self.changes = Changes(database)
         self.audit = AuditRecords(database)
         self.now = now

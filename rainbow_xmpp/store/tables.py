@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from rainbow_xmpp.store.carried import Carried, Keys, Row, Unreadable
 from rainbow_xmpp.store.people import LONG_ID, people_columns, people_constraints
 
 metadata = sa.MetaData(
@@ -16,12 +17,19 @@ metadata = sa.MetaData(
 )
 
 
-def people_table(name: str, *columns: sa.Column[object], key: Sequence[str] | None = ()) -> sa.Table:
+def people_table(
+    name: str,
+    *columns: sa.Column[object],
+    key: Sequence[str] | None = (),
+    carried: Carried = Carried(),  # noqa: B008  # a value
+) -> sa.Table:
     """Declare a table of people's data: company, owner, region and created come first, by themselves.
 
     `key` names the columns that, with company and owner, make the primary key; None when one of `columns`
     is a primary key of its own. Rows follow their owner: removed with the account, moved with it to another
-    company. Export, erasure and the residency audit find the table by this declaration.
+    company or region. Export, erasure and the residency audit find the table by this declaration. `carried`: what
+    is special about its rows when their owner moves to another region. A column where not every text will do says what
+    one looks like, with {} for what is free: `info={"like": '["{}"]'}`.
     """
     return sa.Table(
         name,
@@ -29,7 +37,7 @@ def people_table(name: str, *columns: sa.Column[object], key: Sequence[str] | No
         *people_columns(),
         *columns,
         *people_constraints(name, key),
-        info={"people": True},
+        info={"people": True, **carried.info},
         sqlite_autoincrement=key is None,
     )
 
@@ -96,11 +104,29 @@ emails = people_table(
     key=("address",),
 )
 
+
+def _credentials_to_cross(row: Row, keys: Keys) -> Row:
+    if row["sealed"] is None:
+        return row
+    plain = keys.sealer.opened(row["key_id"], row["sealed"], row["owner_id"])
+    if plain is None:
+        raise Unreadable(f"credentials are sealed under the key {row['key_id']}, which is not here")
+    return {**row, "sealed": plain, "key_id": None}
+
+
+def _credentials_to_stay(row: Row, keys: Keys) -> Row:
+    if row["sealed"] is None:
+        return row
+    key_id, sealed = keys.sealer.seal_opened(row["sealed"], row["owner_id"])
+    return {**row, "sealed": sealed, "key_id": key_id}
+
+
 credentials = people_table(
     "credentials",
     sa.Column("sealed", sa.LargeBinary()),
     sa.Column("key_id", sa.String(8), index=True),
     sa.Column("imported_hash", sa.String(100)),
+    carried=Carried(_credentials_to_cross, _credentials_to_stay),
 )
 
 authorisations = people_table(
@@ -109,7 +135,7 @@ authorisations = people_table(
     sa.Column("contact_company_id", sa.String(24), nullable=False),
     sa.Column("contact_jid", sa.String(2047), nullable=False),
     sa.Column("id", sa.String(24), nullable=False, index=True),  # of the invitation; both sides have a row
-    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False, info={"like": "invited"}),
     sa.Column("note", sa.Text(), nullable=False),
     sa.Column("expires_at", sa.BigInteger()),
     key=("contact_id",),
@@ -128,12 +154,14 @@ roster_items = people_table(
     "roster_items",
     sa.Column("contact", sa.String(2047), nullable=False),
     sa.Column("name", sa.Text(), nullable=False),
-    sa.Column("subscription", sa.String(4), nullable=False),
+    sa.Column("subscription", sa.String(4), nullable=False, info={"like": "none"}),
     sa.Column("ask", sa.Boolean(), nullable=False),
     sa.Column("approved", sa.Boolean(), nullable=False),
     sa.Column("pending_in", sa.Boolean(), nullable=False),
     sa.Column("listed", sa.Boolean(), nullable=False),
-    sa.Column("groups", sa.Text(), nullable=False),  # a JSON list; empty text for none
+    sa.Column(
+        "groups", sa.Text(), nullable=False, info={"like": '["{}"]'}
+    ),  # a JSON list; empty text for none
     sa.Column("request", sa.LargeBinary()),
     sa.Column("version", sa.BigInteger(), nullable=False),  # the roster's when clients last saw a change here
     key=("contact",),
@@ -158,6 +186,7 @@ kept_sessions = people_table(
     sa.Column("id", LONG_ID, primary_key=True, autoincrement=True),
     sa.Column("sealed", sa.LargeBinary(), nullable=False),
     key=None,
+    carried=Carried(stays="sessions end with a move: their clients come again"),
 )
 
 contact_requests = people_table(
@@ -176,6 +205,7 @@ home_names = people_table(
     sa.Column("hash", sa.LargeBinary(16), nullable=False, index=True),
     sa.Column("key_id", sa.String(8), nullable=False),
     key=("hash",),
+    carried=Carried(stays="made of names and addresses, here as there"),
 )
 
 outbox = people_table(
@@ -184,6 +214,7 @@ outbox = people_table(
     sa.Column("to_region", sa.String(64), nullable=False),
     sa.Column("parcel", sa.LargeBinary(), nullable=False),  # see `rainbow_xmpp.regions.parcels`
     key=None,
+    carried=Carried(must_be_over=True),
 )
 
 arrivals = sa.Table(
@@ -197,6 +228,52 @@ arrivals = sa.Table(
     sa.PrimaryKeyConstraint("origin", "id"),
 )
 
+moves = sa.Table(
+    "moves",
+    metadata,
+    # A person on the way to another region, or a company with its people; both ends have a row.
+    sa.Column("id", sa.String(24), primary_key=True),
+    sa.Column("of_move", sa.String(24), nullable=False, index=True),  # of the company's move; "" for none
+    sa.Column("company_id", sa.String(24), nullable=False),
+    sa.Column("account_id", sa.String(24), nullable=False, index=True),  # "" for the company itself
+    sa.Column("origin", sa.String(64), nullable=False),
+    sa.Column("target", sa.String(64), nullable=False),
+    sa.Column("step", sa.String(16), nullable=False, index=True),
+    sa.Column("actor", sa.String(100), nullable=False),
+    sa.Column("reason", sa.String(500), nullable=False),
+    sa.Column("asked_at", sa.BigInteger(), nullable=False),
+    sa.Column("changed_at", sa.BigInteger(), nullable=False),
+    sa.Column("leased_until", sa.BigInteger(), nullable=False),  # a server is at it
+    sa.Column("rows", sa.BigInteger(), nullable=False),  # sent so far
+    sa.Column(
+        "totals", sa.Text(), nullable=False
+    ),  # rows and digest by table, as JSON; "" before they are known
+    sa.Column("remains", sa.Text(), nullable=False),  # what is left to be proven gone, as JSON
+    sa.Column("trouble", sa.Text(), nullable=False),  # why it waits or failed, for administrators
+    info={"knows_ids": "a year: who was moved, and when"},
+)
+
+move_parts = sa.Table(
+    "move_parts",
+    metadata,
+    # What arrived of somebody who is not here yet, sealed; gone when they are.
+    sa.Column("move_id", sa.String(24), nullable=False),
+    sa.Column("kind", sa.String(64), nullable=False),
+    sa.Column("number", sa.Integer(), nullable=False),
+    sa.Column("sealed", sa.LargeBinary(), nullable=False),
+    sa.Column("at", sa.BigInteger(), nullable=False, index=True),
+    sa.PrimaryKeyConstraint("move_id", "kind", "number"),
+)
+
+moved_away = sa.Table(
+    "moved_away",
+    metadata,
+    # Who used to live here and where they live now; all that is kept of them, and for some weeks only.
+    sa.Column("localpart", sa.String(1023), primary_key=True),
+    sa.Column("region", sa.String(64), nullable=False),
+    sa.Column("until", sa.BigInteger(), nullable=False, index=True),
+)
+
 changes = sa.Table(
     "changes",
     metadata,
@@ -205,6 +282,7 @@ changes = sa.Table(
     sa.Column("company_id", sa.String(24), nullable=False),
     sa.Column("account_id", sa.String(24)),
     sa.Column("at", sa.BigInteger(), nullable=False, index=True),
+    info={"knows_ids": "for a week, so that every server hears of what was done"},
     sqlite_autoincrement=True,  # an id is never given twice, not even after old rows were forgotten
 )
 
@@ -240,6 +318,7 @@ audit = sa.Table(
     sa.Column("hash", sa.String(64), nullable=False),
     sa.Column("key_id", sa.String(8), nullable=False),
     sa.Column("signature", sa.String(64), nullable=False),
+    info={"knows_ids": "as long as the audit log is kept: what was done, to whom"},
 )
 
 audit_marks = sa.Table(

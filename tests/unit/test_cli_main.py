@@ -176,5 +176,5 @@ def test_run_makes_an_sqlite_database_and_hands_over_with_garbage_collection_on(
         gc.enable()
     assert seen == [("chat.example", True)]
     assert said.startswith("data/rainbow.db: created, at ")
-    assert "core_0008" in said.partition("\n")[0]
+    assert "core_0010" in said.partition("\n")[0]
     assert "user add EMAIL" in said

@@ -66,7 +66,7 @@ async def test_an_empty_database_is_refused_with_the_command_that_helps(empty_da
 async def test_upgrading_makes_every_table_and_the_public_company(empty_database_url: str) -> None:
     state = await upgrade(empty_database_url)
     assert state.up_to_date
-    assert {"core_0009", "offline_0001", "private_xml_0001", "vcard_temp_0001"} <= state.current
+    assert {"core_0010", "offline_0001", "private_xml_0001", "vcard_temp_0001"} <= state.current
     store = await Store.open(empty_database_url)
     (company,) = await store.companies.list()
     assert (company.name, company.visibility) == (PUBLIC_COMPANY, Visibility.PUBLIC)

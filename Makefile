@@ -77,6 +77,8 @@ conf: $(INSTALL)  ## write conf/ and the reference page anew from the schema
 	$(BIN)/rainbow-xmpp config example > conf/rainbow.toml
 	$(BIN)/rainbow-xmpp config example --bench > conf/examples/bench.toml
 	$(BIN)/rainbow-xmpp config example --regions > conf/regions.toml
+	$(BIN)/rainbow-xmpp config example --haproxy passes-tls > conf/haproxy/haproxy.cfg
+	$(BIN)/rainbow-xmpp config example --haproxy ends-tls > conf/haproxy/haproxy-tls.cfg
 	$(BIN)/rainbow-xmpp config reference > docs/admin/configuration-reference.md
 	$(BIN)/rainbow-xmpp plugin xeps --markdown > docs/xeps.md
 

@@ -17,7 +17,7 @@ import uvloop
 
 from rainbow_xmpp import process
 from rainbow_xmpp.bus import Bus
-from rainbow_xmpp.config import ClusterConfig, Config, ConfigProblems, Tls
+from rainbow_xmpp.config import ClusterConfig, Config, ConfigProblems, Limits, Tls
 from rainbow_xmpp.errors import PeerViolation, RainbowError, StreamCondition
 from rainbow_xmpp.http.app import HttpHandler, Readiness, Site, make_app, make_handler
 from rainbow_xmpp.node import Node
@@ -36,8 +36,10 @@ from rainbow_xmpp.reload import Reloader
 from rainbow_xmpp.run_folder import PidFile, run_folder
 from rainbow_xmpp.session.entrance import Elsewhere
 from rainbow_xmpp.session.limits import Pace
+from rainbow_xmpp.session.session import Session
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.transport.deadlines import Deadlines
+from rainbow_xmpp.transport.draining import let_go
 from rainbow_xmpp.transport.gatekeeper import Gatekeeper
 from rainbow_xmpp.transport.housekeeping import Chore, Housekeeping
 from rainbow_xmpp.transport.link import Link
@@ -324,27 +326,15 @@ class Server:
     async def stop(self) -> None:
         """Drain: no new connections, every stream told why, everything written, the database closed."""
         self._is_stopping = True
-        if self._port is not None:
-            self._port.links.entrance.is_stopping = True
-        await self.control.close()
-        self._stalls.stop()
         limits = self._config.limits
         deadline = time.monotonic() + limits.drain_timeout_s
+        if self._port is not None:
+            await self._drain(self._port.links, limits)
+        await self.control.close()
+        self._stalls.stop()
         await self._listeners.close()
         if self._housekeeping is not None:
             self._housekeeping.stop()
-        elsewhere = Elsewhere.of(self._config)
-        goodbye = elsewhere.violation() if elsewhere else PeerViolation(StreamCondition.SYSTEM_SHUTDOWN)
-        # All in one go: nobody shall first be told that the others go.
-        for session in self.node.sessions:
-            link = session.link
-            # Whoever is sent to another server does not come back to this one.
-            if elsewhere is None and self.node.streams.keep_over_restart(session):
-                link.fail(goodbye)
-            else:
-                session.wire.fail(goodbye)
-        for link in self._deadlines.waiting:
-            link.fail(goodbye)
         await self._until_gone(min(limits.goodbye_timeout_s, deadline - time.monotonic()))
         for link in self._deadlines.leaving:
             link.abort()
@@ -352,6 +342,34 @@ class Server:
         if self._http is not None:
             await self._http.close(1.0)
         await self.node.stop(max(0.5, deadline - time.monotonic() - 1))
+
+    async def _drain(self, links: LinkShared, limits: Limits) -> None:
+        """Let everybody go: readiness first, then the connections, and the port last.
+
+        A load balancer that finds the port closed takes this server for dead, and cuts off who is left.
+        """
+        await asyncio.sleep(limits.drain_notice_s)
+        elsewhere = Elsewhere.of(self._config)
+        goodbye = elsewhere.violation() if elsewhere else PeerViolation(StreamCondition.SYSTEM_SHUTDOWN)
+
+        def say_goodbye(session: Session) -> None:
+            link = session.link
+            # Whoever is sent to another server does not come back to this one.
+            if elsewhere is None and self.node.streams.keep_over_restart(session):
+                link.fail(goodbye)
+            else:
+                session.wire.fail(goodbye)
+
+        await let_go(
+            lambda: [session for session in self.node.sessions if not session.is_adrift],
+            lambda: links.gatekeeper.half_open > 0,
+            say_goodbye,
+            limits.drain_spread_s,
+        )
+        await self._listeners.close()
+        links.entrance.is_stopping = True
+        for link in self._deadlines.waiting:
+            link.fail(goodbye)
 
     async def _until_gone(self, timeout_s: float) -> None:
         """Wait until every session has ended and every connection is closed, at most this long."""

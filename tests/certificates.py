@@ -13,11 +13,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """PEM files: the CA that clients trust, the server's certificate and its key."""
+    """PEM files: the CA that clients trust, the server's certificate and its key, and the CA's own."""
 
     ca: Path
     certificate: Path
     key: Path
+    ca_key: Path
 
 
 def make_certificates(folder: Path, name: str = "localhost") -> Certificates:
@@ -30,26 +31,28 @@ def make_certificates(folder: Path, name: str = "localhost") -> Certificates:
         .add_extension(_key_usage(ca=True), critical=True)
         .sign(ca_key, hashes.SHA256())
     )
-    names = x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ip_address("127.0.0.1"))])
+    valid_for = x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ip_address("127.0.0.1"))])
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     certificate = (
         _draft(_name(name), ca_name, server_key)
-        .add_extension(names, critical=False)
+        .add_extension(valid_for, critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(ca=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(issuer, critical=False)
         .sign(ca_key, hashes.SHA256())
     )
-    files = Certificates(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
+    names = ("ca.pem", "cert.pem", "key.pem", "ca-key.pem")
+    files = Certificates(*(folder / name for name in names))
     files.ca.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
     files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    files.key.touch(mode=0o600)
-    files.key.write_bytes(
-        server_key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    for file, key in ((files.key, server_key), (files.ca_key, ca_key)):
+        file.touch(mode=0o600)
+        file.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
         )
-    )
     return files
 
 

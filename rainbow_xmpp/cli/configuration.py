@@ -21,11 +21,19 @@ def config() -> None:
 @config.command()
 @click.option("--bench", is_flag=True, help="The one for load tests on this machine.")
 @click.option("--regions", is_flag=True, help="regions.toml: several regions.")
-def example(bench: bool, regions: bool) -> None:
+@click.option(
+    "--haproxy", type=click.Choice(("passes-tls", "ends-tls")), help="haproxy.cfg: in front of two nodes."
+)
+def example(bench: bool, regions: bool, haproxy: str | None) -> None:
     """Print the commented configuration file that comes with this version."""
     from rainbow_xmpp.config import example as written
+    from rainbow_xmpp.config import haproxy as balancer
     from rainbow_xmpp.config.regions import EXAMPLE, EXAMPLE_DEFAULT
 
+    if haproxy:
+        front = balancer.EXAMPLE_WITH_TLS if haproxy == "ends-tls" else balancer.EXAMPLE
+        click.echo(balancer.haproxy(front), nl=False)
+        return
     if regions:
         click.echo(written.regions_example(EXAMPLE_DEFAULT, EXAMPLE), nl=False)
         return

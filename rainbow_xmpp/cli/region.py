@@ -131,5 +131,31 @@ def nats_config(invocation: Invocation, out: Path, only: str, as_json: bool) -> 
     )
 
 
+@region.command("haproxy-config")
+@click.argument("nodes", nargs=-1, required=True)
+@click.option("--ends-tls", is_flag=True, help="HAProxy ends TLS; NODES have the plain_port of each then.")
+@click.option(
+    "--ca", default="", help="PEM file with who signed the nodes' certificates, unless the system knows."
+)
+@click.option(
+    "--certificate",
+    default="",
+    help="With --ends-tls: where HAProxy finds its certificate chain and key, in one file.",
+)
+@pass_invocation
+def haproxy_config(
+    invocation: Invocation, nodes: tuple[str, ...], ends_tls: bool, ca: str, certificate: str
+) -> None:
+    """Print the configuration of an HAProxy in front of NODES, each HOST:PORT, that are configured as this one."""
+    from rainbow_xmpp.config.haproxy import SYSTEM_CA, Front, haproxy, node_problems
+
+    for problem in node_problems(nodes):
+        raise Failed(problem)
+    front = Front.of(
+        invocation.config(), nodes, ends_tls=ends_tls, ca=ca or SYSTEM_CA, certificate=certificate
+    )
+    click.echo(haproxy(front), nl=False)
+
+
 def _roles(here: str, default: str) -> list[tuple[str, str]]:
     return [("this server", here), ("default", default)]

@@ -160,6 +160,22 @@ class Limits:
     drain_timeout_s: int = key(
         8, "Seconds a stop may take; keep the service manager's patience longer.", ge=2, le=300, reload="live"
     )
+    drain_notice_s: int = key(
+        0,
+        "Of these, seconds in which /readyz says that the server stops and nothing else happens, so that a load "
+        "balancer sends nobody here any more when clients are let go. 1 behind one; 0 = off.",
+        ge=0,
+        le=60,
+        reload="live",
+    )
+    drain_spread_s: int = key(
+        0,
+        "Of these, seconds over which clients are let go, a few at a time, so that they do not all come back elsewhere "
+        "at once. Where nobody else serves them, 0 is best: all at once.",
+        ge=0,
+        le=240,
+        reload="live",
+    )
     goodbye_timeout_s: int = key(
         3,
         "Of these, seconds that clients have to answer the end of their stream.",
@@ -185,3 +201,8 @@ class Limits:
             yield "output_bytes", f"is less than two stanzas of {self.stanza_bytes} bytes (stanza_bytes)"
         if self.goodbye_timeout_s >= self.drain_timeout_s:
             yield "goodbye_timeout_s", f"is not less than drain_timeout_s ({self.drain_timeout_s})"
+        elif self.drain_notice_s + self.drain_spread_s + self.goodbye_timeout_s >= self.drain_timeout_s:
+            yield (
+                "drain_timeout_s",
+                f"is {self.drain_timeout_s}, which drain_notice_s, drain_spread_s and goodbye_timeout_s use up",
+            )

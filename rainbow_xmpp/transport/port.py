@@ -81,7 +81,7 @@ class Mux(Reading):
         self._is_ours = tls is not None and not self._arrival.had_tls
         if tls is None and self._arrival.is_check:
             self._only_http = True
-        match tls.selected_alpn_protocol() if tls is not None else None:
+        match tls.selected_alpn_protocol() if tls is not None else self._arrival.alpn:
             case str(chosen) if chosen == ALPN_XMPP:
                 self._to_stream()
             case str(chosen) if chosen == ALPN_HTTP:

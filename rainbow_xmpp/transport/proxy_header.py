@@ -18,7 +18,7 @@ _VERSION = 2
 _LOCAL, _PROXY = 0, 1
 _ADDRESS_BYTES = {0x11: 4, 0x21: 16}
 """Of TCP over IPv4 and over IPv6; nothing else reaches this server."""
-_SSL = 0x20
+_ALPN, _SSL = 0x01, 0x20
 _CLIENT_SSL = 0x01
 _SSL_FIXED_BYTES = 5
 
@@ -37,6 +37,8 @@ class Arrival:
     """A load balancer looks whether this server is well."""
     had_tls: bool = False
     """The client had TLS with the load balancer, which is where it ended."""
+    alpn: str = ""
+    """What they agreed on there."""
 
 
 def body_length(fixed: bytes) -> int:
@@ -66,8 +68,13 @@ def arrival_of(header: bytes, address: str, port: int) -> Arrival:
     body = header[FIXED_BYTES:]
     client = str(ipaddress.ip_address(body[:size]))
     client_port = int.from_bytes(body[2 * size : 2 * size + 2], "big")
-    had_tls = any(kind == _SSL and _is_by_tls(value) for kind, value in _fields(body[2 * size + 4 :]))
-    return Arrival(client, client_port, had_tls=had_tls)
+    fields = dict(_fields(body[2 * size + 4 :]))
+    return Arrival(
+        client,
+        client_port,
+        had_tls=_SSL in fields and _is_by_tls(fields[_SSL]),
+        alpn=fields.get(_ALPN, b"").decode("latin-1"),
+    )
 
 
 def _least_length(family: int) -> int:

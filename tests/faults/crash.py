@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Generic
 
 from tests.faults.crash_client import CrashClient
 from tests.faults.crash_judge import Report, judge, received
@@ -31,6 +32,7 @@ from tests.faults.troubles import (
     FilesMayNotGrow,
     Outage,
     PostgresGone,
+    R,
     SmallDisk,
     Trouble,
     TroubleFault,
@@ -51,10 +53,10 @@ SETTINGS = {"limits": {"idle_ping_s": 10, "ping_timeout_s": 10}, "stream_managem
 """Whoever is gone without a word is given up while the run lasts, so that what it did not get goes elsewhere."""
 
 
-class Crash:
+class Crash(Generic[R]):
     """One run."""
 
-    def __init__(self, server: RainbowServer, clients: int, seed: int, pace: float = PACE) -> None:
+    def __init__(self, server: R, clients: int, seed: int, pace: float = PACE) -> None:
         """`clients` is an even number; `pace` is in messages per second, of all together."""
         self.server = server
         self.chance = random.Random(seed)
@@ -76,7 +78,7 @@ class Crash:
             talker.down_at = time.monotonic()
 
     async def run(
-        self, troubles: Iterable[Trouble], *, most_s: float = math.inf, is_loud: bool = False
+        self, troubles: Iterable[Trouble[R]], *, most_s: float = math.inf, is_loud: bool = False
     ) -> Report:
         """Let them chat while a started server is in these troubles; it runs when this returns.
 
@@ -101,7 +103,7 @@ class Crash:
             judge(talker, logs.get(talker.person.localpart, {}), report)
         return report
 
-    async def _strike(self, trouble: Trouble) -> None:
+    async def _strike(self, trouble: Trouble[R]) -> None:
         report = self.report
         report.troubles[trouble.kind] += 1
         try:
@@ -157,7 +159,7 @@ def _given() -> argparse.Namespace:
 
 def _run(given: argparse.Namespace, stack: ExitStack) -> Report:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    outage: Sequence[Trouble] = ()
+    outage: Sequence[Trouble[RainbowServer]] = ()
     if given.gone:
         postgres = stack.enter_context(own_postgres())
         server = RainbowServer(

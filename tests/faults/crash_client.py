@@ -10,7 +10,8 @@ from xml.etree.ElementTree import Element
 
 from tests.conformance.wire import NAMESPACES, ConnectionEnded, Over, SaslFailure, Wire, connect
 from tests.faults.crash_screen import WAIT, Screen, Tally
-from tests.process import Person, RainbowServer
+from tests.faults.troubles import Reached
+from tests.process import Person
 
 SM = "urn:xmpp:sm:3"
 MAM = "urn:xmpp:mam:2"
@@ -35,10 +36,14 @@ def taken_back_by(number: int) -> int:
     return number - 7 if number % 25 == 0 else 0
 
 
+class Vanished(ConnectionEnded):
+    """The client has gone by itself."""
+
+
 class CrashClient:
     """One account on one device, that writes to `peer` while `is_talking`."""
 
-    def __init__(self, server: RainbowServer, person: Person, seed: int, tally: Tally, pace: float) -> None:
+    def __init__(self, server: Reached, person: Person, seed: int, tally: Tally, pace: float) -> None:
         """`pace` is how many messages it says in a second."""
         self.server = server
         self.person = person
@@ -55,6 +60,10 @@ class CrashClient:
         self.acknowledged: set[int] = set()
         self.down_at = 0.0
         """When the server was ended that it came back to last (monotonic clock)."""
+        self._lost_at = 0.0
+        """Since when it is without a connection that it has not given up itself."""
+        self._burst = 0
+        self._hurried = asyncio.Event()
         self._left: deque[Wire] = deque()
         self._is_caught_up = False
         self._queries = 0
@@ -83,6 +92,8 @@ class CrashClient:
                 self.tally.faults.append(f"{error}: {bytes(self.wire.received)[-1500:]!r}")
                 self._drop()
             except (*LOST, SaslFailure) as lost:
+                if not isinstance(lost, Vanished) and not self._lost_at:
+                    self._lost_at = time.monotonic()
                 self._drop()
                 is_down = isinstance(lost, ConnectionRefusedError)
                 await asyncio.sleep(
@@ -154,6 +165,9 @@ class CrashClient:
         down_at, self.down_at = self.down_at, 0.0
         if down_at:
             self.tally.back_s.append(time.monotonic() - down_at)
+        lost_at, self._lost_at = self._lost_at, 0.0
+        if lost_at:
+            self.tally.away_s.append(time.monotonic() - lost_at)
 
     async def _say_again(self, wire: Wire) -> None:
         """In their order, under their ids: the server knows whether it has them."""
@@ -186,7 +200,18 @@ class CrashClient:
                 self._left.popleft().abort()
         if self.random.random() < 0.3 and time.monotonic() - self._oldest_at < FORGETS_WITHIN_S:
             self._resume_id = ""  # it has forgotten its session as well
-        raise ConnectionEnded("vanished")
+        self._lost_at = 0.0
+        raise Vanished
+
+    def hurry(self, number: int) -> None:
+        """Say so many messages now, in one go."""
+        self._burst = number
+        self._hurried.set()
+
+    @property
+    def in_flight(self) -> int:
+        """Messages that were said and are not acknowledged."""
+        return sum(number is not None for number in (*self._doubtful, *self._unacked))
 
     # -- talking ---------------------------------------------------------------------------------------------
 
@@ -220,7 +245,9 @@ class CrashClient:
 
     async def _speak(self, wire: Wire) -> None:
         while self.is_talking:
-            for _ in range(number := self.random.randrange(1, 6)):
+            burst, self._burst = self._burst, 0
+            self._hurried.clear()
+            for _ in range(number := burst or self.random.randrange(1, 6)):
                 self.said += 1
                 self.tally.sent += 1
                 if self.is_done:
@@ -228,7 +255,9 @@ class CrashClient:
                 self._unacked.append(self.said)
                 await wire.send(self._message(self.said))
             await wire.send(f"<r xmlns='{SM}'/>")
-            await asyncio.sleep(number / self.pace * self.random.uniform(0.5, 1.5))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(number / self.pace * self.random.uniform(0.5, 1.5)):
+                    await self._hurried.wait()
 
     async def _take(self, wire: Wire, element: Element) -> None:
         if element.tag == f"{{{SM}}}a":

@@ -28,6 +28,8 @@ class Tally:
     refused: int = 0
     back_s: list[float] = field(default_factory=list)
     """From the server's end until a client had a session again."""
+    away_s: list[float] = field(default_factory=list)
+    """From the loss of a connection, brought about by the server, until the client had a session again."""
     faults: list[str] = field(default_factory=list)
 
 

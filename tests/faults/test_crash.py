@@ -32,7 +32,7 @@ def stack() -> Iterator[ExitStack]:
         yield entered
 
 
-def chat_through(troubles: list[Trouble], server: RainbowServer) -> Report:
+def chat_through(troubles: list[Trouble[RainbowServer]], server: RainbowServer) -> Report:
     """Nothing may be lost; a server whose log has a traceback fails as well."""
     server.start()
     try:
@@ -51,7 +51,7 @@ def test_neither_the_end_of_the_server_nor_a_full_disk_loses_anything(
     tmp_path: Path, stack: ExitStack
 ) -> None:
     server = RainbowServer(tmp_path, settings=SETTINGS)
-    troubles: list[Trouble] = [Death("kills"), FilesMayNotGrow(*SOON_S), Death("stops")]
+    troubles: list[Trouble[RainbowServer]] = [Death("kills"), FilesMayNotGrow(*SOON_S), Death("stops")]
     if can_mount(server.run_folder):  # as root only; the limit above shows the same to everybody
         disk = SmallDisk(server.run_folder, 32)
         stack.callback(disk.unmount)

@@ -11,11 +11,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 import aiohttp
 
+from tests.conformance.wire import Endpoint
 from tests.postgres import PrivatePostgres
-from tests.process import RainbowServer
+from tests.process import Person, RainbowServer
 
 NOTICED_S = 20.0
 """So long the server may take to say that its database takes nothing, or takes something again."""
@@ -29,17 +31,30 @@ class TroubleFault(AssertionError):
     """The server did not say what is wrong, or that it is over."""
 
 
-class Trouble(ABC):
+class Reached(Protocol):
+    """What clients connect to: a server, or a region of several."""
+
+    @property
+    def endpoint(self) -> Endpoint: ...
+    @property
+    def storage_url(self) -> str: ...
+    def new_person(self) -> Person: ...
+
+
+R = TypeVar("R", bound=Reached)
+
+
+class Trouble(ABC, Generic[R]):
     """Something that is done to the server, more than once. It serves again when `strike` returns."""
 
     kind: str
 
     @abstractmethod
-    async def strike(self, server: RainbowServer, chance: random.Random) -> float:
+    async def strike(self, server: R, chance: random.Random) -> float:
         """Do it, and undo it; the seconds from its end until the server says that it serves. Raises TroubleFault."""
 
 
-class Death(Trouble):
+class Death(Trouble[RainbowServer]):
     """The process is killed, or asked to stop, and started again."""
 
     def __init__(self, kind: str, ended: Callable[[], None] = lambda: None) -> None:
@@ -56,7 +71,7 @@ class Death(Trouble):
         return time.monotonic() - began
 
 
-class Outage(Trouble):
+class Outage(Trouble[RainbowServer]):
     """The database takes nothing for some seconds. The server says so, serves on, and comes back by itself."""
 
     def __init__(self, least_s: float, most_s: float) -> None:

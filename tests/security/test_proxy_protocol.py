@@ -162,6 +162,14 @@ async def test_who_came_to_the_load_balancer_by_tls_is_served_in_plain_text(
     assert b"starttls" not in answer
 
 
+async def test_what_client_and_balancer_agreed_on_counts(dial: Callable[..., Any], plain_port: int) -> None:
+    on_http = header(CLIENT, fields=ON_TLS + b"\x01\x00\x08http/1.1")
+    assert await is_served(await dial(on_http, port=plain_port, tls=False))
+    reader, writer = await dial(on_http, port=plain_port, tls=False)
+    writer.write(HELLO)
+    assert await rest_of(reader) == b""
+
+
 @pytest.mark.parametrize(
     ("at", "first"),
     [

@@ -14,6 +14,9 @@ from rainbow_xmpp.config.convert import field_types, is_section
 from rainbow_xmpp.config.describe import own_keys_of
 from rainbow_xmpp.config.environment import known_variables
 from rainbow_xmpp.config.example import BENCH, BENCH_INTRO, INTRO, SHIPPED, Settings, example, regions_example
+from rainbow_xmpp.config.haproxy import EXAMPLE as PASSES_TLS
+from rainbow_xmpp.config.haproxy import EXAMPLE_WITH_TLS as ENDS_TLS
+from rainbow_xmpp.config.haproxy import Front, haproxy
 from rainbow_xmpp.config.page import reference
 from rainbow_xmpp.config.regions import EXAMPLE, EXAMPLE_DEFAULT
 from rainbow_xmpp.plugin.select import configured_plugins, describe_plugins
@@ -48,6 +51,11 @@ def test_the_shipped_regions_are_what_the_schema_writes() -> None:
     assert (CONF / "regions.toml").read_text() == regions_example(EXAMPLE_DEFAULT, EXAMPLE)
     config = load(CONF / "rainbow.toml", KEY)
     assert (dict(config.regions), config.home_region) == (dict(EXAMPLE), "emea")
+
+
+@pytest.mark.parametrize(("name", "front"), [("haproxy", PASSES_TLS), ("haproxy-tls", ENDS_TLS)])
+def test_the_shipped_load_balancer_is_what_is_written_for_a_region(name: str, front: Front) -> None:
+    assert (CONF / "haproxy" / f"{name}.cfg").read_text() == haproxy(front)
 
 
 def test_the_reference_page_is_what_the_schema_and_the_plugins_say() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from rainbow_xmpp.config import Config, ConfigProblems, Secret, load, read
 from rainbow_xmpp.config.doors import Listen
+from rainbow_xmpp.config.limits import Limits
 
 MINIMAL = 'domain = "chat.example"\n[auth]\nsealing_key = "k"\n'
 
@@ -468,3 +469,8 @@ def test_what_a_load_balancer_may_say_is_judged(given: dict[str, Any], complaint
 def test_a_port_without_tls_is_for_load_balancers_in_private_networks() -> None:
     listen = Listen(proxy_from=("10.0.0.0/8", "fd00::7"), plain_port=8081, plain_address="10.0.0.11")
     assert list(listen.problems()) == []
+
+
+def test_a_stop_has_time_for_all_its_parts() -> None:
+    assert list(Limits(drain_notice_s=1, drain_spread_s=3).problems()) == []
+    assert [key for key, _ in Limits(drain_notice_s=1, drain_spread_s=4).problems()] == ["drain_timeout_s"]

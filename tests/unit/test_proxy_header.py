@@ -33,6 +33,11 @@ def test_fields_behind_the_addresses_are_passed_over_but_for_that_of_tls() -> No
     assert read(header("198.51.100.7", fields=name + ON_TLS + name)).had_tls
 
 
+def test_what_client_and_balancer_agreed_on_is_told() -> None:
+    agreed = struct.pack("!BH", 0x01, 11) + b"xmpp-client"
+    assert read(header("198.51.100.7", fields=ON_TLS + agreed)).alpn == "xmpp-client"
+
+
 def test_a_client_without_tls_is_not_taken_for_one_with_it() -> None:
     assert not read(header("198.51.100.7", fields=struct.pack("!BH", 0x20, 5) + b"\x06\0\0\0\0")).had_tls
 

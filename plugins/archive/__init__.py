@@ -20,6 +20,7 @@ from rainbow_xmpp.plugin import (
     Services,
     SessionEnded,
     Stage,
+    View,
     hook,
     marks_of,
     on,
@@ -38,7 +39,7 @@ from rainbow_xmpp.plugins.archive.owners import Owner, Owners
 from rainbow_xmpp.plugins.archive.preferences import Preferences
 from rainbow_xmpp.plugins.archive.retractions import Retractions
 from rainbow_xmpp.plugins.archive.tail import Tail
-from rainbow_xmpp.regions.guests import take_arrival
+from rainbow_xmpp.regions.guests import Guest, take_arrival
 from rainbow_xmpp.router import delivery
 from rainbow_xmpp.store.group_commit import GroupCommit
 from rainbow_xmpp.store.outbox import Arrived
@@ -46,6 +47,7 @@ from rainbow_xmpp.xml import hint_of, names
 
 _ORIGIN = hint_of("origin-id")
 _RETRACT = hint_of("retract")
+_TALK = frozenset(("chat", "normal"))
 _RETRACTIONS = (names.RETRACT, names.RETRACT + "#tombstone")
 
 
@@ -105,27 +107,23 @@ class Archive(
     @hook(Stage.RECORD)
     def keep(self, p: Passage) -> Awaitable[Kept | None] | Kept | None:
         """Into the logs of both sides; it goes on when it is on the disk."""
-        recipient = p.recipient
-        if p.kind != "message" or recipient is None or not _is_worth_keeping(p):
+        sender, recipient = p.sender, p.recipient
+        if p.kind != "message" or p.type not in _TALK or recipient is None:
+            return None
+        if not is_worth_keeping(p.view, for_good=True):
             return None
         has_taker = recipient.abroad or p.target is not None or bool(delivery.message_receivers(p))
         if not has_taker and delivery.without_receiver(p) is not delivery.Verdict.KEEP:
             return None
-        is_lacking = False
-        from_log = to_log = None
-        is_sent: bool | None = False
-        is_received: bool | None = False
-        if not p.sender.abroad:
-            from_log = self._owners.peek(p.sender)
-            is_lacking = from_log is None
-            is_sent = None if from_log is None else from_log.wants(p.to)
-        if not recipient.abroad:
-            to_log = self._owners.peek(recipient)
-            is_lacking |= to_log is None
-            is_received = None if to_log is None else to_log.wants(p.sender_jid)
-        if is_lacking or is_sent is None or is_received is None:
+        from_log = None if sender.abroad else self._owners.peek(sender)
+        to_log = None if recipient.abroad else self._owners.peek(recipient)
+        if (from_log is None and not sender.abroad) or (to_log is None and not recipient.abroad):
             return self._keep_later(p, recipient)
-        return self._kept(p, from_log, to_log, is_sent, is_received, waits=not has_taker)
+        is_sent = from_log is not None and (from_log.wants_all or from_log.wants(p.to))
+        is_received = to_log is not None and (to_log.wants_all or to_log.wants(p.sender_jid))
+        if is_sent is None or is_received is None:
+            return self._keep_later(p, recipient)
+        return self._kept(p, from_log, to_log, is_sent, is_received, not has_taker)
 
     async def _keep_later(self, p: Passage, recipient: Account) -> Kept | None:
         from_log = None if p.sender.abroad else await self._owners.find(p.sender)
@@ -137,7 +135,7 @@ class Archive(
         home = self.services.sessions.homes.get(p.to.partition("/")[0])
         p = p._replace(home=home, target=self.services.sessions.by_full.get(p.to))
         waits = not recipient.abroad and p.target is None and not delivery.message_receivers(p)
-        return self._kept(p, from_log, to_log, is_sent, is_received, waits=waits)
+        return self._kept(p, from_log, to_log, is_sent, is_received, waits)
 
     async def _wants(self, log: Owner, owner: Account, peer: str) -> bool:
         wants = log.wants(peer)
@@ -158,11 +156,10 @@ class Archive(
         to_log: Owner | None,
         is_sent: bool,
         is_received: bool,
-        *,
         waits: bool,
     ) -> Kept | None:
         """A log is None where that side lives in another region, which keeps it there."""
-        number, stanza, view = self._numbers.next(), p.data, p.view
+        number, stanza, hints = self._numbers.next(), p.data, p.view.hints
         account = 0 if from_log is None else from_log.number
         entry = Entry(
             number,
@@ -171,23 +168,13 @@ class Archive(
             account,
             from_log if is_sent and (to_log is None or account != to_log.number) else None,
             to_log if is_received else None,
-            peer_of(p.sender_jid.partition("/")[0]),
-            peer_of(p.to.partition("/")[0]),
+            _peer(p.sender_jid) if from_log is None else from_log.peer,
+            _peer(p.to) if to_log is None else to_log.peer,
         )
-        hints = view.hints
-        if to_log is None:
-            entry.leaving = self.services.leaving(p)
-            entry.leaves = entry.leaving is not None
-        elif (arrival := take_arrival(p.session)) is not None:
-            entry.arrived = Arrived(*arrival, number, int(self.services.now()))
-        if (
-            from_log is not None
-            and hints & _ORIGIN
-            and (child := view.child("origin-id", names.STANZA_ID)) is not None
-        ):
-            entry.origin_id = view.child_element(child).get("id", "")
-            if entry.origin_id:
-                entry.origin = origin_of(account, entry.peer, entry.origin_id)
+        if from_log is None or to_log is None or isinstance(p.session, Guest):
+            self._note_crossing(entry, p, to_log)
+        if hints & _ORIGIN and from_log is not None:
+            _note_origin(entry, p.view)
         if not (is_sent or is_received or entry.origin or entry.leaves):
             return None
         entry.commit = self._commits.add(entry, len(stanza))
@@ -197,6 +184,14 @@ class Archive(
             entry.waits = True
             self._hand_over.expect(entry)
         return entry
+
+    def _note_crossing(self, entry: Entry, p: Passage, to_log: Owner | None) -> None:
+        """One side lives in another region: what goes there with it, or by what it is known from there."""
+        if to_log is None:
+            entry.leaving = self.services.leaving(p)
+            entry.leaves = entry.leaving is not None
+        elif (arrival := take_arrival(p.session)) is not None:
+            entry.arrived = Arrived(*arrival, entry.number, int(self.services.now()))
 
     @hook(Stage.PLACE, before=("offline",))
     def place(self, p: Passage) -> bool:
@@ -244,6 +239,13 @@ class Archive(
         self._owners.forget(event.account_id)
 
 
-def _is_worth_keeping(p: Passage) -> bool:
-    """Talk between people, with something in it."""
-    return p.type in ("chat", "normal") and is_worth_keeping(p.view, for_good=True)
+def _peer(jid: str) -> int:
+    return peer_of(jid.partition("/")[0])
+
+
+def _note_origin(entry: Entry, view: View) -> None:
+    child = view.child("origin-id", names.STANZA_ID)
+    if child is not None:
+        entry.origin_id = view.child_element(child).get("id", "")
+        if entry.origin_id:
+            entry.origin = origin_of(entry.account, entry.peer, entry.origin_id)

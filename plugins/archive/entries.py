@@ -34,7 +34,11 @@ class Entry(Kept):
         writer: int = 0,
         peer: int = 0,
     ) -> None:
-        super().__init__(number, data)
+        self.number = number
+        self.data = data
+        self.leaves = False
+        self.commit = None
+        self.was_known = False
         self.stanza = stanza
         """As it is kept: without an id of ours."""
         self.account = account

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from functools import lru_cache
 
 EPOCH_MS = 1_577_836_800_000
 """Numbers count from 2020-01-01T00:00:00Z."""
@@ -24,10 +23,18 @@ class Numbers:
         self._now = now
         self._node = node
         self._last = last
+        self._from = self._until = 0.0
+        """The millisecond of the last one; many are drawn within one."""
 
     def next(self) -> int:
         """A number that is greater than every one before."""
-        number = (int(self._now() * 1000) - EPOCH_MS) << SPARE_BITS | self._node
+        now = self._now()
+        if self._from <= now < self._until:
+            self._last = number = self._last + NODES
+            return number
+        ms = int(now * 1000)
+        self._from, self._until = now, (ms + 1) / 1000
+        number = (ms - EPOCH_MS) << SPARE_BITS | self._node
         if number <= self._last:
             number = (self._last // NODES + 1) * NODES + self._node
         self._last = number
@@ -44,7 +51,6 @@ def first_at(at: float) -> int:
     return max(0, (int(at * 1000) - EPOCH_MS) << SPARE_BITS)
 
 
-@lru_cache(maxsize=131_072)
 def peer_of(bare: str) -> int:
     """A bare JID as a number of 63 bits, for indexes. Two may share one: compare the stanzas' addresses too."""
     return int.from_bytes(hashlib.blake2b(bare.encode(), digest_size=8).digest()) >> 1

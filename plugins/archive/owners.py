@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import sqlalchemy as sa
 
 from rainbow_xmpp.plugin import Account
 from rainbow_xmpp.plugins.archive import tables
+from rainbow_xmpp.plugins.archive.numbers import peer_of
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.store.batch import Batcher
 from rainbow_xmpp.store.ownership import owned_by_each
@@ -37,13 +38,20 @@ class Owner:
     number: int
     mark: bytes
     """The beginning of a stanza-id by this account (XEP-0359), up to the id."""
+    peer: int = 0
+    """Its number in the logs of others; see `peer_of`."""
     rule: Rule = Rule.ALWAYS
     always: frozenset[str] = frozenset()
     never: frozenset[str] = frozenset()
+    wants_all: bool = field(init=False)
+    """Whoever it talks with."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "wants_all", self.rule is Rule.ALWAYS and not self.never)
 
     def wants(self, peer: str) -> bool | None:
         """Whether talks with this JID are kept (XEP-0441 §4); None when that is for the roster to say."""
-        if self.rule is Rule.ALWAYS and not self.never:
+        if self.wants_all:
             return True
         bare = peer.partition("/")[0]
         if peer in self.never or bare in self.never:
@@ -66,6 +74,8 @@ class Owner:
 
     def marked(self, stanza: bytes, number: int) -> bytes:
         """The stanza with its id in this log; it must have an end tag."""
+        if stanza.endswith(b"</message>"):
+            return b"%b%b%d'/></message>" % (stanza[:-10], self.mark, number)
         end = stanza.rindex(b"</")
         return b"%b%b%d'/>%b" % (stanza[:end], self.mark, number, stanza[end:])
 
@@ -89,8 +99,9 @@ class Owners:
         if found is None:
             return None
         number, rule, always, never = found
-        mark = f"<stanza-id xmlns='{names.STANZA_ID}' by='{escape_attr(self._bare(account))}' id='"
-        owner = Owner(int(number), mark.encode(), Rule(str(rule)), _lines(always), _lines(never))
+        bare = self._bare(account)
+        mark = f"<stanza-id xmlns='{names.STANZA_ID}' by='{escape_attr(bare)}' id='".encode()
+        owner = Owner(int(number), mark, peer_of(bare), Rule(str(rule)), _lines(always), _lines(never))
         if len(self._known) >= MOST_IN_MEMORY:
             self._known.pop(next(iter(self._known)))
         self._known[account.id] = owner

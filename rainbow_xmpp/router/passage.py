@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from rainbow_xmpp.store.values import Account
 
 
+_new = tuple.__new__
+
+
 class Outcome(Enum):
     """What became of a stanza; the `observe` stage is told."""
 
@@ -58,21 +61,9 @@ class Passage(NamedTuple):
     """Its place in the logs of both sides; None for what is in none."""
 
     def kept_as(self, kept: Kept, home: Home | None, target: Session | None) -> Passage:
-        """The same on the disk, for whoever is here by now; what `_replace` does in twice the time."""
-        return Passage(
-            self.kind,
-            self.type,
-            self.view,
-            kept.data,
-            self.sender_jid,
-            self.sender,
-            self.session,
-            self.to,
-            self.recipient,
-            home,
-            target,
-            kept,
-        )
+        """The same on the disk, for whoever is here by now; what `_replace` does in four times the time."""
+        # kind, type and view, then what stands between sender_jid and recipient
+        return _new(Passage, (*self[:3], kept.data, *self[4:9], home, target, kept))
 
     @property
     def to_jid(self) -> JID:

@@ -296,9 +296,9 @@ async def test_somebody_elses_archive_looks_like_one_that_does_not_exist():
 
 
 async def test_two_addresses_that_share_a_number_are_told_apart(monkeypatch):
+    monkeypatch.setattr("rainbow_xmpp.plugins.archive.owners.peer_of", lambda bare: 7)
+    monkeypatch.setattr(history, "peer_of", lambda bare: 7)
     async with people() as (server, ann, bob, cid):
-        monkeypatch.setattr("rainbow_xmpp.plugins.archive.peer_of", lambda bare: 7)
-        monkeypatch.setattr(history, "peer_of", lambda bare: 7)
         await talk(server, ann, bob.bare, *map(str, range(60)))
         await talk(server, ann, cid.bare, "x")
         assert peer_of(bob.bare) != 7

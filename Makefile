@@ -13,6 +13,7 @@ FAULTS_CLIENTS ?= 100
 FAULTS_KILLS ?= 100
 FAULTS_OUTAGES ?= 20
 FAULTS_LIVES ?= 2000
+FAULTS_ROUNDS ?= 20
 
 BIN      := $(VENV)/bin
 INSTALL  := $(VENV)/.installed
@@ -59,10 +60,11 @@ bench: $(DEVELOP)  ## load on loopback: CPU per message, memory per session, log
 fuzz: $(DEVELOP)  ## search for faults of the XML layer, the configuration loader and the relay, FUZZ_MINUTES long
 	$(BIN)/python -m tests.security.fuzz --minutes $(FUZZ_MINUTES)
 
-faults: $(DEVELOP)  ## kill the server under load, fill its disk, stop its PostgreSQL: nothing may be lost, or come twice
+faults: $(DEVELOP)  ## kill the server under load, fill its disk, stop its PostgreSQL, cut regions off: nothing may be lost
 	$(BIN)/python -m tests.faults.crash --clients $(FAULTS_CLIENTS) --kills $(FAULTS_KILLS) --full $(FAULTS_OUTAGES)
 	$(BIN)/python -m tests.faults.crash --clients $(FAULTS_CLIENTS) --kills $(FAULTS_OUTAGES) --gone $(FAULTS_OUTAGES)
 	$(BIN)/python -m tests.faults.devices --examples $(FAULTS_LIVES)
+	$(BIN)/python -m tests.regions.faults --rounds $(FAULTS_ROUNDS)
 
 leaks: $(DEVELOP)  ## search for what companies may learn of each other, LEAKS_MINUTES long, and for faults of the API
 	$(BIN)/python -m tests.security.isolation_walk --minutes $(LEAKS_MINUTES)

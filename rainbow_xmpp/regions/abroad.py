@@ -71,6 +71,8 @@ class Parts(NamedTuple):
     outbox: Outbox
     agreed: Callable[[Account, Account, View], Awaitable[None]]
     """Takes what a sender abroad agreed on with somebody here, beside all stanzas."""
+    gone_to: Callable[[str], Awaitable[str]]
+    """The region that somebody of here (by localpart) moved to; "" for nobody."""
     limits: Callable[[], XmlLimits]
     now: Callable[[], float]
 
@@ -190,7 +192,7 @@ class Abroad:
         to = JID.parse(parcel.to)
         recipient = await self._parts.here.find(to.local)
         if recipient is None:
-            moved = await self._moved(to.local)
+            moved = await self._parts.gone_to(to.local)
             if moved:
                 return Receipt(Fate.MOVED, moved)
         if view.ns != names.CLIENT:
@@ -212,10 +214,6 @@ class Abroad:
         if guest.arrival is not None and len(batch.replies) == said:
             batch.arrived.append(parcel.id)  # nothing has been written that says so
         return Receipt(Fate.TAKEN)
-
-    async def _moved(self, localpart: str) -> str:
-        """Where somebody went who used to live here; "" for nobody."""
-        return await self._homes.went_to(localpart)
 
     def _passage(
         self, parcel: Parcel, view: View, sender: Account, guest: Guest, recipient: Account | None

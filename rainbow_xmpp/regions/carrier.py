@@ -43,8 +43,10 @@ LOOK_S = 1.0
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 3.0
 """Between two tries while a region does not answer."""
-ANSWER_S = 10.0
-"""So long a batch may take at its destination."""
+ANSWER_S = 3.0
+"""So long an answer to a batch is waited for: what is lost with a link is lost without a word."""
+MOST_ANSWER_S = 30.0
+"""The same after several in vain: the other region may be slow."""
 
 
 class Ways(NamedTuple):
@@ -105,7 +107,7 @@ class Carrier:
         self.waiting = Counter(await self._outbox.counts())
 
     async def _run(self, region: str) -> None:
-        news, pause_s = self._news[region], FIRST_PAUSE_S
+        news, pause_s, answer_s = self._news[region], FIRST_PAUSE_S, ANSWER_S
         while True:
             try:
                 async with asyncio.timeout(LOOK_S):
@@ -114,13 +116,14 @@ class Carrier:
                 pass
             news.clear()
             try:
-                while self._ways.speaks() and await self._carry_some(region):
-                    pause_s = FIRST_PAUSE_S
+                while self._ways.speaks() and await self._carry_some(region, answer_s):
+                    pause_s, answer_s = FIRST_PAUSE_S, ANSWER_S
             except (Unreachable, Refused, Malformed) as error:
                 log.debug("what is for the region %s waits: %s", region, error)
                 self._ways.heard(region, False)
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # no secret
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                answer_s = min(1.5 * answer_s, MOST_ANSWER_S)
                 news.set()
             except Exception as error:
                 if is_outage(error):
@@ -129,14 +132,14 @@ class Carrier:
                     log.exception("what is for the region %s could not be carried", region)
                 await asyncio.sleep(LONGEST_PAUSE_S)
 
-    async def _carry_some(self, region: str) -> bool:
+    async def _carry_some(self, region: str, answer_s: float) -> bool:
         """One batch; whether there may be more."""
         rows = await self._fresh(region, await self._outbox.next(region, most=MOST_PARCELS))
         if not rows:
             return False
         rows = _as_much_as_fits(rows)
         parcels = [_parcel(row) for row in rows]
-        answer = await self._border.ask(region, STANZAS, encode(Batch(parcels, [])), within_s=ANSWER_S)
+        answer = await self._border.ask(region, STANZAS, encode(Batch(parcels, [])), within_s=answer_s)
         receipts = decode(answer, Receipts)
         self._ways.heard(region, True)
         if len(receipts.receipts) != len(rows):

@@ -99,11 +99,21 @@ class Homes:
         return known is not None and self._clock() - known.asked_at <= UNKNOWN_S
 
     async def find(self, name: str) -> Account | None:
-        """The person abroad whose localpart or e-mail address this is. Raises Away."""
+        """The person abroad whose localpart or e-mail address this is. Raises Away.
+
+        While a region does not answer, whoever was last known to have the name counts.
+        """
         try:
             return self.peek(name)
         except KeyError:
+            pass
+        try:
             return await self._asking.get(name)
+        except Away:
+            known = self._known.get(name)
+            if known is None or known.account is None:
+                raise
+            return known.account
 
     async def find_many(self, names: Iterable[str]) -> dict[str, Account]:
         """The same for many, asked for together; who is nowhere is left out. Raises Away."""

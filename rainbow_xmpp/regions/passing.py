@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 MOST_WAITING = 10_000
 """For one region; what comes on top is lost as if the region were away."""
-ANSWER_S = 5.0
+ANSWER_S = 3.0
 
 Lost = Callable[[], None]
 """Called for what did not arrive, or perhaps not."""

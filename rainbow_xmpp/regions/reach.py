@@ -73,6 +73,7 @@ class Reach:
     ) -> None:
         self._border = border
         self._keys = keys
+        self._gone = gone
         self._parts = parts
         store = parts.store
         self.sight = Sight(parts.sessions, self._is_of, parts.presence.probe, border.others)
@@ -94,6 +95,7 @@ class Reach:
                 poke=self._poke,
                 outbox=store.outbox,
                 agreed=Agreeing(parts.agreements, parts.may, parts.catch_up).take,
+                gone_to=self._gone_to,
                 limits=parts.limits,
                 now=store.now,
             ),
@@ -185,6 +187,12 @@ class Reach:
             return self._parts.here.peek(localpart) is None
         except KeyError:
             return True
+
+    async def _gone_to(self, localpart: str) -> str:
+        if self._gone is None:
+            return ""
+        hash_ = self._keys[0].hash(localpart)
+        return (await self._gone.moved([hash_])).get(hash_, "")
 
     def _is_of(self, bare: str, region: str) -> bool:
         try:

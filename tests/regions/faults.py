@@ -129,6 +129,8 @@ class Run:
             there = Talker(Door(self._servers.at[WHERE], "tls", stack), self._servers.person(WHERE))
             await here.come()
             await there.come()
+            await here.say(there.bare, ["hello"])  # from now on they know where to find each other
+            await self._all_there(there, ["hello"])
             for number in range(rounds):
                 trouble = TROUBLES[number % len(TROUBLES)]
                 took = await self._round(number, trouble, here, there)

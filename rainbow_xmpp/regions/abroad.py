@@ -209,6 +209,11 @@ class Abroad:
             self._parts.pipeline.refuse(p)
         elif (pending := self._parts.pipeline.route(p)) is not None:
             await pending
+        if parcel.id and any(_is_for_later(reply.stanza) for reply in batch.replies[said:]):
+            del batch.replies[
+                said:
+            ]  # what comes behind it for the same person fares alike: nothing is overtaken
+            return Receipt(Fate.LATER)
         if guest.unsettled is not None:
             batch.commits.append(guest.unsettled)
         if guest.arrival is not None and len(batch.replies) == said:

@@ -93,6 +93,7 @@ class CompanyDesk:
         """Change what is given. Raises AlreadyExists, NotFound, UnknownLevel, WrongRegion and StoreError."""
         if not wanted.given:
             return company
+        self._regions.require_home(company)
         self._levels.require(wanted.service_level)
         if wanted.settings is not None:
             self._regions.require(set(wanted.settings.regions) - set(company.settings.regions))

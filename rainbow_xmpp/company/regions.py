@@ -22,8 +22,17 @@ class Regions:
     Where none are configured there is one, and companies may call it as they like.
     """
 
-    def __init__(self, configured: Mapping[str, Region], here: str = ONLY_REGION, default: str = "") -> None:
+    def __init__(
+        self,
+        configured: Mapping[str, Region],
+        here: str = ONLY_REGION,
+        default: str = "",
+        *,
+        speak: bool = False,
+    ) -> None:
+        """`speak`: they tell each other of their companies, each of those at home in it."""
         self._configured = configured
+        self._speak = speak
         self.here = here
         """The region of this server."""
         self._default = default or here
@@ -31,7 +40,7 @@ class Regions:
     @classmethod
     def of(cls, config: Config) -> Regions:
         """Those of a configuration, which has been judged."""
-        return cls(config.regions, config.home_region, config.default_region)
+        return cls(config.regions, config.home_region, config.default_region, speak=config.border.is_on)
 
     def home_for(self, wanted: str, allowed: Iterable[str]) -> str:
         """Where a new company is at home: in the region that is wanted, or the default one for "".
@@ -46,6 +55,8 @@ class Regions:
                 raise WrongRegion(
                     f"{home} is restricted: allow the company to use it (--allow-region {home})"
                 )
+            if self._speak and home != self.here:
+                raise WrongRegion(f"a company at home in {home} is added there, and {self.here} hears of it")
         return home
 
     def require(self, names: Iterable[str]) -> None:
@@ -59,6 +70,16 @@ class Regions:
                 raise WrongRegion(f'"{name}" is no region{hint}')
             if not self._configured[name].kind.keeps_data:
                 raise WrongRegion(f'"{name}" is an edge, which keeps no data')
+
+    def require_home(self, company: Company) -> None:
+        """Raise WrongRegion unless a company may be changed here: what other regions say of it they have from its home.
+
+        The public company is a place in every region.
+        """
+        if self._speak and not company.is_public and company.region != self.here:
+            raise WrongRegion(
+                f"{company.name} is at home in {company.region}: change it there, and {self.here} hears of it"
+            )
 
     def for_new_person(self, company: Company) -> str:
         """The region of somebody who is added here: this one.

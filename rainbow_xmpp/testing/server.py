@@ -117,7 +117,9 @@ class TestServer:
                     scram_iterations=4096,
                 ),
                 limits=self._limits,
-                border=BorderConfig(names_key=Secret(NAMES_KEY)),
+                border=BorderConfig(
+                    key=Secret("" if self._border is None else "of a test"), names_key=Secret(NAMES_KEY)
+                ),
                 regions=Sections(self._regions),
                 region=self._border.here if self._border is not None else "",
                 default_region=next(iter(self._regions), ""),

@@ -5,6 +5,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from rainbow_xmpp.company.desk import CompanyChange
+from rainbow_xmpp.company.regions import WrongRegion
 from rainbow_xmpp.plugins.region_routing import RegionRouting
 from rainbow_xmpp.regions.parcels import STANZAS, Batch, Parcel, Reply, Who, encode
 from rainbow_xmpp.store.values import Authorisation, AuthorisationState, Company, Crossing
@@ -328,3 +332,19 @@ async def half_of(server: TestServer, client: Client) -> Authorisation:
     account = client.session.account
     (half,) = await server.store.authorisations.of(account.company.id, account.id)
     return half
+
+
+async def test_a_company_is_changed_at_home_only(world: World) -> None:
+    acme = await world.company("acme", world.emea, world.na)
+    there = await world.na.store.companies.by_id(acme.id)
+    assert there is not None
+    wanted = CompanyChange(organisation="Group")
+    with pytest.raises(WrongRegion, match="at home in emea: change it there"):
+        await world.na.node.companies.change(there, wanted, actor="ops")
+    await world.emea.node.companies.change(acme, wanted, actor="ops")
+    await world.settle()
+    assert world.emea.node.reach is not None
+    await world.emea.node.reach.companies.tell()
+    await world.settle()
+    there = await world.na.store.companies.by_id(acme.id)
+    assert there is not None and there.organisation == "Group"

@@ -104,6 +104,10 @@ def is_empty_sqlite(config: Config) -> bool:
         finally:
             connection.close()
     except sqlite3.Error as error:
+        from rainbow_xmpp.store.room import lacks_room, no_room
+
+        if lacks_room(error, path):
+            raise Failed(no_room(path)) from error
         raise Failed(f"{path}: cannot be read as an SQLite database: {error}") from error
 
 

@@ -32,6 +32,7 @@ from rainbow_xmpp.store.group_commit import (
 )
 from rainbow_xmpp.store.joined import join
 from rainbow_xmpp.store.opening import Opening
+from rainbow_xmpp.store.room import lacks_room, no_room
 
 BUSY_TIMEOUT_MS = 10_000
 """How long SQLite waits for another process that writes (the command line beside a running server)."""
@@ -249,6 +250,12 @@ class Database:
     def why_unreachable(self, error: Exception) -> str:
         """The database and the driver's words for an administrator, without the password."""
         cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+        if (
+            self.dialect == "sqlite"
+            and cause is not None
+            and lacks_room(cause, path := _sqlite_path(self.url))
+        ):
+            return no_room(path)
         hint = "; is PostgreSQL running there?" if isinstance(cause, OSError) else ""
         return f"cannot open {self.url.render_as_string(hide_password=True)}: {cause}{hint}"
 

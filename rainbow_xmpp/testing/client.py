@@ -14,7 +14,7 @@ from rainbow_xmpp.xml import NO_LIMITS, Element, escape, escape_attr, names, par
 
 Content = Payload | Element | str
 """What stands in a stanza: a payload, a tree, or XML as text."""
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 """How long something expected may take before the test fails."""
 
 

@@ -9,7 +9,7 @@ from email.message import EmailMessage
 
 from rainbow_xmpp.mail.transports import HandOver, NotSent
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 class Mailbox:

@@ -15,7 +15,7 @@ from tests.process import ChatServer
 
 SCENES = read_plays(Path(__file__).parent / "plays")
 BY_TURNS = list(zip(SCENES, itertools.cycle(("wss", "tls")), strict=False))
-PATIENCE_S = 10
+PATIENCE_S = 30
 PATIENCE_IN_VAIN_S = 2
 """That something does not come which a play says does not come shall not take long to find out."""
 

@@ -91,7 +91,7 @@ async def test_a_load_balancer_is_told_to_leave_it_out(leaving: RainbowServer) -
 
     def ask() -> int:
         context = endpoint.tls_context(("http/1.1",))
-        connection = http.client.HTTPSConnection(endpoint.domain, endpoint.port, context=context, timeout=5)
+        connection = http.client.HTTPSConnection(endpoint.domain, endpoint.port, context=context, timeout=30)
         connection.request("GET", "/readyz")
         return connection.getresponse().status
 

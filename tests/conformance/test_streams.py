@@ -251,7 +251,7 @@ async def test_a_header_on_a_bound_stream_is_refused(door: Door) -> None:
 @pytest.mark.parametrize("how_far", ["opened", "authenticated", "log_in"])
 async def test_a_client_that_closes_its_stream_gets_the_servers_end(door: Door, how_far: str) -> None:
     wire: Wire = await getattr(door, how_far)()
-    await wire.close(timeout=3)
+    await wire.close()
     assert wire.stream_closed
     assert not wire.inbox
 
@@ -267,7 +267,7 @@ async def test_the_server_ends_the_connection_of_a_client_that_does_not(wss: Doo
     wire = await wss.log_in()
     assert isinstance(wire, WssWire)
     wire.answers_closing = False
-    await wire.close(timeout=4)
+    await wire.close()
     assert wire.stream_closed
 
 

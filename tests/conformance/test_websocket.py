@@ -163,7 +163,7 @@ async def test_a_new_message_inside_another_is_refused(wss: Door) -> None:
 async def test_a_broken_frame_ends_the_connection(wss: Door, how_far: str, broken: bytes) -> None:
     wire = websocket(await getattr(wss, how_far)())
     wire.writer.write(broken)
-    await wire.wait_end(timeout=3)
+    await wire.wait_end()
     assert wire.ended
 
 
@@ -174,6 +174,6 @@ async def test_a_close_frame_alone_ends_the_session(wss: Door) -> None:
     person = wss.server.new_person()
     left, gone = await wss.log_in(person), websocket(await wss.log_in(person))
     await gone.send_frame(ws.CLOSE, (1001).to_bytes(2, "big"))
-    await gone.wait_end(timeout=3)
+    await gone.wait_end()
     assert gone.close_code is not None
     assert await left.expect(f"presence[@from='{gone.jid}'][@type='unavailable']") is not None

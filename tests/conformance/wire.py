@@ -53,7 +53,7 @@ NAMESPACES: Mapping[str, str] = {
 }
 """The prefixes that a `Match` written as a path may use; without a prefix it means `jabber:client`."""
 
-DEFAULT_TIMEOUT_S = 10.0
+DEFAULT_TIMEOUT_S = 30.0
 _STREAM = "{http://etherx.jabber.org/streams}"
 _FRAMING = "{urn:ietf:params:xml:ns:xmpp-framing}"
 

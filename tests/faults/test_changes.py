@@ -11,8 +11,8 @@ from tests.conformance.wire import SaslFailure
 from tests.doors import Door
 from tests.process import Person, RainbowServer
 
-PROMPTLY_S = 5.0
-"""Within about three seconds; the machines that run tests are busy."""
+PROMPTLY_S = 20.0
+"""Within about three seconds on a machine of one's own; those that run tests are busy."""
 
 
 def command_line(door: Door) -> RainbowServer:

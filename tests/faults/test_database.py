@@ -50,7 +50,7 @@ async def chat(one: Wire, other: Wire, rounds: int = 20, *, is_kept: bool = Fals
     hint = "" if is_kept else "<no-store xmlns='urn:xmpp:hints'/>"
     for number in range(rounds):
         await one.send(f"<message to='{other.jid}' id='c{number}'><body>{number}</body>{hint}</message>")
-        await other.expect(f"message[@id='c{number}']", 2)
+        await other.expect(f"message[@id='c{number}']", 20)
         one, other = other, one
 
 

@@ -48,7 +48,7 @@ async def hang_up(server: RainbowServer, expected: str) -> None:
     """SIGHUP, as a service manager sends it, until the log says so."""
     since = server.log_file.stat().st_size
     server.process.send_signal(signal.SIGHUP)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while expected not in server.log_text(since):
             await asyncio.sleep(0.02)
 
@@ -56,7 +56,7 @@ async def hang_up(server: RainbowServer, expected: str) -> None:
 async def shown(server: RainbowServer) -> str:
     """The certificate that a new connection gets, as PEM."""
     address = (server.endpoint.host, server.endpoint.port)
-    return (await asyncio.to_thread(ssl.get_server_certificate, address, timeout=5)).strip()
+    return (await asyncio.to_thread(ssl.get_server_certificate, address, timeout=30)).strip()
 
 
 def note_of(size: int) -> str:
@@ -140,15 +140,15 @@ async def test_who_may_send_how_fast_changes_for_everybody(
         write(server, "[limits]\nbytes_per_second = 0\n")
         await reload(server)
         began = loop.time()
-        for _ in range(20):
+        for _ in range(80):
             await ann.send(note_of(10_000))
-        await ann.settle(30)
-        assert loop.time() - began < 5  # it would be 10
+        await ann.settle(60)
+        assert loop.time() - began < 25  # it would be 40
 
 
 async def opened_soon(door: Door) -> Wire:
     """A new stream, as soon as the server has seen that others are gone."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             try:
                 return await door.opened()

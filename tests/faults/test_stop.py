@@ -26,7 +26,7 @@ async def everybody(server: RainbowServer, stack: AsyncExitStack) -> list[Wire]:
     return wires
 
 
-async def ended(process: "subprocess.Popen[bytes]", timeout_s: float = 10) -> int:
+async def ended(process: "subprocess.Popen[bytes]", timeout_s: float = 30) -> int:
     """The exit code, once there is one; TimeoutError after that long."""
     async with asyncio.timeout(timeout_s):
         while (code := process.poll()) is None:
@@ -50,7 +50,7 @@ async def test_everybody_is_told_and_the_process_ends_in_time(
         # Nobody had to hear that all the others go.
         assert not any(e.get("type") == "unavailable" for wire in wires for e in wire.inbox)
         assert await ended(process) == 0
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 25  # and not when everybody's patience is over
     assert not pid_file.exists()
 
 

@@ -17,7 +17,7 @@ from tests.process import ROOT, Person
 
 TIMEOUT_S = 30.0
 LOGIN_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 10.0
+STOP_TIMEOUT_S = 30.0
 
 Event = dict[str, Any]
 

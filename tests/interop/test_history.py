@@ -8,7 +8,7 @@ import pytest
 from tests.interop.client import HISTORY, STANZA, running
 from tests.process import ChatServer, RainbowServer
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 async def test_history_is_read_page_by_page_and_its_owner_has_a_say(

@@ -29,7 +29,7 @@ WIDE, NARROW = (1100, 800), (360, 740)
 OLD, NEW = "Purple-Kettle-93", "Yellow-Teapot-47"
 IS_ALBUM = bool(os.environ.get("RAINBOW_SCREENSHOTS"))
 CODE = r"^[a-z0-9]{4}-[a-z0-9-]+$"
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")

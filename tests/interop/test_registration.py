@@ -23,7 +23,7 @@ NS = "urn:xmpp:register:0"
 R = f"{{{NS}}}"
 PASSWORD = "Purple-Kettle-93"
 NEW = "Silver-Anchor-41"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -59,10 +59,13 @@ class Oracle:
         self._screen(hearer).discard(human)
 
     def hears_text(self, hearer: Human, text: bytes) -> None:
-        """An answer of the API; the note of an invitation is shown while there is the invitation."""
+        """An answer of the API; the note of an invitation is shown while there is the invitation, which a job of every
+        minute takes out when its time is over."""
+        agreements, over = self._world.agreements, self._world.over
         for kind, number, to in _MARK.findall(text):
             owner = None if kind == b"firm" else self._world.people[int(number)]
-            if kind == b"invite" and frozenset((hearer, owner)) in self._world.agreements:
+            pair = frozenset((hearer, owner))
+            if kind == b"invite" and (pair in agreements or pair in over):
                 continue
             self._mark(hearer, kind.decode(), int(number), to.decode())
 

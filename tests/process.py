@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import fcntl
 import io
 import itertools
 import os
@@ -11,12 +12,14 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from random import SystemRandom
 from typing import Any
@@ -38,6 +41,8 @@ _SIGNS_OF_A_FAULT = re.compile(
     r"Traceback \(most recent call last\)|was never (retrieved|awaited)|Unclosed |stack traceback:"
 )
 _numbers = itertools.count(1)
+_ports: set[int] = set()
+"""Those that this process has been given."""
 _SEALING_KEY = secrets.token_hex(32)
 """The same for all servers of a process: one audit log begins in the database that they copy."""
 
@@ -63,9 +68,14 @@ class Person:
 
 
 def free_port() -> int:
-    """A port that nobody listens on, outside the range the kernel gives to outgoing connections."""
+    """A port that nobody listens on, outside the range the kernel gives to outgoing connections.
+
+    No other test that runs is given it while this process lives: a server may be stopped and started again.
+    """
     for _ in range(100):
         port = SystemRandom().randrange(15_000, 32_000)
+        if not _is_ours_alone(port):
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -74,6 +84,24 @@ def free_port() -> int:
                 continue
             return port
     raise ServerFault("no free port found")
+
+
+def _is_ours_alone(port: int) -> bool:
+    """Each port is a byte of a file, which one process may lock."""
+    if port in _ports:
+        return False
+    try:
+        fcntl.lockf(_port_file(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    _ports.add(port)
+    return True
+
+
+@cache
+def _port_file() -> int:
+    path = Path(tempfile.gettempdir(), f"rainbow-test-ports-{os.getuid()}")
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 class ChatServer(ABC):

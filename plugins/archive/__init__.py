@@ -78,7 +78,7 @@ class Archive(
         self._numbers = Numbers(services.now, services.node)
         tail = Tail()
         self._commits: GroupCommit[Entry | Mark] = services.store.group_commit(
-            write_sqlite, write_postgresql, upkeep=tail
+            write_sqlite, write_postgresql, upkeep=tail, given_up=self._log.find_earlier
         )
         self._hand_over = HandOver(services, self._owners, self._log, self._commits)
         self.keeping = Keeping(services, lambda: self.options, tail)

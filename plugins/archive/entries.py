@@ -111,7 +111,7 @@ _STANZA = "SELECT stanza FROM archive_messages WHERE key IN (?, ?)"
 
 def write_sqlite(connection: sqlite3.Connection, entries: list[Entry | Mark]) -> None:
     """Write a batch inside the transaction that is open."""
-    said = _origins(entries)
+    said = origins_of(entries)
     if said:
         written = connection.executemany(_SAID, [(e.origin, e.account, e.number) for e in said])
         if written.rowcount != len(said):
@@ -119,7 +119,7 @@ def write_sqlite(connection: sqlite3.Connection, entries: list[Entry | Mark]) ->
                 found = connection.execute(_SAID_BEFORE, (entry.origin,)).fetchone()
                 if found is not None and found[1] != entry.number:
                     earlier = connection.execute(_STANZA, (found[1] * 2, found[1] * 2 + RECEIVED)).fetchone()
-                    entry.was_known = _is_same(entry, found[0], earlier)
+                    entry.was_known = is_same(entry, found[0], earlier)
     for entry in _arrived(entries):
         entry.was_known = entry.arrived is not None and outbox.arrive_sqlite(connection, entry.arrived)
     if leaving := _leaving(entries):
@@ -153,7 +153,7 @@ _PG_RETRACT = """INSERT INTO archive_retractions (number, owner)
 
 async def write_postgresql(connection: Any, entries: list[Entry | Mark]) -> None:
     """Write a batch inside the transaction that is open. A batch whose commit was not answered may come again."""
-    said = _origins(entries)
+    said = origins_of(entries)
     if said:
         origins = _columns((e.origin, e.account, e.number) for e in said)
         new = {row[0] for row in await connection.fetch(_PG_SAID, *origins)}
@@ -164,7 +164,7 @@ async def write_postgresql(connection: Any, entries: list[Entry | Mark]) -> None
             if found is not None and found[1] != entry.number:
                 keys = (found[1] * 2, found[1] * 2 + RECEIVED)
                 earlier = await connection.fetchrow(_STANZA.replace("?, ?", "$1, $2"), *keys)
-                entry.was_known = _is_same(entry, found[0], earlier)
+                entry.was_known = is_same(entry, found[0], earlier)
     for entry in _arrived(entries):
         if entry.arrived is not None:
             entry.was_known = await outbox.arrive_postgresql(connection, entry.arrived)
@@ -188,7 +188,8 @@ def _columns(rows: Iterable[Sequence[object]]) -> list[list[object]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _origins(entries: Iterable[Entry | Mark]) -> list[Entry]:
+def origins_of(entries: Iterable[Entry | Mark]) -> list[Entry]:
+    """Those that would be known when they were said again."""
     return [e for e in entries if isinstance(e, Entry) and e.origin]
 
 
@@ -200,7 +201,7 @@ def _leaving(entries: Iterable[Entry | Mark]) -> list[Leaving]:
     return [e.leaving for e in entries if isinstance(e, Entry) and e.leaving is not None and not e.was_known]
 
 
-def _is_same(entry: Entry, owner: int, earlier: Sequence[bytes] | None) -> bool:
+def is_same(entry: Entry, owner: int, earlier: Sequence[bytes] | None) -> bool:
     """What the number of an origin-id was known for is this message, and not one with the same number by chance."""
     if owner != entry.account:
         return False

@@ -9,10 +9,12 @@ import sqlalchemy as sa
 
 from rainbow_xmpp.plugin import Account
 from rainbow_xmpp.plugins.archive import tables
+from rainbow_xmpp.plugins.archive.entries import Entry, Mark, is_same, origins_of
+from rainbow_xmpp.plugins.archive.numbers import RECEIVED
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.store.batch import Batcher
 
-_m, _w, _o = tables.messages.c, tables.waiting.c, tables.owners.c
+_m, _w, _o, _s = tables.messages.c, tables.waiting.c, tables.owners.c, tables.origins.c
 _LAST = sa.union_all(sa.select(sa.func.max(_m.key)), sa.select(tables.indexed.c.key))
 
 
@@ -59,6 +61,26 @@ class Log:
         """The oldest messages that wait for the owner, behind the one with this key."""
         rows = await self._store.fetch(self._waiting, {"owner": owner, "after": after, "most": most})
         return [Logged(row[0], bytes(row[1])) for row in rows]
+
+    async def find_earlier(self, entries: Sequence[Entry | Mark], is_blind: bool) -> None:
+        """Of messages that could not be written, which are in the log from before, having been said again."""
+        said = origins_of(entries)
+        for entry in entries:
+            if isinstance(entry, Entry):
+                entry.was_known = False  # whatever the transaction had found that failed
+        if is_blind or not said:
+            return
+        async with self._store.read() as connection:
+            where = _s.origin.in_([entry.origin for entry in said])
+            rows = await connection.execute(sa.select(_s.origin, _s.owner, _s.number).where(where))
+            found = {row.origin: row for row in rows}
+            for entry in said:
+                row = found.get(entry.origin)
+                if row is not None and row.number != entry.number:
+                    keys = (row.number * 2, row.number * 2 + RECEIVED)
+                    stanzas = sa.select(_m.stanza).where(_m.key.in_(keys)).limit(1)
+                    earlier = (await connection.execute(stanzas)).one_or_none()
+                    entry.was_known = is_same(entry, row.owner, earlier)
 
     async def close(self) -> None:
         """Answer what was asked for."""

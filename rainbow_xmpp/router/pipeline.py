@@ -263,10 +263,10 @@ class Pipeline(Hooked):
     def _kept(self, p: Passage, kept: Kept) -> None:
         """The commit that a message went with is settled."""
         error = None if kept.commit is None else kept.commit.error
-        if error is not None:
-            self._failed(p, error)
-        elif kept.was_known:
+        if kept.was_known:  # also in an outage: whoever says it again would be told that it failed
             self._observe(p, Outcome.REPEATED)
+        elif error is not None:
+            self._failed(p, error)
         else:
             self._finish(p.kept_as(kept, *self._who_is_here(p)))
 

@@ -25,6 +25,7 @@ from rainbow_xmpp.store.errors import DatabaseUnreachable, StoreError
 from rainbow_xmpp.store.group_commit import (
     WAL_PAGES,
     Backend,
+    GivenUp,
     GroupCommit,
     PostgresqlConnection,
     SqliteThread,
@@ -120,6 +121,7 @@ class Database:
         on_sqlite: Callable[[sqlite3.Connection, list[T]], None],
         on_postgresql: Callable[[asyncpg.Connection, list[T]], Awaitable[None]],
         upkeep: Upkeep[T] | None = None,
+        given_up: GivenUp[T] | None = None,
     ) -> GroupCommit[T]:
         """A writer of its own for entries that come by the thousand; see `rainbow_xmpp.store.group_commit`.
 
@@ -130,7 +132,7 @@ class Database:
             backend = SqliteThread(self._open_sqlite, self._turn, on_sqlite, upkeep)
         else:
             backend = PostgresqlConnection(self._connect_postgresql, on_postgresql)
-        commits: GroupCommit[T] = GroupCommit(backend)
+        commits: GroupCommit[T] = GroupCommit(backend, given_up=given_up)
         self.group_commits.append(commits)
         return commits
 

@@ -99,6 +99,9 @@ class Batch(Generic[T]):
         self._calls = []
 
 
+GivenUp = Callable[[list[T], bool], Awaitable[None]]
+
+
 class Backend(Protocol[T]):
     """Where batches go. Raising means that nothing of the batch was kept."""
 
@@ -121,9 +124,20 @@ class Backend(Protocol[T]):
 class GroupCommit(Generic[T]):
     """The one writer of a kind of entries in this process. `add` never waits."""
 
-    def __init__(self, backend: Backend[T], *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self,
+        backend: Backend[T],
+        *,
+        patience_s: float = PATIENCE_S,
+        given_up: GivenUp[T] | None = None,
+    ) -> None:
+        """`given_up` looks at the entries of a batch that failed before anybody is told: a database that takes nothing
+        can often be read, and when it could not lately, the second argument says so."""
         self._backend = backend
         self._patience_s = patience_s
+        self._given_up = given_up
+        self._is_blind = False
+        """It could not be read in this outage."""
         self._open: Batch[T] = Batch()
         self._full: list[Batch[T]] = []
         self._waiting = 0
@@ -277,6 +291,8 @@ class GroupCommit(Generic[T]):
                 if monotonic() - batch.began > self._patience_s:
                     break
                 await asyncio.sleep(RETRY_S)
+        if error is not None and self._given_up is not None:
+            await self._look_at_lost(batch, self._given_up)
         self._waiting -= len(batch.entries)
         self._waiting_bytes -= batch.bytes
         self.batches += 1
@@ -285,6 +301,15 @@ class GroupCommit(Generic[T]):
         else:
             self.failed += len(batch.entries)
         batch.settle(error)
+
+    async def _look_at_lost(self, batch: Batch[T], look: GivenUp[T]) -> None:
+        try:
+            async with asyncio.timeout(TRANSACTION_S):
+                await look(batch.entries, self._is_blind)
+        except Exception as failure:
+            self._is_blind = True
+            if not is_outage(failure):
+                log.exception("entries that were given up could not be looked at")
 
     def _went_away(self, failure: Exception) -> None:
         if not self.is_away:
@@ -297,7 +322,7 @@ class GroupCommit(Generic[T]):
 
     def _is_back(self) -> None:
         if self.is_away:
-            self.is_away = False
+            self.is_away = self._is_blind = False
             log.warning("the database takes messages again")
 
 

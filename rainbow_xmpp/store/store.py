@@ -21,7 +21,7 @@ from rainbow_xmpp.store.contact_requests import ContactRequests
 from rainbow_xmpp.store.credentials import Credentials
 from rainbow_xmpp.store.database import Database, Query
 from rainbow_xmpp.store.errors import DatabaseUnreachable
-from rainbow_xmpp.store.group_commit import GroupCommit, Upkeep
+from rainbow_xmpp.store.group_commit import GivenUp, GroupCommit, Upkeep
 from rainbow_xmpp.store.home_names import HomeNames
 from rainbow_xmpp.store.kept_sessions import KeptSessions
 from rainbow_xmpp.store.links import Links
@@ -141,14 +141,16 @@ class Store:
         on_postgresql: Callable[[Any, list[T]], Awaitable[None]],
         *,
         upkeep: Upkeep[T] | None = None,
+        given_up: GivenUp[T] | None = None,
     ) -> GroupCommit[T]:
         """A writer of its own for entries that come by the thousand, such as messages; close it before the store.
 
         Each function writes a batch inside a transaction that is open: the first is a plain call in a thread,
         the second is given a connection of asyncpg. `upkeep` is what SQLite does for many entries at once, in
-        transactions of its own: in quiet moments, and every few thousand entries.
+        transactions of its own: in quiet moments, and every few thousand entries. `given_up` may look at the entries
+        of a batch that failed before whoever waits for them is told; see `GroupCommit`.
         """
-        return self._database.group_commit(on_sqlite, on_postgresql, upkeep)
+        return self._database.group_commit(on_sqlite, on_postgresql, upkeep, given_up)
 
     async def check(self) -> None:
         """Raises DatabaseUnreachable when the database does not answer."""

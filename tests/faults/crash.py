@@ -106,12 +106,16 @@ class Crash(Generic[R]):
     async def _strike(self, trouble: Trouble[R]) -> None:
         report = self.report
         report.troubles[trouble.kind] += 1
+        began = time.monotonic()
         try:
             seconds = await trouble.strike(self.server, self.chance)
         except TroubleFault as fault:
             report.happened.faults.append(f"{trouble.kind}: {fault}")
         else:
             report.serving_s.setdefault(trouble.kind, []).append(seconds)
+        if isinstance(trouble, Outage):
+            report.outages.append((began, time.monotonic()))
+            report.is_readable = report.is_readable and trouble.is_readable
 
 
 @contextmanager

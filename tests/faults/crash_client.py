@@ -23,6 +23,8 @@ LOST = (ConnectionEnded, OSError, TimeoutError, asyncio.IncompleteReadError)
 PAGE = 100
 PADDING = f"<padding xmlns='urn:example:padding'>{'.' * 2000}</padding>"
 """Who does not read is sent more, so that it is felt."""
+SAID = "urn:example:said"
+"""In which of its sessions a client said something: of two copies of a message one is kept."""
 REST_CHANCE, VANISH_CHANCE = 0.02, 0.002
 """After each element that was read."""
 FORGETS_WITHIN_S = 5.0
@@ -57,6 +59,10 @@ class CrashClient:
         self.screen = Screen(person.jid, tally)
         self.wire: Wire | None = None
         self.said = 0
+        self.said_at: list[float] = []
+        """When it said each number for the first time (monotonic clock)."""
+        self.sessions = 0
+        """So many it has begun."""
         self.acknowledged: set[int] = set()
         self.down_at = 0.0
         """When the server was ended that it came back to last (monotonic clock)."""
@@ -145,6 +151,8 @@ class CrashClient:
     async def _begin(self, wire: Wire) -> None:
         """A new session, which reads what it missed before it takes messages, or while it does."""
         self.tally.began_anew += 1
+        self.sessions += 1
+        self.screen.session = self.sessions
         self.screen.trace.append(("began", 0))
         self._resume_id = ""
         self._is_caught_up = False
@@ -183,6 +191,7 @@ class CrashClient:
         more = PADDING if self.peer.is_slow else ""
         if gone := taken_back_by(number):
             more += f"<retract xmlns='urn:xmpp:message-retract:1' id='{gone}'/>"
+        more += f"<said xmlns='{SAID}' session='{self.sessions}'/>"
         return (
             f"<message to='{self.peer.person.jid}' type='chat' id='{number}'>"
             f"<body>{number}</body>{origin}{more}</message>"
@@ -249,6 +258,7 @@ class CrashClient:
             self._hurried.clear()
             for _ in range(number := burst or self.random.randrange(1, 6)):
                 self.said += 1
+                self.said_at.append(time.monotonic())
                 self.tally.sent += 1
                 if self.is_done:
                     self._oldest_at = time.monotonic()

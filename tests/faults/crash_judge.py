@@ -12,8 +12,9 @@ import sqlalchemy as sa
 
 from rainbow_xmpp.plugins.archive import tables
 from rainbow_xmpp.store import Store
+from rainbow_xmpp.store.group_commit import PATIENCE_S
 from rainbow_xmpp.xml import scan_again
-from tests.faults.crash_client import CrashClient, taken_back_by
+from tests.faults.crash_client import SAID, CrashClient, taken_back_by
 from tests.faults.crash_screen import Tally
 
 DONE_S = 60.0
@@ -27,6 +28,8 @@ class Kept(NamedTuple):
     number: int
     is_wiped: bool
     """It was taken back."""
+    session: int
+    """In which of its sessions the sender said it; 0 when that was taken back."""
 
 
 Log = Mapping[int, Kept]
@@ -48,6 +51,14 @@ class Report:
     out_of_order: list[str] = field(default_factory=list)
     refused_and_kept: list[str] = field(default_factory=list)
     not_as_in_the_archive: list[str] = field(default_factory=list)
+    overtaken: int = 0
+    """Messages that were refused in an outage unheard, since their session was lost for good as well, and that were
+    said again behind what had been accepted meanwhile. Only a client that asks for its history first could know."""
+    refused_from_before: int = 0
+    """Messages that were in the log, said again while it could not be read, and refused."""
+    outages: list[tuple[float, float]] = field(default_factory=list)
+    is_readable: bool = True
+    """The database could be read in all of them."""
     wrongly_taken_back: list[str] = field(default_factory=list)
     """Or not, though the one that takes it back was acknowledged."""
     taken_back: int = 0
@@ -56,8 +67,8 @@ class Report:
     def violations(self) -> list[str]:
         """Whatever must not be, in words."""
         return [
-            *self.lost, *self.twice, *self.out_of_order, *self.refused_and_kept, *self.not_as_in_the_archive,
-            *self.wrongly_taken_back, *self.happened.faults,
+            *self.lost, *self.twice, *self.out_of_order, *self.not_as_in_the_archive, *self.wrongly_taken_back,
+            *self.happened.faults, *self.refused_and_kept,
         ]  # fmt: skip
 
     @property
@@ -80,7 +91,9 @@ class Report:
             f"Acknowledged and lost: {len(self.lost)}. Shown twice: {len(self.twice)}. "
             f"Out of order: {len(self.out_of_order)}. Refused and kept: {len(self.refused_and_kept)}. "
             f"Other than in the archive: {len(self.not_as_in_the_archive)}. "
-            f"Wrongly taken back, or not: {len(self.wrongly_taken_back)}. Other faults: {len(happened.faults)}."
+            f"Wrongly taken back, or not: {len(self.wrongly_taken_back)}. Other faults: {len(happened.faults)}.\n"
+            f"Refused unheard and overtaken: {self.overtaken}. "
+            f"In the log from before, which could not be read, and refused: {self.refused_from_before}."
         )
 
 
@@ -94,20 +107,31 @@ def judge(reader: CrashClient, log: Log, report: Report) -> None:
     """Hold what one application was shown against what its peer was told, and against the log."""
     name, writer, shown = reader.person.localpart, reader.peer, reader.screen.shown()
     said = [number for _, number in shown.values()]
-    refused = writer.screen.refused
+    refused = writer.screen.refused.keys()
     report.lost += [
         f"{name} lacks {n} of its peer" for n in sorted(writer.acknowledged - set(said) - refused)
     ]
-    report.refused_and_kept += [
-        f"{name} was shown {n}, which its peer was told had failed: {reader.screen.around(n)}"
-        for n in sorted(refused & set(said))
-    ]
+    kept = {each.number: each for each in log.values()}
+    for n in sorted(refused & set(said)):
+        heard_in = writer.screen.refused[n]
+        if not report.is_readable and n in kept and 0 < kept[n].session < heard_in:
+            report.refused_from_before += 1
+            continue
+        report.refused_and_kept.append(
+            f"{name} was shown {n}, {_kept_as(n, log)}, of which its peer heard in session {heard_in} that it had "
+            f"failed: {reader.screen.around(n)}"
+        )
     report.twice += [f"{name} was shown {n} {times} times" for n, times in Counter(said).items() if times > 1]
-    report.out_of_order += [
-        f"{name} was shown {later} behind {earlier}: {reader.screen.around(later)}"
-        for earlier, later in itertools.pairwise(said)
-        if later < earlier
-    ]
+    for earlier, later in itertools.pairwise(said):
+        if later > earlier:
+            continue
+        if _is_overtaken(later, earlier, writer, kept, report):
+            report.overtaken += 1
+            continue
+        report.out_of_order.append(
+            f"{name} was shown {later}, {_kept_as(later, log)}, behind {earlier}, {_kept_as(earlier, log)}: "
+            f"{reader.screen.around(later)}"
+        )
     report.not_as_in_the_archive += [
         f"{name}, {stanza_id}: shown {shown.get(stanza_id)}, kept {log.get(stanza_id)}"
         for stanza_id in sorted(shown.keys() | log.keys())
@@ -116,10 +140,25 @@ def judge(reader: CrashClient, log: Log, report: Report) -> None:
     _judge_retractions(reader, log, report)
 
 
+def _is_overtaken(
+    number: int, by: int, writer: CrashClient, kept: Mapping[int, Kept], report: Report
+) -> bool:
+    """Said first in an outage, and kept as it was said in a later session than what overtook it."""
+    if number not in kept or by not in kept or kept[number].session <= kept[by].session:
+        return False
+    at = writer.said_at[number - 1]
+    return any(began - PATIENCE_S < at < ended for began, ended in report.outages)
+
+
+def _kept_as(number: int, log: Log) -> str:
+    found = [(stanza_id, kept.session) for stanza_id, kept in log.items() if kept.number == number]
+    return ", ".join(f"{stanza_id} (said in session {session})" for stanza_id, session in found) or "not kept"
+
+
 def _judge_retractions(reader: CrashClient, log: Log, report: Report) -> None:
-    """What an acknowledged message took back is wiped out, and nothing else is."""
-    writer, there = reader.peer, {kept.number: kept for kept in log.values()}
-    due = {taken_back_by(n) for n in writer.acknowledged - writer.screen.refused} & there.keys()
+    """What is in the log and was taken back by something behind it is wiped out, and nothing else is."""
+    ids = {kept.number: stanza_id for stanza_id, kept in log.items()}
+    due = {gone for n in ids if (gone := taken_back_by(n)) in ids and ids[gone] < ids[n]}
     wiped = {kept.number for kept in log.values() if kept.is_wiped}
     report.taken_back += len(due)
     report.wrongly_taken_back += [
@@ -150,7 +189,9 @@ async def received(storage_url: str) -> dict[str, Log]:
     for localpart, key, stanza in rows:
         view = scan_again(bytes(stanza))
         sender, number = view.attrs["from"].partition("/")[0], int(view.attrs["id"])
-        found.setdefault(localpart, {})[key >> 1] = Kept(sender, number, not view.has("body"))
+        said = view.child("said", SAID)
+        session = 0 if said is None else int(view.child_element(said).get("session", "0"))
+        found.setdefault(localpart, {})[key >> 1] = Kept(sender, number, not view.has("body"), session)
     return dict(found)
 
 

@@ -44,7 +44,9 @@ class Screen:
         """Sender and number by stanza-id, in the order in which they were shown; "" and 0 for its own words."""
         self.trace: list[tuple[str, int]] = []
         """How each message was shown, and what became of connections, for whoever looks for a fault."""
-        self.refused: set[int] = set()
+        self.refused: dict[int, int] = {}
+        """In which of its sessions the owner heard that a number of theirs had failed."""
+        self.session = 0
         self.is_holding = False
         self._held: list[tuple[int, str, int, str]] = []
 
@@ -73,7 +75,7 @@ class Screen:
 
     def _get_refusal(self, message: Element) -> None:
         self.tally.refused += 1
-        self.refused.add(int(message.get("id") or 0))
+        self.refused[int(message.get("id") or 0)] = self.session
         if message.find(WAIT, dict(NAMESPACES)) is None:
             self.tally.faults.append(
                 f"{self.owner} was refused otherwise than for a while: {list(message.iter())}"

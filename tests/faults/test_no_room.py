@@ -3,6 +3,7 @@
 import signal
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,9 @@ def test_a_server_without_any_room_says_so_and_ends_and_starts_when_there_is_som
 ) -> None:
     server.start()
     server.stop()
+    with closing(sqlite3.connect(server.database_file)) as last:  # removes what SQLite had put beside it
+        last.execute("SELECT count(*) FROM sqlite_master").fetchall()
+    assert not list(server.run_folder.glob("rainbow.db-*"))
     disk.fill()
     since = len(server.log_text())
     with pytest.raises(ServerFault):

@@ -74,6 +74,9 @@ class Death(Trouble[RainbowServer]):
 class Outage(Trouble[RainbowServer]):
     """The database takes nothing for some seconds. The server says so, serves on, and comes back by itself."""
 
+    is_readable = True
+    """What is in the database can be read meanwhile."""
+
     def __init__(self, least_s: float, most_s: float) -> None:
         """How long it lasts after the server has noticed."""
         self._lasts_s = least_s, most_s
@@ -168,6 +171,7 @@ class PostgresGone(Outage):
     """PostgreSQL is stopped, in one of its three ways or by `kill -9`, and started again."""
 
     kind = "times PostgreSQL gone"
+    is_readable = False
 
     def __init__(self, postgres: PrivatePostgres, least_s: float = 1.0, most_s: float = 14.0) -> None:
         super().__init__(least_s, most_s)

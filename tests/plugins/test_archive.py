@@ -371,6 +371,55 @@ async def test_while_the_disk_is_full_nothing_is_delivered_and_senders_are_told(
         assert [body for _, name, body in await rows(server) if name == "bob"] == ["before", "after"]
 
 
+async def test_what_is_in_the_log_has_not_failed_when_it_is_said_again_while_the_disk_is_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its sender, whose connection broke, never heard that it was kept; a message that is new has failed."""
+    async with TestServer([Archive, StanzaMetrics]) as server:
+        ann, bob = await server.login("ann@acme"), await server.login("bob@acme")
+        say(ann, bob.bare, "before", more=origin("o1"))
+        assert await bodies(bob) == ["before"]
+        commits = server.plugin(Archive)._commits
+        commits._patience_s = 0.0
+
+        async def full(entries: object) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        monkeypatch.setattr(commits._backend, "write", full)
+        say(ann, bob.bare, "before", more=origin("o1"))
+        assert await ann.rest() == []
+        say(ann, bob.bare, "new", more=origin("o2"))
+        assert condition_of(await ann.receive()) is Condition.RESOURCE_CONSTRAINT
+        monkeypatch.setattr(server.store, "read", full)  # and now it cannot be read either
+        for _ in range(2):
+            say(ann, bob.bare, "before", more=origin("o1"))
+            assert condition_of(await ann.receive()) is Condition.RESOURCE_CONSTRAINT
+        assert await bodies(bob) == []
+
+
+async def test_of_two_copies_in_one_batch_that_failed_none_was_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with TestServer([Archive, StanzaMetrics]) as server:
+        ann, bob = await server.login("ann@acme"), await server.login("bob@acme")
+        commits = server.plugin(Archive)._commits
+        commits._patience_s = 0.0
+        write = commits._backend.write
+
+        async def fails_at_the_end(entries: list[Entry | Mark]) -> None:
+            await write(entries[:1])
+            for entry in entries[1:]:
+                assert isinstance(entry, Entry)
+                entry.was_known = True
+            async with server.store.write() as connection:
+                for table in (tables.messages, tables.origins):
+                    await connection.execute(sa.delete(table))
+            raise sqlite3.OperationalError("database or disk is full")
+
+        monkeypatch.setattr(commits._backend, "write", fails_at_the_end)
+        say(ann, bob.bare, "once", "once", more=origin("o1"))
+        assert [condition_of(each) for each in await ann.rest()] == [Condition.RESOURCE_CONSTRAINT] * 2
+        assert await bodies(bob) == []
+
+
 async def test_what_waits_is_handed_over_when_the_database_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hand_over, "RETRY_S", 0.0)
     async with TestServer([Archive, StanzaMetrics]) as server:

@@ -333,6 +333,10 @@ class Node:
         if self.reach is not None and isinstance(event, ToldByNode):
             self.reach.told(event.topic, event.data)
 
+    def _relays_of(self, region: str) -> tuple[str, ...]:
+        found = self.config.regions.get(region)
+        return found.relays if found is not None else ()
+
     def _speaks(self) -> bool:
         """Of the region's nodes this one does what one must do."""
         return self.cluster is None or self.config.cluster.number < min(self.cluster.nodes, default=256)
@@ -446,6 +450,7 @@ class Node:
         return Services(
             domain=self.config.domain,
             public_url=self.config.public_url,
+            relays_of=self._relays_of,
             store=self.store,
             node=self.config.cluster.number,
             sessions=self.sessions,

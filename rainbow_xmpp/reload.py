@@ -129,6 +129,8 @@ class Reloader:
             raise Refused((str(error),)) from error
         server.use(config)
         server.reconfigure_plugins(wanted.options)
+        if is_renewed:
+            server.renew_certificate_of_relay()
         if config.log != running.log:
             set_up_log(config.log.level, config.log.format)
         if is_renewed and "tls.certificate" not in found.live:

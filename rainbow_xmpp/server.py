@@ -205,6 +205,12 @@ class Server:
         assert self._port is not None, "there are doors once the server listens"
         self._port.links.entrance.settings = self.node.stream_settings()
 
+    def renew_certificate_of_relay(self) -> None:
+        """The relay for calls, if there is one, has the certificate that was taken, too."""
+        door = self.node.plugins.offered(RelayDoor)
+        if door is not None:
+            door.renew_certificate()
+
     def use(self, config: Config) -> None:
         """What of another configuration, which has been judged, can count at once: for everybody, and new ones."""
         before, self._config = self._config, config

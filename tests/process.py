@@ -68,7 +68,7 @@ class Person:
 
 
 def free_port() -> int:
-    """A port that nobody listens on, outside the range the kernel gives to outgoing connections.
+    """A port that nobody has, TCP or UDP, outside the range the kernel gives to outgoing connections.
 
     No other test that runs is given it while this process lives: a server may be stopped and started again.
     """
@@ -76,10 +76,11 @@ def free_port() -> int:
         port = SystemRandom().randrange(15_000, 32_000)
         if not _is_ours_alone(port):
             continue
-        with socket.socket() as probe:
+        with socket.socket() as probe, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
+                datagrams.bind(("127.0.0.1", port))
             except OSError:
                 continue
             return port

@@ -134,6 +134,10 @@ class WebrtcRelay(
         relay = self.embedded
         return relay is not None and relay.pass_connection(sock, client, server, is_clear=is_clear)
 
+    def renew_certificate(self) -> None:
+        if self.embedded is not None:
+            self.embedded.configure()
+
     @classmethod
     def look(cls, config: Config, options: RelayOptions) -> Iterator[Look]:
         from rainbow_xmpp.plugins.webrtc_relay.check import look

@@ -76,6 +76,21 @@ def addresses_of_own(public_url: str, port: int) -> tuple[RelayAddress, ...]:
     )
 
 
+def addresses_of_region(region: str, relays: Iterable[str]) -> list[RelayAddress]:
+    """Every way to the relays that `[regions.NAME]` names, with a port unless it is 3478; TLS is on the same one."""
+    found = []
+    for entry in relays:
+        parts = urlsplit(f"//{entry}")
+        host, number = parts.hostname or "", parts.port or _PORTS["turn"]
+        found += [
+            RelayAddress("stun", host, number, "udp", region),
+            RelayAddress("turn", host, number, "udp", region),
+            RelayAddress("turn", host, number, "tcp", region),
+            RelayAddress("turns", host, number, "tcp", region),
+        ]
+    return found
+
+
 def nearest_first(addresses: Iterable[RelayAddress], region: str) -> list[RelayAddress]:
     """Those of the region, then everybody's, then those of other regions; in the order they came within each."""
     return sorted(addresses, key=lambda each: (each.region != region or not region, bool(each.region)))

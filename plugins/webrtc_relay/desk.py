@@ -9,7 +9,12 @@ from typing import Protocol
 from rainbow_xmpp.errors import RainbowError
 from rainbow_xmpp.plugin import Account, Services
 from rainbow_xmpp.plugins.webrtc_relay.accounting import Accounting
-from rainbow_xmpp.plugins.webrtc_relay.addresses import RelayAddress, addresses_of_own, nearest_first
+from rainbow_xmpp.plugins.webrtc_relay.addresses import (
+    RelayAddress,
+    addresses_of_own,
+    addresses_of_region,
+    nearest_first,
+)
 from rainbow_xmpp.plugins.webrtc_relay.credentials import Credential, issue, userid_of
 from rainbow_xmpp.plugins.webrtc_relay.options import RelayOptions
 from rainbow_xmpp.plugins.webrtc_relay.store import USERIDS, RelayUsage
@@ -93,7 +98,9 @@ class CredentialDesk:
         """Where they are by these options."""
         configured = [RelayAddress.parse(entry) for entry in options.services]
         if not configured:
-            return list(addresses_of_own(self._services.public_url, options.port))
+            regional = addresses_of_region(account.region, self._services.relays_of(account.region))
+            own = addresses_of_own(self._services.public_url, options.port)
+            return list(dict.fromkeys((*regional, *own)))
         return nearest_first(configured, account.region)
 
     async def give(self, account: Account) -> Grant:

@@ -42,6 +42,10 @@ class RelayDoor(Offer):
         """
         raise NotImplementedError
 
+    def renew_certificate(self) -> None:
+        """The server has another certificate, or other files of it (`Services.tls_files`): for new clients."""
+        raise NotImplementedError
+
     @classmethod
     def look(cls, config: Config, options: Any) -> Iterator[Look]:
         """The relay as clients find it, for `check turn`; nothing of it needs to run in this process."""

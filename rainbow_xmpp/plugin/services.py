@@ -122,6 +122,8 @@ class Services:
     """What stands after the @."""
     public_url: str
     """Where clients reach the HTTPS side, without a slash at the end."""
+    relays_of: Callable[[str], tuple[str, ...]]
+    """The relays for calls that the configuration names for a region: hosts, with or without a port."""
     store: Store
     """The database: `read()` and `write()` give a connection for a plugin's own tables."""
     node: int

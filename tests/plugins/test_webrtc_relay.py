@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element
 import pytest
 
 from rainbow_xmpp.config import Secret
+from rainbow_xmpp.config.regions import Region
 from rainbow_xmpp.plugins.disco import Disco
 from rainbow_xmpp.plugins.rest_api import RestApi
 from rainbow_xmpp.plugins.webrtc_relay import WebrtcRelay
@@ -183,6 +184,25 @@ async def test_the_relays_of_the_persons_region_come_first():
             "all.test",
             "us.test",
         ]
+
+
+async def test_relays_that_the_configuration_names_for_the_persons_region_come_before_this_servers():
+    regions = {
+        "emea": Region(country="FR", hosts=("emea.test",), relays=("near.test", "[2001:db8::7]:5000")),
+        "na": Region(country="CA", hosts=("na.test",), relays=("far.test",)),
+    }
+    made = Options(secret=Secret(SECRET), mode="external")
+    async with TestServer({Disco: Disco.Options(), WebrtcRelay: made}, regions=regions) as server:
+        found = await services(await caller(server, "ann@acme"))
+        assert [(each.get("host"), each.get("port"), each.get("type")) for each in found] == [
+            *(("near.test", "3478", type_) for type_ in ("stun", "turn", "turn", "turns")),
+            *(("2001:db8::7", "5000", type_) for type_ in ("stun", "turn", "turn", "turns")),
+            *((DOMAIN, "3478", type_) for type_ in ("stun", "turn", "turn")),
+            (DOMAIN, "8443", "turns"),
+        ]
+        await server.store.companies.add("Initech", "na")
+        bob = await caller(server, "bob@Initech")
+        assert [each.get("host") for each in await services(bob)] == ["far.test"] * 4 + [DOMAIN] * 4
 
 
 # -- rotation ------------------------------------------------------------------------------------------------

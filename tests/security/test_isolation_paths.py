@@ -36,6 +36,7 @@ OF_ONESELF = {
     "node",
     "tell_nodes",
     "public_url",
+    "relays_of",
     "leaving",  # makes a row of the sender's own outbox; what is in there has passed the gate
     "secret_for",
     "box_for",

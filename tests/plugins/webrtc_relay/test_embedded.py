@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from rainbow_xmpp.plugins.webrtc_relay.credentials import issue
 from rainbow_xmpp.plugins.webrtc_relay.sockets import CannotRelay, RelaySockets, relay_ips
 from rainbow_xmpp.testing import TestServer
 from rainbow_xmpp.transport.client_hello import offers
+from tests.certificates import make_certificates
 from tests.plugins.webrtc_relay.running import StreamWire
 from tests.plugins.webrtc_relay.turn_client import Credential, TurnClient, code_of
 from tests.process import RainbowServer, free_port
@@ -178,6 +180,30 @@ async def test_a_server_stops_while_its_relay_has_no_address():
         assert server.node.counters.relay_down == 1
 
 
+@GROUP
+async def test_behind_a_nat_clients_are_told_the_address_outside_and_meet_there():
+    """1:1 NAT: relayed ports live at 127.0.0.1, and everybody knows them as 198.51.100.7."""
+    chosen = options(external_address="198.51.100.7")
+    async with TestServer({WebrtcRelay: chosen}):
+        ann, bob = client_of(chosen.port), client_of(chosen.port, userid="acme-bob")
+        here, there = await asyncio.to_thread(ann.allocated), await asyncio.to_thread(bob.allocated)
+        assert here[0] == there[0] == "198.51.100.7"
+        assert code_of(await asyncio.to_thread(ann.bind, 0x4000, there)) == 0
+        assert code_of(await asyncio.to_thread(bob.bind, 0x4001, here)) == 0
+        ann.send_channel(0x4000, b"through the address outside")
+        assert await asyncio.to_thread(bob.channel_data) == (0x4001, b"through the address outside")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+            peer.bind(("127.0.0.1", 0))
+            peer.settimeout(5)
+            assert code_of(await asyncio.to_thread(ann.bind, 0x4002, peer.getsockname())) == 0
+            ann.send_channel(0x4002, b"out")
+            data, inside = await asyncio.to_thread(peer.recvfrom, 100)
+            assert (data, inside) == (b"out", ("127.0.0.1", here[1])), "which the NAT makes the one outside"
+            peer.sendto(b"back", inside)
+            assert await asyncio.to_thread(ann.channel_data) == (0x4002, b"back")
+            assert code_of(await asyncio.to_thread(ann.bind, 0x4003, ("198.51.100.7", 9))) == 403
+
+
 async def test_a_port_that_is_taken_is_told():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
@@ -208,7 +234,15 @@ def whole_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RainbowSe
         tmp_path_factory.mktemp("relay"),
         settings={
             "listen": {"proxy_from": [BALANCER]},
-            "plugins": {"webrtc_relay": {"enabled": True, "secret": SECRET, "port": port, "drain_s": 0}},
+            "plugins": {
+                "webrtc_relay": {
+                    "enabled": True,
+                    "secret": SECRET,
+                    "port": port,
+                    "drain_s": 0,
+                    "unauthenticated_per_second": 1000,
+                }
+            },
         },
     )
     server.start()
@@ -292,6 +326,24 @@ def test_check_turn_goes_every_way_that_clients_are_told(
     assert "open UDP port" in closed[0] and "open TCP port" in closed[1]
     assert "will not believe its certificate" in closed[2]
     assert next(iter(look(config, options(secret=Secret())))).is_good is None
+
+
+@GROUP
+def test_a_hangup_renews_the_relays_certificate_too(whole_server: RainbowServer, tmp_path: Path):
+    files, new = whole_server.endpoint.ca_file.parent, make_certificates(tmp_path)
+    before = {name: (files / name).read_bytes() for name in ("cert.pem", "key.pem")}
+    relay = ("127.0.0.1", whole_server.relay_port)  # type: ignore[attr-defined]
+    going_on = over_tls(whole_server, "stun.turn")
+    going_on.allocated()
+    for wanted in ({"cert.pem": new.certificate.read_bytes(), "key.pem": new.key.read_bytes()}, before):
+        for name, content in wanted.items():
+            (files / name).write_bytes(content)
+        whole_server.process.send_signal(signal.SIGHUP)
+        until = time.monotonic() + 10
+        while ssl.get_server_certificate(relay, timeout=5).encode().strip() != wanted["cert.pem"].strip():
+            assert time.monotonic() < until
+            time.sleep(0.05)
+    assert code_of(going_on.refresh()) == 0
 
 
 def test_a_client_hello_is_read_within_its_bounds():

@@ -13,6 +13,7 @@ from rainbow_xmpp.cli.audit_filter import filters, wanted
 from rainbow_xmpp.cli.audit_print import as_dict, print_all, print_each
 from rainbow_xmpp.cli.console import Failed, json_option, note, print_json
 from rainbow_xmpp.cli.context import Invocation, pass_invocation
+from rainbow_xmpp.cli.residency import residency
 
 if TYPE_CHECKING:
     from rainbow_xmpp.store import Store
@@ -41,6 +42,9 @@ class _Head(click.ParamType[tuple[int, str]]):
 @click.group()
 def audit() -> None:
     """The audit log: who did what, in records that cannot be changed unnoticed."""
+
+
+audit.add_command(residency)
 
 
 @audit.command()

@@ -27,6 +27,7 @@ DNS = "dns"
 MAIL = "mail"
 TURN = "turn"
 BUS = "bus"
+RESIDENCY = "residency"
 _COLOURS = {Mark.GOOD: "green", Mark.WARNING: "yellow", Mark.BAD: "red"}
 
 
@@ -34,8 +35,8 @@ _COLOURS = {Mark.GOOD: "green", Mark.WARNING: "yellow", Mark.BAD: "red"}
 @click.argument(
     "parts",
     nargs=-1,
-    type=click.Choice([*LOCAL, DNS, MAIL, TURN, BUS]),
-    metavar="[config|certs|db|dns|mail|turn|bus]...",
+    type=click.Choice([*LOCAL, DNS, MAIL, TURN, BUS, RESIDENCY]),
+    metavar="[config|certs|db|dns|mail|turn|bus|residency]...",
 )
 @click.option(
     "--resolver", default="", metavar="ADDRESS", help="The name server that dns asks, not this machine's."
@@ -51,8 +52,9 @@ def check(invocation: Invocation, parts: tuple[str, ...], resolver: str, to: str
     --to, a test letter. With turn: whether clients reach the relay of calls by every way they are told, and what to
     open when they do not; the server must run. With bus: whether the NATS servers of the region answer, are
     configured as regions.toml says and close what must be closed, and whether every other region answers, how quickly,
-    by what clock. Nothing is changed. The exit code is 1 when something must
-    be corrected.
+    by what clock. With residency: whether rows of other regions, or people who may not live here, lie in the database,
+    and whether data is handed to hosts that regions.toml does not name. Nothing is changed. The exit code is 1 when
+    something must be corrected.
     """
     findings = _findings(invocation, parts or tuple(LOCAL), resolver, to)
     if as_json:
@@ -60,7 +62,7 @@ def check(invocation: Invocation, parts: tuple[str, ...], resolver: str, to: str
     else:
         for finding in findings:
             mark = click.style(finding.mark, fg=_COLOURS[finding.mark])
-            click.echo(f"{mark} {finding.part:<8}{finding.text}")
+            click.echo(f"{mark} {finding.part:<7} {finding.text}")
     if any(finding.mark is Mark.BAD for finding in findings):
         sys.exit(1)
 
@@ -81,6 +83,10 @@ def _findings(invocation: Invocation, parts: Iterable[str], resolver: str, to: s
         from rainbow_xmpp.cli.check_mail import check_mail
 
         findings += check_mail(config, to)
+    if RESIDENCY in parts:
+        from rainbow_xmpp.cli.check_residency import check_residency
+
+        findings += check_residency(config)
     if TURN in parts:
         findings += _turn(config)
     if BUS in parts:

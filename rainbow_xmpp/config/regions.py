@@ -83,6 +83,16 @@ class Region:
         "Its inner NATS servers, which cluster.servers of its nodes names: HOST:PORT. They take the next port among "
         "each other.",
     )
+    handed_to: tuple[str, ...] = declared(
+        (),
+        "Hosts outside of the region's servers that its people's data may be handed to: its mail server, tracing. "
+        "check residency compares the configuration with it.",
+    )
+    backups: tuple[str, ...] = declared(
+        (),
+        "Where its backups go: folders, or URLs of other places. They lie in its country; audit residency looks "
+        "through the folders.",
+    )
     hangs_on: str = declared("", "Of an edge: the region whose border its NATS servers hang on.")
 
     @property

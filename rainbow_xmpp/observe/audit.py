@@ -74,6 +74,7 @@ class Kind(StrEnum):
     LOGINS_THROTTLED = "login.throttled"
     DATABASE_UPGRADED = "db.upgraded"
     REGION_RENAMED = "region.renamed"
+    RESIDENCY_AUDITED = "residency.audited"
     CREDENTIALS_RESEALED = "db.resealed"
     SERVER_STARTED = "server.started"
     SERVER_STOPPED = "server.stopped"

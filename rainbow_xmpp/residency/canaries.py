@@ -17,7 +17,8 @@ from rainbow_xmpp.errors import RainbowError
 
 VERSION = 1
 TAG_CHARS = 12
-_ALPHABET = "bcdfghjkmnpqrstvwxz23456789"
+_LETTERS = "bcdfghjkmnpqrstvwxz"
+_ALPHABET = _LETTERS + "23456789"
 """Small letters and digits, which no protocol, database or file name changes; no vowels, so no words."""
 
 
@@ -58,6 +59,12 @@ class Canaries:
         return canary.text
 
     @property
+    def of_account(self) -> Canary:
+        """The id of an account that was made for it, which those may know to whom it spoke."""
+        may = tuple(dict.fromkeys(id_ for canary in self.planted for id_ in canary.may_be_with))
+        return Canary("", "the account's id", may)
+
+    @property
     def length(self) -> int:
         """Of each text."""
         return TAG_CHARS + 4
@@ -89,5 +96,6 @@ class Canaries:
 
 
 def new_tag() -> str:
-    """A text that stands nowhere: 12 of 27 characters, 57 bits."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(TAG_CHARS))
+    """A text that stands nowhere, of 57 bits. It ends with a letter: what follows is a number."""
+    drawn = [secrets.choice(_ALPHABET) for _ in range(TAG_CHARS - 1)]
+    return "".join((*drawn, secrets.choice(_LETTERS)))

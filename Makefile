@@ -26,13 +26,16 @@ SOURCES  := rainbow_xmpp plugins tests benchmarks demo $(wildcard setup.py)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format format-check lint types bench fuzz faults leaks postfix conf clean
+.PHONY: help run run-regions test check format format-check lint types bench fuzz faults leaks postfix conf clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(INSTALL)  ## install, set up for development, serve on https://localhost:8443
 	@$(BIN)/rainbow-xmpp --config $(CONFIG) setup --serve
+
+run-regions: $(DEVELOP)  ## three regions and an edge on this machine, with companies and people; Ctrl-C stops them
+	@$(BIN)/python -m demo
 
 test: $(DEVELOP)  ## the whole test suite; installs the Debian packages it needs when run by root
 	@scripts/debian-packages tests/debian-packages.txt

@@ -116,6 +116,7 @@ class Places:
                 f"country = {json.dumps(place.country)}",
                 f'kind = "{place.kind}"',
                 f'hosts = ["{place.host}:{place.door}"]',
+                f'upstreams = ["127.0.0.1:{place.door}"]',  # not every resolver knows names below localhost
                 f'key = "{key}"',
                 f"bus_servers = {json.dumps([f'127.0.0.1:{port}' for port in place.buses])}",
             ]
@@ -142,6 +143,7 @@ class Places:
             "cluster.user": "nodes",
             "cluster.password": {"file": str(folder / "nodes.password")},
             "cluster.ca": str(self.ca),
+            "elsewhere.pass_on": True,
             "border.key": {"file": str(folder / "region.key")},
             "border.names_key": {"file": str(self.folder / "names.key")},
             "border.nats_folder": str(folder),

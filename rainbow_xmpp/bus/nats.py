@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Self
 
-import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
@@ -45,8 +44,14 @@ async def connect(
     `name` is what their monitoring calls it, `inbox` what the subjects of answers begin with; `on_error` hears what the
     server has against something. Raises BusUnreachable.
     """
+    client = Client()
+
+    async def on_disconnect() -> None:
+        if not client.is_closed:  # it was not we who closed it
+            log.warning("the connection to the bus is lost; what other nodes must know waits")
+
     try:
-        connecting = nats.connect(
+        connecting = client.connect(
             servers=list(config.servers),
             name=name,
             inbox_prefix=inbox,
@@ -54,21 +59,22 @@ async def connect(
             password=config.password.reveal() or None,
             tls=_tls(config),
             connect_timeout=CONNECT_S,
-            reconnect_time_wait=RECONNECT_S,
+            reconnect_time_wait=RECONNECT_S,  # type: ignore[arg-type]  # it sleeps so long, fractions too
             max_reconnect_attempts=-1,
             allow_reconnect=True,
             ping_interval=PING_S,
             max_outstanding_pings=MOST_PINGS,
             error_cb=on_error or _on_error,
-            disconnected_cb=_on_disconnect,
+            disconnected_cb=on_disconnect,
             reconnected_cb=_on_reconnect,
         )
-        return await asyncio.wait_for(connecting, CONNECT_S)  # by itself it would try for ever
+        await asyncio.wait_for(connecting, CONNECT_S)  # by itself it would try for ever
     except (TimeoutError, OSError, NatsError) as error:
         servers = ", ".join(config.servers)
         raise BusUnreachable(
             f"cluster.servers: no NATS server answers at {servers} ({str(error) or type(error).__name__})"
         ) from None
+    return client
 
 
 class NatsBus:
@@ -147,10 +153,6 @@ def _tls(config: ClusterConfig) -> ssl.SSLContext | None:
 async def _on_error(error: Exception) -> None:
     """Each try to get a connection that fails comes here, too; that it is lost has been said."""
     log.debug("the bus: %s", error or type(error).__name__)
-
-
-async def _on_disconnect() -> None:
-    log.warning("the connection to the bus is lost; what other nodes must know waits")
 
 
 async def _on_reconnect() -> None:

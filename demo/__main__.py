@@ -1,0 +1,64 @@
+"""`python -m demo`: three regions and an edge on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from pathlib import Path
+
+from demo.nats import NatsFault
+from demo.servers import COMPANIES, PEOPLE, DemoFault, Demonstration
+
+
+def main() -> int:
+    """The exit code."""
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    parser.add_argument(
+        "--folder", type=Path, default=Path("dev/regions"), help="where its files lie (dev/regions)"
+    )
+    demonstration = Demonstration(parser.parse_args().folder)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        print("Starting three regions and an edge ...", flush=True)
+        demonstration.start()
+        _show(demonstration)
+        while not (ended := list(demonstration.ended())):
+            time.sleep(0.5)
+        raise DemoFault(f"the server of {ended[0]} has ended: see {demonstration.log(ended[0])}")
+    except KeyboardInterrupt:
+        return 0
+    except (DemoFault, NatsFault) as fault:
+        print(fault, file=sys.stderr)
+        return 1
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # it stops already
+        print("Stopping ...", flush=True)
+        demonstration.stop()
+
+
+def _show(demonstration: Demonstration) -> None:
+    places = demonstration.places
+    print("\nRegions")
+    for place in places.by_name.values():
+        if not place.keeps_data:
+            print(f"  {place.name:<6}{place.title:<32}edge of {place.hangs_on}: its NATS server")
+            continue
+        print(f"  {place.name:<6}{place.title:<32}wss://{place.host}:{place.door}/xmpp-websocket")
+        print(f"  {'':<38}xmpps://{place.host}:{place.door}   log: {demonstration.log(place.name)}")
+    print("\nCompanies")
+    for company in COMPANIES:
+        print(f"  {company.name:<10}at home in {company.home}, may use {', '.join(company.also)}")
+    print(f"\nPeople, all with the password {demonstration.password}")
+    for each in PEOPLE:
+        print(f"  {each.address:<20}{each.company:<10}data in {each.region}")
+    print(
+        f"\nClients must trust {places.ca}. Commands: rainbow-xmpp --config {places.folder}/REGION/rainbow.toml ..."
+    )
+    print("Ctrl-C stops it all; the files stay.", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,243 @@
+"""A demonstration that runs: NATS servers, a chat server for each place, companies, and people who log in."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.nats import NatsProcess, start_all
+from demo.places import DOMAIN, Place, Places
+from rainbow_xmpp.cli.devcert import write_private
+from rainbow_xmpp.store import Store
+
+READY_S = 60.0
+STOP_S = 20.0
+KNOWN_S = 60.0
+SETTLE_S = 2.5
+"""A server looks every second who was added; who is asked for before that is not there for a while."""
+ROOT = Path(__file__).resolve().parent.parent
+PLACES = (
+    Place("emea", "Europe, Middle East and Africa", "FR", (27220,), (24220,), 8443),
+    Place("de", "Germany", "DE", (27230,), (24230,), 8444),
+    Place("na", "North America", "CA", (27240,), (24240,), 8445),
+    Place("uk", "United Kingdom", "GB", (), (24250,), 8446, hangs_on="emea"),
+)
+
+
+class DemoFault(RuntimeError):
+    """Something did not start or did not work; says where to read more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """At home in one region; some of its people may live in others."""
+
+    name: str
+    home: str
+    also: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Somebody:
+    """An account, whose data lies in `region`."""
+
+    localpart: str
+    company: str
+    region: str
+
+    @property
+    def address(self) -> str:
+        return f"{self.localpart}@{DOMAIN}"
+
+
+COMPANIES = (Company("Acme", "emea", ("de", "na")), Company("Globex", "na", ("emea",)))
+PEOPLE = (
+    Somebody("alice", "Acme", "emea"),
+    Somebody("dieter", "Acme", "de"),
+    Somebody("nora", "Acme", "na"),
+    Somebody("carol", "Globex", "na"),
+    Somebody("gus", "Globex", "emea"),
+)
+
+
+class Demonstration:
+    """Its files lie in one directory; what was made by an earlier run goes on."""
+
+    def __init__(self, folder: Path, places: Sequence[Place] = PLACES) -> None:
+        self.places = Places(folder, places)
+        self._nats: list[NatsProcess] = []
+        self._chat: dict[str, subprocess.Popen[bytes]] = {}
+        self.password = ""
+        """Of everybody."""
+
+    def start(self) -> None:
+        """Returns when people can log in everywhere. Raises DemoFault and NatsFault; call `stop` all the same."""
+        self.places.write()
+        self.password = self._password()
+        self._nats = [server for name in self.places.by_name for server in self.places.nats(name)]
+        start_all(self._nats)
+        with_data = [place.name for place in self.places.by_name.values() if place.keeps_data]
+        self._together((name, ("db", "upgrade")) for name in with_data)
+        for name in with_data:
+            self._launch(name)
+        for name in with_data:
+            self._await_ready(name)
+        self._add_companies()
+        self._add_people()
+
+    def cli(self, place: str, *arguments: str) -> str:
+        """What `rainbow-xmpp` prints for a server of this place. Raises DemoFault."""
+        return self._together([(place, arguments)])[0]
+
+    def _together(self, calls: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
+        """The same of several calls at once."""
+        calls = list(calls)
+        running = [
+            subprocess.Popen(
+                [*self._command(place), *arguments],
+                cwd=self._folder(place),
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            for place, arguments in calls
+        ]
+        said = [process.communicate()[0] for process in running]
+        for (place, arguments), process, text in zip(calls, running, said, strict=True):
+            if process.returncode:
+                raise DemoFault(f"{place}: {' '.join(arguments)}:\n{text}")
+        return said
+
+    def ended(self) -> Iterator[str]:
+        """Places whose server has ended by itself."""
+        yield from (name for name, process in self._chat.items() if process.poll() is not None)
+
+    def stop(self) -> None:
+        """Servers first, then the NATS servers that they talk over."""
+        for process in self._chat.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self._chat.values():
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._chat.clear()
+        for server in self._nats:
+            server.stop()
+
+    def log(self, place: str) -> Path:
+        return self._folder(place) / "server.log"
+
+    def _folder(self, place: str) -> Path:
+        return self.places.folder / place
+
+    def _command(self, place: str) -> list[str]:
+        return [sys.executable, "-m", "rainbow_xmpp", "--config", str(self._folder(place) / "rainbow.toml")]
+
+    def _password(self) -> str:
+        file = self.places.folder / "password"
+        if not file.exists():
+            write_private(file, f"Aa1!{secrets.token_urlsafe(9)}".encode())
+        return file.read_text()
+
+    def _launch(self, place: str) -> None:
+        with self.log(place).open("wb") as log:
+            # Ctrl-C is for who started them, who then stops them.
+            self._chat[place] = subprocess.Popen(
+                [*self._command(place), "run"],
+                cwd=self._folder(place),
+                env=_environment(),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def _await_ready(self, place: str) -> None:
+        end, process = time.monotonic() + READY_S, self._chat[place]
+        while b"\nready " not in b"\n" + self.log(place).read_bytes():
+            if process.poll() is not None or time.monotonic() > end:
+                raise DemoFault(f"{self.log(place)}:\n{self.log(place).read_text()[-3000:]}")
+            time.sleep(0.05)
+
+    def _people(self, place: str) -> dict[str, set[str]]:
+        """Who is there by now: localparts by company."""
+        return asyncio.run(_people_in(self.places.config(place).storage.url))
+
+    def _add_companies(self) -> None:
+        """Where they are at home; the servers there tell the others."""
+        new = []
+        for company in COMPANIES:
+            if company.name not in self._people(company.home):
+                allowed = [option for region in company.also for option in ("--allow-region", region)]
+                new.append(
+                    (company.home, ("company", "add", company.name, "--region", company.home, *allowed))
+                )
+        self._together(new)
+        end = time.monotonic() + KNOWN_S
+        for place in {each.region for each in PEOPLE}:
+            wanted = {each.company for each in PEOPLE if each.region == place}
+            while missing := wanted - set(self._people(place)):
+                if time.monotonic() > end:
+                    raise DemoFault(f"{place} was not told of {', '.join(missing)}: see {self.log(place)}")
+                time.sleep(0.2)
+
+    def _add_people(self) -> None:
+        calls = []
+        for place in {each.region for each in PEOPLE}:
+            there = self._people(place)
+            new = [
+                each for each in PEOPLE if each.region == place and each.localpart not in there[each.company]
+            ]
+            if new:
+                table = self._folder(place) / "people.csv"
+                write_private(table, _table(new, self.password).encode())
+                calls.append((place, ("user", "import", str(table))))
+        try:
+            self._together(calls)
+        finally:
+            for _, (*_, table_name) in calls:
+                Path(table_name).unlink()
+        if calls:
+            time.sleep(SETTLE_S)
+
+
+async def _people_in(url: str) -> dict[str, set[str]]:
+    store = await Store.open(url, require_schema=False)
+    try:
+        return {
+            company.name: {member.account.localpart for member in await store.accounts.list(company.id)}
+            for company in await store.companies.list()
+        }
+    finally:
+        await store.close()
+
+
+def _table(people: Sequence[Somebody], password: str) -> str:
+    text = io.StringIO()
+    rows = csv.writer(text)
+    rows.writerow(("email", "company", "localpart", "password"))
+    for each in people:
+        rows.writerow(
+            (f"{each.localpart}@{each.company.lower()}.example", each.company, each.localpart, password)
+        )
+    return text.getvalue()
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of the caller's configuration counts here."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAINBOW_")}
+    return kept | {"PYTHONPATH": str(ROOT)}

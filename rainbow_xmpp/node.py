@@ -150,6 +150,7 @@ class Node:
             self.session_ended,
             lost=lambda session: self._tell_beside(ConnectionLost(session)),
             regained=lambda session: self._tell_beside(ConnectionRegained(session)),
+            region=config.home_region if config.regions else "",
         )
         self.streams.register(self.plugins.registries.nonzas, self.plugins.registries.inline)
         self._handing_back = HandingBack(config.domain, self.pipeline, self.sessions)

@@ -18,6 +18,7 @@ import uvloop
 from rainbow_xmpp import process
 from rainbow_xmpp.bus import Bus
 from rainbow_xmpp.config import ClusterConfig, Config, ConfigProblems, Limits, Tls
+from rainbow_xmpp.edge import serve_edge
 from rainbow_xmpp.errors import PeerViolation, RainbowError, StreamCondition
 from rainbow_xmpp.http.app import HttpHandler, Readiness, Site, make_app, make_handler
 from rainbow_xmpp.node import Node
@@ -32,12 +33,16 @@ from rainbow_xmpp.observe.status import Status
 from rainbow_xmpp.plugin.base import PluginOptions
 from rainbow_xmpp.plugin.offers_relay import RelayDoor
 from rainbow_xmpp.plugin.select import select_plugins
+from rainbow_xmpp.regions.finding import HomeFinder
+from rainbow_xmpp.regions.names import names_keys
 from rainbow_xmpp.reload import Reloader
 from rainbow_xmpp.run_folder import PidFile, run_folder
 from rainbow_xmpp.session.entrance import Elsewhere
 from rainbow_xmpp.session.limits import Pace
+from rainbow_xmpp.session.redirects import Redirects
 from rainbow_xmpp.session.session import Session
 from rainbow_xmpp.store import Store
+from rainbow_xmpp.transport.coming_home import HomeDoor
 from rainbow_xmpp.transport.deadlines import Deadlines
 from rainbow_xmpp.transport.draining import let_go
 from rainbow_xmpp.transport.gatekeeper import Gatekeeper
@@ -48,12 +53,14 @@ from rainbow_xmpp.transport.listeners import Listeners
 from rainbow_xmpp.transport.outbox import Outbox
 from rainbow_xmpp.transport.port import PortShared
 from rainbow_xmpp.transport.tls import (
+    ALPN_RELAYED,
     Certificate,
     load_or_explain,
     quick_tls_available,
     replace_certificate,
     server_context,
 )
+from rainbow_xmpp.transport.way_home import Abroad, Ways, ways_home
 from rainbow_xmpp.xml import SCANNER
 
 log = logging.getLogger(__name__)
@@ -76,7 +83,7 @@ def run(config: Config, reread: Callable[[], Config]) -> int:
         )
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(config, reread))
+            runner.run(serve_edge(config, reread) if config.is_edge else _serve(config, reread))
     except ConfigProblems as problems:
         for problem in problems.problems:
             print(problem, file=sys.stderr)
@@ -115,8 +122,10 @@ async def _serve(config: Config, reread: Callable[[], Config]) -> None:
 class Server:
     """One node. Made by `start`."""
 
-    def __init__(self, config: Config, store: Store) -> None:
+    def __init__(self, config: Config, store: Store, abroad: Abroad | None = None) -> None:
         self._config = config
+        self._abroad = abroad
+        self._ways: Ways | None = None
         self.node = Node(config, store)
         self._deadlines = Deadlines(config.limits.login_timeout_s)
         self._housekeeping: Housekeeping | None = None
@@ -151,13 +160,13 @@ class Server:
         return found
 
     @classmethod
-    async def start(cls, config: Config) -> Server:
+    async def start(cls, config: Config, abroad: Abroad | None = None) -> Server:
         """Open the database, start plugins, listen. Raises RainbowError or OSError with a message for admins."""
         chosen = select_plugins(config)
         paths = [Path(path) for path in config.plugin_paths]
         bus = await _bus(config.cluster)
         store = await Store.open(config.storage.url, plugin_paths=paths)
-        server = cls(config, store)
+        server = cls(config, store, abroad)
         try:
             await server.node.start(chosen)
             if bus is not None:
@@ -173,9 +182,13 @@ class Server:
         return server
 
     async def _open_border(self) -> None:
-        from rainbow_xmpp.border.nats import NatsBorder
+        from rainbow_xmpp.border.nats import NatsBorder, seals_of
 
         border = await NatsBorder.open(self._config)
+        if self._abroad is None:
+            keys = names_keys(self._config.border.names_key)
+            finder = HomeFinder(border, keys, clock=time.monotonic) if keys else None
+            self._abroad = Abroad(seals_of(self._config), finder)
         self._border_figures = [border]
         await self.node.join_border(border)
 
@@ -247,7 +260,8 @@ class Server:
         config = self._config
         self._certificate = load_or_explain(config.tls.certificate, config.tls.key)
         self._look_at_certificate(config.tls)
-        self._context = context = server_context(config.tls.certificate, config.tls.key)
+        spoken = (ALPN_RELAYED,) if self._abroad is not None else ()
+        self._context = context = server_context(config.tls.certificate, config.tls.key, *spoken)
         links = self._links()
         self._http = await make_handler(
             make_app(self._site(), self.node.plugins.registries.routes), counters=self.node.counters
@@ -261,6 +275,8 @@ class Server:
             relay=door if door is not None and door.opens else None,
         )
         quick, reason = quick_tls_available()
+        if self._abroad is not None:
+            self._open_ways(self._abroad, port, quick=quick)
         if not quick:
             log.warning("the quick TLS transport is missing: %s", reason)
         if SCANNER != "compiled":
@@ -288,6 +304,18 @@ class Server:
             self.node.counters, [NodeFigures(self.node, self._health), *self._border_figures]
         )
         await self._listeners.open(config, port, context, exposition, quick=quick)
+
+    def _open_ways(self, abroad: Abroad, port: PortShared, *, quick: bool) -> None:
+        """For people who are here and at home in another region, and for those of this one who are there."""
+        config, links = self._config, port.links
+        port.home_door = HomeDoor(abroad.seals, links, now=time.time)
+        if config.elsewhere.redirect:
+            links.entrance.redirects = Redirects(Elsewhere.directly(config).violation, time.monotonic)
+        if abroad.finder is None or not config.elsewhere.log_in:
+            return
+        self._ways = links.entrance.homeward = ways_home(
+            config, abroad.finder, abroad.seals, self.node.counters, quick=quick
+        )
 
     def _links(self) -> LinkShared:
         return LinkShared(
@@ -339,6 +367,8 @@ class Server:
         await self.control.close()
         self._stalls.stop()
         await self._listeners.close()
+        if self._ways is not None:
+            self._ways.close()
         if self._housekeeping is not None:
             self._housekeeping.stop()
         await self._until_gone(min(limits.goodbye_timeout_s, deadline - time.monotonic()))

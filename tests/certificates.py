@@ -21,8 +21,8 @@ class Certificates:
     ca_key: Path
 
 
-def make_certificates(folder: Path, name: str = "localhost") -> Certificates:
-    """Writes the three files into `folder`; the certificate, for `name` and 127.0.0.1, lasts two days."""
+def make_certificates(folder: Path, name: str = "localhost", *others: str) -> Certificates:
+    """Writes the three files into `folder`; the certificate, for these names and 127.0.0.1, lasts two days."""
     ca_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = _name("Test CA")
     ca = (
@@ -31,7 +31,8 @@ def make_certificates(folder: Path, name: str = "localhost") -> Certificates:
         .add_extension(_key_usage(ca=True), critical=True)
         .sign(ca_key, hashes.SHA256())
     )
-    valid_for = x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ip_address("127.0.0.1"))])
+    named = [x509.DNSName(each) for each in (name, *others)]
+    valid_for = x509.SubjectAlternativeName([*named, x509.IPAddress(ip_address("127.0.0.1"))])
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     certificate = (
         _draft(_name(name), ca_name, server_key)

@@ -159,13 +159,13 @@ class WebrtcRelay(
         grant = await self._grant_if_any(account)
         if ctx.session is not None:
             self._asked[ctx.session] = asked.type
-        return listed(self.desk.addresses(account), asked.type, grant)
+        return listed(self.desk.addresses(account, _through(ctx.session)), asked.type, grant)
 
     @on_iq("get", AskedCredentials.TAG, to="server")
     async def give_credentials(self, ctx: Context, request: Element) -> Element:
         """§3.3."""
         account = self._admit(ctx)
-        named = AskedCredentials.from_xml(request).among(self.desk.addresses(account))
+        named = AskedCredentials.from_xml(request).among(self.desk.addresses(account, _through(ctx.session)))
         try:
             grant = await self.desk.give(account)
         except MinutesUsedUp as error:
@@ -194,7 +194,8 @@ class WebrtcRelay(
         account = session.account
         if not self.desk.may_call(account):
             return
-        earlier, now = self.desk.addresses_by(before, account), self.desk.addresses(account)
+        through = _through(session)
+        earlier, now = self.desk.addresses_by(before, account, through), self.desk.addresses(account, through)
         push = changed(earlier, now, type_, await self._grant_if_any(account))
         try:
             await self.services.ask(session, push, type="set")
@@ -256,3 +257,8 @@ class WebrtcRelay(
     async def tidy(self) -> None:
         """Forget what is over."""
         await self.desk.tidy()
+
+
+def _through(session: Session | None) -> str:
+    """The region that a client came in at, when that is not its home."""
+    return "" if session is None else session.through

@@ -90,18 +90,23 @@ class CredentialDesk:
         """What the relay knows somebody by."""
         return userid_of(self._key, account.company.id, account.id)
 
-    def addresses(self, account: Account) -> list[RelayAddress]:
-        """Where relays are, the nearest to the person's home first."""
-        return self.addresses_by(self._options(), account)
+    def addresses(self, account: Account, through: str = "") -> list[RelayAddress]:
+        """Where relays are, the nearest first: to the region that the person came in at, or else to their home."""
+        return self.addresses_by(self._options(), account, through)
 
-    def addresses_by(self, options: RelayOptions, account: Account) -> list[RelayAddress]:
+    def addresses_by(self, options: RelayOptions, account: Account, through: str = "") -> list[RelayAddress]:
         """Where they are by these options."""
         configured = [RelayAddress.parse(entry) for entry in options.services]
         if not configured:
-            regional = addresses_of_region(account.region, self._services.relays_of(account.region))
+            near = [each for each in (through, account.region) if each]
+            regional = [
+                each
+                for region in near
+                for each in addresses_of_region(region, self._services.relays_of(region))
+            ]
             own = addresses_of_own(self._services.public_url, options.port)
             return list(dict.fromkeys((*regional, *own)))
-        return nearest_first(configured, account.region)
+        return nearest_first(configured, through or account.region)
 
     async def give(self, account: Account) -> Grant:
         """Raises MinutesUsedUp. Whether somebody may call was asked before."""

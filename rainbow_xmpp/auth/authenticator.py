@@ -225,6 +225,10 @@ class Authenticator:
             return False
         return True
 
+    async def knows(self, names: tuple[str, ...]) -> bool:
+        """Somebody who may log in here has one of these names."""
+        return await self._record(names) is not None
+
     async def _record(self, names: tuple[str, ...]) -> LoginRecord | None:
         """What the first of these names that somebody has says. All are looked up, or the time would tell."""
         found = [await self._accounts.for_login(name) for name in names]

@@ -44,23 +44,29 @@ class Finding:
 def check_configuration(config: Config) -> Iterator[Finding]:
     """Files, types and bounds were judged when it was loaded; left are the sealing keys and plugins."""
     yield Finding(Mark.GOOD, "config", f"every key is known and in bounds; the domain is {config.domain}")
-    from rainbow_xmpp.auth.seal import InvalidSealingKey
-    from rainbow_xmpp.cli.passwords import sealer_of
-
-    try:
-        key_id = sealer_of(config).key_id
-    except InvalidSealingKey as error:
-        yield Finding(Mark.BAD, "config", str(error))
-    else:
-        yield Finding(Mark.GOOD, "config", f"the sealing key is {key_id}")
-    yield from _levels(config)
+    if not config.is_edge:
+        yield _sealing_key(config)
+        yield from _levels(config)
     if config.regions:
         with_data = sum(region.kind.keeps_data for region in config.regions.values())
         told = f"{len(config.regions)} regions, {with_data} of them with data"
         yield Finding(Mark.GOOD, "config", f"{told}; this server is of {config.home_region}")
     if config.border.is_on:
         yield _border(config)
-    yield from _plugins(config)
+    if config.is_edge:
+        yield Finding(Mark.GOOD, "config", "an edge: it keeps nothing, and runs no plugins")
+    else:
+        yield from _plugins(config)
+
+
+def _sealing_key(config: Config) -> Finding:
+    from rainbow_xmpp.auth.seal import InvalidSealingKey
+    from rainbow_xmpp.cli.passwords import sealer_of
+
+    try:
+        return Finding(Mark.GOOD, "config", f"the sealing key is {sealer_of(config).key_id}")
+    except InvalidSealingKey as error:
+        return Finding(Mark.BAD, "config", str(error))
 
 
 def _border(config: Config) -> Finding:
@@ -133,6 +139,9 @@ def closed_to_others(key: Path) -> Finding:
 
 def check_database(config: Config) -> Iterator[Finding]:
     """The database answers, its schema is current, and the credentials in it can be opened."""
+    if config.is_edge:
+        yield Finding(Mark.GOOD, "db", "none: an edge keeps no data")
+        return
     path = config.storage.sqlite_path
     if path is not None and not Path(path).exists():
         yield Finding(Mark.BAD, "db", f"{path} does not exist yet: db upgrade makes it")

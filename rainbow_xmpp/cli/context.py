@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from rainbow_xmpp.config import Config, Draft, load, read
+from rainbow_xmpp.errors import RainbowError
 
 if TYPE_CHECKING:
     from rainbow_xmpp.store import Store
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_CONFIG = "conf/rainbow.toml"
+
+
+class KeepsNothing(RainbowError):
+    """This server has no database."""
 
 
 class Invocation:
@@ -62,6 +67,10 @@ class Invocation:
 
     def with_store(self, config: Config, work: "Callable[[Store], Awaitable[T]]") -> T:
         """What `work` returns, given the open store. A database that is out of date ends the command."""
+        if config.is_edge:
+            raise KeepsNothing(
+                f"{config.home_region} is an edge, which keeps no data: do this in another region"
+            )
         with refusals_explained(config):
             return asyncio.run(_with_store(config, work))
 

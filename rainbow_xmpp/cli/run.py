@@ -16,7 +16,8 @@ def run(invocation: Invocation) -> None:
     from rainbow_xmpp.cli.db import create_if_empty
 
     config = invocation.whole_config()
-    create_if_empty(config, invocation.how_to_add_people())
+    if not config.is_edge:
+        create_if_empty(config, invocation.how_to_add_people())
     serve(invocation, config)
 
 

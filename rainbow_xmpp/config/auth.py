@@ -80,5 +80,3 @@ class Auth:
     def problems(self) -> Complaints:
         if not self.mechanisms:
             yield "mechanisms", "is empty, so nobody could log in"
-        if not self.sealing_key:
-            yield "sealing_key", 'is not set; name its file: sealing_key = { file = "dev/sealing.key" }'

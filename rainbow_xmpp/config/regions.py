@@ -146,8 +146,11 @@ def regions_problems(regions: Sections[Region], default: str, here: str) -> Iter
         if not REGION_NAME.fullmatch(name):
             yield f"regions.{name}", f"is no name for a region: {REGION_NAME_RULE}"
     yield from _chosen("default_region", default, regions)
-    if here:
-        yield from _chosen("region", here, regions)
+    if here and here not in regions:
+        yield (
+            "region",
+            f'is "{here}", which is no region{did_you_mean(here, regions) or _choices_of(regions)}',
+        )
     if default in regions and regions[default].kind is RegionKind.RESTRICTED:
         yield "default_region", f'is "{default}", which is restricted: new companies may not use it'
     yield from _hosts_of_two(regions)
@@ -158,6 +161,11 @@ def regions_problems(regions: Sections[Region], default: str, here: str) -> Iter
                 f"regions.{name}.hangs_on",
                 f'is "{region.hangs_on}", which is no region with border_servers',
             )
+
+
+def _choices_of(regions: Mapping[str, Region]) -> str:
+    """The names to choose from, in words."""
+    return f"; use one of: {', '.join(regions)}"
 
 
 def _chosen(key_name: str, value: str, regions: Mapping[str, Region]) -> Iterator[tuple[str, str]]:

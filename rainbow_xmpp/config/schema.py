@@ -99,7 +99,8 @@ class Config:
     )
     region: str = key(
         "",
-        "The region this server is of: what it keeps stays there. One of [regions.NAME]; empty = default_region.",
+        "The region this server is of: what it keeps stays there. One of [regions.NAME]; empty = default_region. Of an "
+        "edge, it keeps nothing, and needs no database.",
     )
     default_region: str = key(
         "",
@@ -146,11 +147,18 @@ class Config:
         for path in self.plugin_paths:
             if not path or not Path(path).is_dir():
                 yield "plugin_paths", f'has "{path}", which is no directory'
+        if not self.auth.sealing_key and not self.is_edge:
+            yield "auth.sealing_key", 'is not set; name its file: sealing_key = { file = "dev/sealing.key" }'
         for name, text in misnamed(self.service_levels):
             yield f"service_levels.{name}", text
         yield from regions_problems(self.regions, self.default_region, self.region)
         if self.border.is_on:
             yield from border_problems(self.regions, self.cluster.is_on)
+        elif self.elsewhere.log_in:
+            yield (
+                "elsewhere.log_in",
+                "is set, and border.key is not: other regions would not believe this server",
+            )
         elif self.cluster.is_on and self.storage.sqlite_path is not None:
             yield (
                 "cluster.servers",
@@ -165,14 +173,19 @@ class Config:
 
     @property
     def home_region(self) -> str:
-        """The region whose data this server keeps."""
+        """The region that this server is of, whose data it keeps unless that is an edge."""
         return self.region or self.default_region or ONLY_REGION
+
+    @property
+    def is_edge(self) -> bool:
+        """This server keeps nothing: its region is an edge."""
+        here = self.regions.get(self.home_region)
+        return here is not None and not here.kind.keeps_data
 
     @property
     def passes_on(self) -> bool:
         """Connections that ask for a host of another region are passed on to it."""
-        here = self.regions.get(self.home_region)
-        return self.elsewhere.pass_on or (here is not None and not here.kind.keeps_data)
+        return self.elsewhere.pass_on or self.is_edge
 
     @property
     def public_url(self) -> str:

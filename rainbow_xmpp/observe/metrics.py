@@ -62,6 +62,7 @@ class Counters:
     )
     connections_refused: int = 0
     passages_failed: int = 0
+    homes_unreached: int = 0
     handshakes_ok: int = 0
     handshakes_failed: int = 0
     http_requests: int = 0
@@ -116,6 +117,7 @@ class Counters:
     connections: int = 0
     connections_half_open: int = 0
     connections_passed: int = 0
+    connections_homeward: int = 0
     sessions: int = 0
     sessions_inactive: int = 0
     sessions_websocket: int = 0
@@ -246,6 +248,11 @@ FAMILIES: Sequence[Family] = (
         "Connections that could not be passed on, since their region did not answer.",
         "passages_failed",
     ),
+    _one(
+        "rainbow_homes_unreached",
+        "Logins that could not go on, since the region of whoever it was did not answer.",
+        "homes_unreached",
+    ),
     Family(
         "rainbow_tls_handshakes",
         "TLS handshakes that came to an end.",
@@ -310,6 +317,12 @@ FAMILIES: Sequence[Family] = (
         "rainbow_connections_passed",
         "Open connections that are passed on to another region, unread.",
         "connections_passed",
+        gauge=True,
+    ),
+    _one(
+        "rainbow_connections_homeward",
+        "Open connections of people whose login, and all that follows, goes on in another region.",
+        "connections_homeward",
         gauge=True,
     ),
     Family(

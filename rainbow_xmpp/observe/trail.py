@@ -53,16 +53,17 @@ class Trail:
                 raise
             log.error("not in the audit log, since the database is away: %s", kind, extra={"actor": actor})
 
-    def logged_in(self, account: Account, mechanism: str) -> None:
-        """A login succeeded; recorded where the configuration wants it."""
+    def logged_in(self, account: Account, mechanism: str, through: str = "") -> None:
+        """A login succeeded; recorded where the configuration wants it. `through`: the region it came in at, or ""."""
         if self.config.logins:
+            facts = {"mechanism": mechanism} | ({"through": through} if through else {})
             self._spawn(
                 self.note(
                     Kind.LOGIN_OK,
                     company_id=account.company.id,
                     actor=account.id,
                     target=account.id,
-                    mechanism=mechanism,
+                    **facts,
                 )
             )
 

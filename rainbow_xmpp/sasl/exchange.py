@@ -87,6 +87,12 @@ class Offer:
 
     mechanisms: tuple[str, ...]
     bindings: Mapping[str, bytes]
+    taken: frozenset[str] | None = None
+    """Of the mechanisms, those that may be used, where another server offered them; None = all."""
+
+    def takes(self, mechanism: str) -> bool:
+        """A client may log in with this."""
+        return mechanism in self.mechanisms and (self.taken is None or mechanism in self.taken)
 
     @classmethod
     def of(cls, allowed: Sequence[str], bindings: Mapping[str, bytes]) -> Offer:
@@ -128,7 +134,7 @@ class Exchange:
 
     def start(self, text: str | None) -> Step:
         """The `<auth/>` element's text; no text means that the client waits for an empty challenge."""
-        if self.mechanism not in self._offer.mechanisms:
+        if not self._offer.takes(self.mechanism):
             return Failure(FailureCondition.INVALID_MECHANISM, f"{self.mechanism[:40]!r} is not offered")
         if not text:
             return Challenge(b"")

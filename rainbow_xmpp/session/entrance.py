@@ -13,8 +13,10 @@ from rainbow_xmpp.errors import LocalMisuse, SeeOther
 from rainbow_xmpp.observe.histogram import Histogram
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.session.early import AnswersStrangers, NobodyAnswers
+from rainbow_xmpp.session.homeward import Homeward, WayHome
 from rainbow_xmpp.session.inline import InlineRegistry, TakenOver
 from rainbow_xmpp.session.limits import Pace
+from rainbow_xmpp.session.redirects import Redirects
 from rainbow_xmpp.session.resources import Resources
 from rainbow_xmpp.session.session import Handler, Session, Wire
 from rainbow_xmpp.session.table import SessionTable
@@ -37,6 +39,9 @@ class LoginLink(Wire, Protocol):
 
     def start_tls(self) -> None:
         """Begin the TLS handshake on this connection."""
+
+    def go_home(self, way: WayHome) -> None:
+        """From now on everything the peer says goes there, and what is said there goes to the peer."""
 
     def become(self, session: Session) -> None:
         """From now on everything received goes to this session."""
@@ -72,6 +77,12 @@ class Elsewhere:
         host = config.listen.drain_to
         return cls(host, config.drain_websocket_url) if host else None
 
+    @classmethod
+    def directly(cls, config: Config) -> Elsewhere:
+        """The first host of this server's own region."""
+        host = config.regions[config.home_region].hosts[0]
+        return cls(host, f"wss://{host}/xmpp-websocket")
+
     def violation(self) -> SeeOther:
         """What ends the stream of somebody who is sent there."""
         return SeeOther(self.host, self.websocket_uri)
@@ -91,7 +102,21 @@ class TakenBack:
     session: Session
 
 
-Step = Output | Entered | TakenBack
+@dataclass(frozen=True, slots=True)
+class GoneHome:
+    """The client is at home in another region, and its login goes on there."""
+
+    way: WayHome
+
+
+@dataclass(frozen=True, slots=True)
+class Redirected:
+    """The client has logged in, and is asked to come in elsewhere."""
+
+    violation: SeeOther
+
+
+Step = Output | Entered | TakenBack | GoneHome | Redirected
 """What a login does next: what its stream says, or this."""
 
 
@@ -116,8 +141,8 @@ class Entrance:
     """Run a login step that waits."""
     started: Callable[[Session], None]
     """Told of each session that is in the table now."""
-    succeeded: Callable[[Account, str], None]
-    """Told of each login and its mechanism (the audit log may want it)."""
+    succeeded: Callable[[Account, str, str], None]
+    """Told of each login, its mechanism, and the region it came through or "" (the audit log may want it)."""
     resources_per_account: int
     pace: Pace
     resources: Resources
@@ -133,6 +158,10 @@ class Entrance:
     """What some accounts have to do beyond SASL."""
     is_stopping: bool = False
     """The server stops: nobody comes in any more who was on the way, since there may be no plugins any more."""
+    homeward: Homeward | None = None
+    """Where people are at home who are not here; None = who is not here is nobody."""
+    redirects: Redirects | None = None
+    """Who came through another region and is asked to come here directly; None = nobody."""
     elsewhere: Elsewhere | None = None
     """Where clients are sent while this server is being emptied."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Mapping, Sequence
 from time import monotonic
@@ -9,12 +10,14 @@ from time import monotonic
 from rainbow_xmpp import ids, sasl
 from rainbow_xmpp.auth.authenticator import Refused
 from rainbow_xmpp.auth.tokens import InvalidToken
-from rainbow_xmpp.errors import Condition, PeerViolation, StanzaError, StreamCondition
+from rainbow_xmpp.errors import Condition, PeerViolation, SeeOther, StanzaError, StreamCondition
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.languages import choose_language
 from rainbow_xmpp.session.early import Stranger
-from rainbow_xmpp.session.entrance import Entered, Entrance, LoginLink, Step, TakenBack
+from rainbow_xmpp.session.entrance import Entered, Entrance, GoneHome, LoginLink, Redirected, Step, TakenBack
+from rainbow_xmpp.session.homeward import HomeUnknown, Opening, Relayed
 from rainbow_xmpp.session.inline import Attempt, Distrusted, Newcomer, Undecided, Vouched
+from rainbow_xmpp.session.session import Session
 from rainbow_xmpp.session.welcome import Welcome
 from rainbow_xmpp.store.outage import is_outage
 from rainbow_xmpp.store.values import Account
@@ -46,6 +49,8 @@ log = logging.getLogger(__name__)
 
 _WHERE_A_LOGIN_CAN_FAIL = (State.AUTHENTICATING, State.PROVEN, State.TASKS)
 _ON_THE_WAY = (sasl.FailureCondition.TEMPORARY_AUTH_FAILURE, "on the way to another region")
+_THROUGH_OTHERS = "SCRAM-"
+"""How mechanisms begin that show a password to nobody, not even to the server of another region in between."""
 _NOT_ENOUGH = (
     "the password is right, a second factor is wanted, and this way of logging in cannot ask for one"
 )
@@ -63,6 +68,8 @@ class Login:
         "_is_complete",
         "_link",
         "_names",
+        "_relayed",
+        "_said",
         "_source",
         "_strangers",
         "_stream",
@@ -71,6 +78,7 @@ class Login:
         "began",
         "busy",
         "has_greeted",
+        "is_retold",
     )
 
     def __init__(
@@ -82,11 +90,23 @@ class Login:
         bindings: Mapping[str, bytes],
         *,
         is_secure: bool = True,
+        relayed: Relayed | None = None,
     ) -> None:
+        """`relayed`: another region took the client in, made the offer, and has said the stream's beginning."""
         self._entrance = entrance
         self._link = link
         self._source = source
-        offer = sasl.Offer.of(entrance.mechanisms, bindings)
+        self._relayed = relayed
+        if relayed is None:
+            offer = sasl.Offer.of(entrance.mechanisms, bindings)
+        else:
+            taken = frozenset(m for m in entrance.mechanisms if m.startswith(_THROUGH_OTHERS))
+            offer = sasl.Offer(relayed.mechanisms, relayed.bindings, taken)
+        self.is_retold = False
+        """What arrives has been answered elsewhere already: nothing is sent."""
+        self._said: list[bytes] = []
+        """The stream header, and what was said of the login that is under way; only where people may be at home
+        elsewhere."""
         self._stream = ServerStream(entrance.settings, framing, offer, is_secure=is_secure)
         self._account: Account | None = None
         self._family = ""
@@ -110,14 +130,17 @@ class Login:
         self.busy = False
         """A step waits for the database or a hash; hand in nothing until `proceed` is called."""
 
-    def opened(self, header: Open) -> None:
+    def opened(self, header: Open, raw: bytes = b"") -> None:
         """A stream header arrived. Raises PeerViolation."""
+        self._said = [raw]
         outputs = self._stream.opened(header, ids.new_stream_id(), self._identities())
         if self._entrance.is_stopping:
             raise PeerViolation(StreamCondition.SYSTEM_SHUTDOWN)
         elsewhere = self._entrance.elsewhere
         if elsewhere is not None and self._stream.state is not State.SECURING:
             raise elsewhere.violation()  # said inside TLS only, where the client knows who says it
+        if self._account is not None and (other := self._redirect()) is not None:
+            raise other
         self.has_greeted = True
         self._entrance.counters.streams_opened += 1
         self._act(outputs)
@@ -126,7 +149,21 @@ class Login:
         """A top-level element arrived. Raises PeerViolation."""
         if not self.has_greeted:
             raise PeerViolation(StreamCondition.INVALID_NAMESPACE, detail="no stream header")
-        self._act(self._stream.received(view))
+        self._note(view)
+        outputs = self._stream.received(view)
+        if self._entrance.homeward is not None and any(isinstance(each, AuthFailed) for each in outputs):
+            self._wait_for(_given(outputs), tells_of_names=True)  # not sooner than what another region says
+        else:
+            self._act(outputs)
+
+    def _note(self, view: View) -> None:
+        """What the home has to be told if this client's is another region."""
+        if self._entrance.homeward is None or self._relayed is not None:
+            return
+        if view.name in ("auth", "authenticate"):
+            self._said[1:] = [view.data]
+        elif view.name == "response" and len(self._said) == 2:
+            self._said.append(view.data)
 
     def blank(self) -> None:
         """White space arrived between elements. Raises PeerViolation."""
@@ -149,7 +186,8 @@ class Login:
         for output in outputs:
             match output:
                 case Send(data):
-                    self._link.send(data)
+                    if not self.is_retold:
+                        self._link.send(data)
                 case Restart():
                     self.has_greeted = False
                     self._link.restart_stream()
@@ -166,20 +204,33 @@ class Login:
                 case Bind():
                     self._bind(output)
                 case Entered(session):
-                    session.family, session.app_password = self._family, self._app_password
+                    self._mark(session)
                     self._entrance.started(session)
                 case TakenBack(session):
-                    session.family, session.app_password = self._family, self._app_password
+                    self._mark(session)
+                case GoneHome(way):
+                    self._link.go_home(way)
+                case FindKeys() | CheckPassword() | CheckToken() | CheckMessage():
+                    self._wait_for(self._step(output), tells_of_names=True)
+                case Redirected(violation):
+                    raise violation
                 case _:
                     self._wait_for(self._step(output))
 
-    def _wait_for(self, step: Awaitable[Sequence[Step]]) -> None:
-        self.busy = True
-        self._entrance.spawn(self._finish(step))
+    def _mark(self, session: Session) -> None:
+        session.family, session.app_password = self._family, self._app_password
+        session.through = "" if self._relayed is None else self._relayed.region
 
-    async def _finish(self, step: Awaitable[Sequence[Step]]) -> None:
+    def _wait_for(self, step: Awaitable[Sequence[Step]], *, tells_of_names: bool = False) -> None:
+        self.busy = True
+        self._entrance.spawn(self._finish(step, monotonic() if tells_of_names else None))
+
+    async def _finish(self, step: Awaitable[Sequence[Step]], asked_at: float | None) -> None:
+        """`asked_at`: when somebody asked who may want to know by the time of the answer who exists."""
         try:
             outputs = await self._unless_away(step)
+            if asked_at is not None:
+                await self._even_out(outputs, asked_at)
             self.busy = False
             self._act(outputs)
             self._link.proceed()
@@ -188,6 +239,17 @@ class Login:
         except Exception:  # around one connection
             log.exception("a login failed", extra={"stream": self._link.number})
             self._link.fail(PeerViolation(StreamCondition.INTERNAL_SERVER_ERROR))
+
+    async def _even_out(self, outputs: Sequence[Step], asked_at: float) -> None:
+        """Until somebody has proved who it is, an answer takes as long as one of another region would."""
+        homeward = self._entrance.homeward
+        if homeward is None or self._relayed is not None:
+            return
+        if any(isinstance(each, GoneHome | Authenticated | Proven) for each in outputs):
+            return
+        early_s = asked_at + homeward.answer_s - monotonic()
+        if early_s > 0:
+            await asyncio.sleep(early_s)
 
     async def _unless_away(self, step: Awaitable[Sequence[Step]]) -> Sequence[Step]:
         """What the step says; while the database is away an attempt to log in is to be repeated later."""
@@ -234,7 +296,13 @@ class Login:
                     source=self._source,
                 )
                 self._welcome = Welcome(
-                    self._entrance, self._stream, self._link, newcomer, request.inline, self._is_current
+                    self._entrance,
+                    self._stream,
+                    self._link,
+                    newcomer,
+                    request.inline,
+                    self._is_current,
+                    self._redirect,
                 )
                 if (self._is_complete or self._app_password) and not account.must_enrol:
                     return await self._welcome.let_in()
@@ -263,9 +331,31 @@ class Login:
             return self._stream.refuse(found.condition, found.detail)
         if self._is_on_the_way(found.account):  # a proof could only be refused as a wrong one is
             return self._stream.refuse(*_ON_THE_WAY)
+        if found.account is None and (gone := await self._go_home()):
+            return gone
         self._account = found.account
         may_act, refusal = self._may_act_as(asked.authzid), self._refusal(found.account)
         return self._stream.found(found.keys, found.others, may_act=may_act, refusal=refusal)
+
+    async def _go_home(self) -> Sequence[Step]:
+        """On to the region of somebody who is at home elsewhere; nothing for whoever is here, or to be refused here."""
+        homeward = self._entrance.homeward
+        if (
+            homeward is None
+            or self._relayed is not None
+            or await self._entrance.authenticator.knows(self._names)
+        ):
+            return ()
+        try:
+            region = await homeward.region_of(self._names)
+            if not region:
+                return ()
+            offer = self._stream.offer
+            framing = self._stream.framing_name
+            opening = Opening(framing, self._source, offer.mechanisms, offer.bindings, tuple(self._said))
+            return [GoneHome(await homeward.open(region, self._names, opening))]
+        except HomeUnknown as error:
+            return self._stream.refuse(sasl.FailureCondition.TEMPORARY_AUTH_FAILURE, str(error))
 
     async def _check_password(self, asked: CheckPassword) -> Sequence[Step]:
         names = self._called(asked.name)
@@ -329,7 +419,7 @@ class Login:
         except Undecided:  # a client that heard more than that would throw its secret away
             return self._stream.refuse(sasl.FailureCondition.TEMPORARY_AUTH_FAILURE)
         if verdict is None:
-            return self._stream.refuse(sasl.FailureCondition.NOT_AUTHORIZED)
+            return await self._go_home() or self._stream.refuse(sasl.FailureCondition.NOT_AUTHORIZED)
         if isinstance(verdict, Distrusted):
             return self._stream.refuse(sasl.FailureCondition.CREDENTIALS_EXPIRED)
         self._account, self._vouched, self._is_complete = verdict.account, verdict, verdict.is_complete
@@ -371,8 +461,19 @@ class Login:
     def _authenticated(self, mechanism: str) -> None:
         self._entrance.authenticator.succeeded(self._names[0], self._source)
         self._entrance.counters.logins_ok += 1
-        self._entrance.succeeded(self._known(), mechanism)
-        log.info("login of %s by %s", self._known().id, mechanism, extra={"stream": self._link.number})
+        through = "" if self._relayed is None else self._relayed.region
+        self._entrance.succeeded(self._known(), mechanism, through)
+        if self._relayed is not None:
+            self._relayed.authenticated()
+        by = f"{mechanism}, through {through}" if through else mechanism
+        log.info("login of %s by %s", self._known().id, by, extra={"stream": self._link.number})
+
+    def _redirect(self) -> SeeOther | None:
+        """What ends the stream of somebody who has logged in and should come to this region directly."""
+        redirects = self._entrance.redirects
+        if redirects is None or self._relayed is None:
+            return None
+        return redirects.of(self._known().id)
 
     def _known(self) -> Account:
         assert self._account is not None, "SASL succeeded without an account"
@@ -424,3 +525,8 @@ class Login:
             return self._stream.not_bound(request, error)
         session = entrance.new_session(account, resource, self._link, self._stream.header.lang)
         return [*self._stream.bound(request, session.full), Entered(session)]
+
+
+async def _given(outputs: Sequence[Step]) -> Sequence[Step]:
+    """What is known already, as a step that waits."""
+    return outputs

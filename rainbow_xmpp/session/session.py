@@ -124,6 +124,7 @@ class Session:
         "presence",
         "priority",
         "resource",
+        "through",
         "unsettled",
         "wire",
     )
@@ -147,6 +148,8 @@ class Session:
         self.resource = full[len(home.bare) + 1 :]
         self.family = ""
         """The login of the API whose token let it in; it ends with that."""
+        self.through = ""
+        """The region that its client came in at, when that is another; "" when it came directly."""
         self.app_password = ""
         """The id of the app password that let it in; it ends with that."""
         self.wire = wire

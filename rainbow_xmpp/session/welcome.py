@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from rainbow_xmpp.errors import SeeOther
 from rainbow_xmpp.sasl import FailureCondition
 from rainbow_xmpp.session import inline
-from rainbow_xmpp.session.entrance import Entered, Entrance, LoginLink, Step, TakenBack
+from rainbow_xmpp.session.entrance import Entered, Entrance, LoginLink, Redirected, Step, TakenBack
 from rainbow_xmpp.session.inline import BindRequest, Enable, Newcomer, TakenOver
 from rainbow_xmpp.session.tasks import SECOND_FACTORS, Ask, Done, Fail, Task
 from rainbow_xmpp.stream import Send, ServerStream, TaskChosen, TaskData
@@ -26,6 +27,7 @@ class Welcome:
         "_link",
         "_newcomer",
         "_offered",
+        "_redirect",
         "_results",
         "_stream",
         "_task",
@@ -39,14 +41,19 @@ class Welcome:
         newcomer: Newcomer,
         asked: Sequence[Element],
         is_current: Callable[[], Awaitable[bool]],
+        redirect: Callable[[], SeeOther | None],
     ) -> None:
-        """`asked` is what was asked for inline; `is_current` whether the account may still log in as it did."""
+        """`asked` is what was asked for inline; `is_current` whether the account may still log in as it did.
+
+        `redirect` says where the newcomer should come in instead.
+        """
         self._entrance = entrance
         self._stream = stream
         self._link = link
         self._newcomer = newcomer
         self._inline = asked
         self._is_current = is_current
+        self._redirect = redirect
         self._done: list[str] = []
         self._offered: Sequence[Task] = ()
         self._task: Task | None = None
@@ -70,6 +77,9 @@ class Welcome:
         """Do what was asked for inline, and bind a resource if that was."""
         if not await self._is_current():
             return self._later("the account was changed meanwhile")
+        if (other := self._redirect()) is not None:  # with nothing of what was asked for inline
+            there = self._entrance.bare(self._newcomer.account)
+            return [*self._stream.welcomed(there, self._results), Redirected(other)]
         granted = await self._entrance.inline.grant(self._newcomer, self._inline)
         if not await self._is_current():
             return self._later("the account was changed meanwhile")

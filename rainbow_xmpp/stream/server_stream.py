@@ -127,6 +127,11 @@ class ServerStream:
         self.see(Seen.OPEN if self._secure else Seen.OPEN_WITHOUT_TLS)
         return [Send(self.greeting(stream_id)), Send(self._framing.features(self._features()))]
 
+    @property
+    def framing_name(self) -> str:
+        """How the stream is carried."""
+        return self._framing.name
+
     def greeting(self, stream_id: str) -> bytes:
         """Our stream header."""
         return self._framing.open(self._settings.domain, stream_id, self.header.sender)

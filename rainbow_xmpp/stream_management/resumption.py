@@ -33,6 +33,8 @@ class Streams(Protocol):
     """Who has stream management, and no connection; see `StreamManagement`."""
 
     def of_id(self, resume_id: str) -> Managed | None: ...
+
+    def is_of_another_region(self, resume_id: str) -> bool: ...
     def waits(self, managed: Managed) -> bool: ...
     def take_off(self, managed: Managed) -> None: ...
     def no_longer_adrift(self, managed: Managed) -> None: ...
@@ -74,7 +76,7 @@ class Resumption:
         if h is None:
             return self._refused(failed(Condition.BAD_REQUEST))
         managed = self._streams.of_id(resume_id)
-        if managed is None and resume_id not in self._past and await self.seek(account, resume_id):
+        if managed is None and self._may_be_elsewhere(resume_id) and await self.seek(account, resume_id):
             managed = self._streams.of_id(resume_id)
         if managed is None or managed.session.account.id != account.id or managed.is_over:
             return self._refused(self._not_found(account, resume_id))
@@ -82,6 +84,9 @@ class Resumption:
         self._streams.take_off(managed)
         await until_settled(session)
         return lambda: self._take_over(managed, h)
+
+    def _may_be_elsewhere(self, resume_id: str) -> bool:
+        return resume_id not in self._past and not self._streams.is_of_another_region(resume_id)
 
     def _take_over(self, managed: Managed, h: int) -> TakenOver | bytes:
         session, queue = managed.session, managed.queue

@@ -45,9 +45,11 @@ class StreamManagement:
         end: Callable[[Session], None],
         lost: Callable[[Session], None],
         regained: Callable[[Session], None],
+        region: str = "",
     ) -> None:
         """`end` ends a session that has no connection; `lost` and `regained` are told when one loses its connection and
-        stays, and when it is resumed. `answer_s`: so long a silent peer may owe an answer."""
+        stays, and when it is resumed. `answer_s`: so long a silent peer may owe an answer. `region` is named by the ids
+        that sessions are resumed by; "" where there is one only."""
         self.settings = settings
         self.answer_s = answer_s
         self.owing: list[Managed] = []
@@ -58,6 +60,7 @@ class StreamManagement:
         self._end = end
         self._lost = lost
         self._counters = counters
+        self._region = region
         self._by_id: dict[str, Managed] = {}
         self.resumption = Resumption(self, counters, regained)
         self.find = self.resumption.find
@@ -99,12 +102,20 @@ class StreamManagement:
         """Count what is sent from now on; the answer, which comes before any of it."""
         wanted_s, most_s = elements.read_count(attrs.get("max")), self.settings.resume_s
         max_s = min(wanted_s or most_s, most_s)
-        resume_id = ids.new_resume_id() if max_s and elements.wants_resumption(attrs) else ""
+        resume_id = self._new_id() if max_s and elements.wants_resumption(attrs) else ""
         managed = Managed(self, session, session.link, session.handler, resume_id, max_s)
         session.put_lowest(managed, managed.handle)
         if resume_id:
             self._by_id[resume_id] = managed
         return elements.enabled(resume_id, max_s, self.settings.location)
+
+    def _new_id(self) -> str:
+        return f"{self._region}.{ids.new_resume_id()}" if self._region else ids.new_resume_id()
+
+    def is_of_another_region(self, resume_id: str) -> bool:
+        """A session with this id is not here, nor on another node of this region."""
+        region, dot, _ = resume_id.partition(".")
+        return bool(dot and self._region) and region != self._region
 
     async def _prepare(self, newcomer: Newcomer, requests: Sequence[Element]) -> Enable | None:
         if not requests:

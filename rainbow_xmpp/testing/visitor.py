@@ -9,6 +9,7 @@ from types import MappingProxyType
 from rainbow_xmpp.errors import PeerViolation
 from rainbow_xmpp.session import Session
 from rainbow_xmpp.session.entrance import Entrance
+from rainbow_xmpp.session.homeward import WayHome
 from rainbow_xmpp.session.login import Login
 from rainbow_xmpp.stream import Open, WebSocketFraming
 from rainbow_xmpp.testing.client import PATIENCE_S
@@ -32,6 +33,8 @@ class Visitor(MemoryWire):
         super().__init__(ended)
         self.source = source
         self.is_closing = False
+        self.way_home: WayHome | None = None
+        """Where the login goes on, once it goes on in another region."""
         self.allowed_s = 0
         """How much more time it was given to log in."""
         self.session: Session | None = None
@@ -111,6 +114,9 @@ class Visitor(MemoryWire):
 
     def allow_time(self, seconds: int) -> None:
         self.allowed_s = self.allowed_s or seconds
+
+    def go_home(self, way: WayHome) -> None:
+        self.way_home = way
 
     def start_tls(self) -> None:
         raise AssertionError("it has TLS")

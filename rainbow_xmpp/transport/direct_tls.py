@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
+from rainbow_xmpp.session.homeward import Relayed
 from rainbow_xmpp.session.session import Session
 from rainbow_xmpp.stanza import iq_request
 from rainbow_xmpp.stream import Open, TcpFraming
@@ -31,6 +32,7 @@ class TcpLink(Link):
         *,
         upgrade: Callable[[TcpLink], None] | None = None,
         sees_channel: bool = True,
+        relayed: Relayed | None = None,
     ) -> None:
         """`upgrade` starts TLS on a connection that began in plain text; None when it is secure already.
 
@@ -39,7 +41,7 @@ class TcpLink(Link):
         self._upgrade = upgrade
         self.stanza_ns = names.CLIENT
         self._framer = Framer(shared.limits.stanza_bytes_before_login)
-        self._begin(shared, source, is_secure=upgrade is None, sees_channel=sees_channel)
+        self._begin(shared, source, is_secure=upgrade is None, sees_channel=sees_channel, relayed=relayed)
 
     # -- reading ---------------------------------------------------------------------------------------
 
@@ -104,10 +106,19 @@ class TcpLink(Link):
         prefixes = {p: ns for p, ns in header.prefixes.items() if ns != names.STREAM}
         self.prefixes = prefixes or NO_PREFIXES
         self.stanza_ns = header.default_ns
-        self._peer_opened(Open(header.name, header.ns, header.attrs, header.default_ns))
+        self._peer_opened(Open(header.name, header.ns, header.attrs, header.default_ns), data)
 
     def proceed(self) -> None:
         self._pull()
+
+    def retell(self, said: bytes) -> None:
+        self.data_received(said)
+
+    def _unread(self) -> bytes:
+        return self._framer.rest()
+
+    def _framed(self, parts: tuple[bytes, ...]) -> bytes:
+        return b"".join(parts)
 
     def restart_stream(self) -> None:
         self._framer.restart()

@@ -85,6 +85,11 @@ class FrameReader:
             self._held += data
         self._pos = 0
 
+    def rest(self) -> bytes:
+        """What is held of a frame that is not complete; then it is held no more."""
+        held, self._held, self._pos = bytes(self._held[self._pos :]), b"", 0
+        return held
+
     def pull(self) -> tuple[int, bytes] | None:
         """The next frame's first byte and its payload; None until more has been pushed.
 
@@ -119,6 +124,13 @@ class FrameReader:
             return None
         self._pos = end
         return first, _unmasked(held[start:end], held[pos:start], size)
+
+
+def masked(first: int, payload: bytes) -> bytes:
+    """A frame as clients send it (RFC 6455 §5.3), under a mask of zeros: for who reads it on a client's behalf."""
+    head = bytearray(header(first, len(payload)))
+    head[1] |= _MASKED
+    return bytes(head) + bytes(4) + payload
 
 
 def _unmasked(payload: bytes | bytearray, mask: bytes | bytearray, size: int) -> bytes:

@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Any
 
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
+from rainbow_xmpp.session.homeward import Guest, Relayed, WayHome
 from rainbow_xmpp.session.login import Login
 from rainbow_xmpp.session.session import Session
 from rainbow_xmpp.stream import Framing, Open
@@ -33,6 +34,7 @@ class Link(Reading):
         "_is_paused",
         "_login",
         "_out",
+        "_relayed",
         "_session",
         "_shared",
         "_transport",
@@ -54,9 +56,16 @@ class Link(Reading):
     """Browsers cannot see the TLS channel, so a WebSocket offers no -PLUS mechanisms."""
 
     def _begin(
-        self, shared: LinkShared, source: str, *, is_secure: bool = True, sees_channel: bool = True
+        self,
+        shared: LinkShared,
+        source: str,
+        *,
+        is_secure: bool = True,
+        sees_channel: bool = True,
+        relayed: Relayed | None = None,
     ) -> None:
         self._transport: Any = None
+        self._relayed = relayed
         self._shared = shared
         self.number = next(shared.numbers)
         self._session = None
@@ -68,7 +77,9 @@ class Link(Reading):
         self.source = source
         can_bind = self.can_bind_channel and sees_channel and is_secure
         bindings: Mapping[str, bytes] = shared.bindings() if can_bind else {}
-        self._login = Login(shared.entrance, self, self.framing, source, bindings, is_secure=is_secure)
+        self._login = Login(
+            shared.entrance, self, self.framing, source, bindings, is_secure=is_secure, relayed=relayed
+        )
         shared.deadlines.add(self)
 
     # -- what a transport provides ---------------------------------------------------------------------
@@ -95,6 +106,18 @@ class Link(Reading):
 
     def ping(self) -> None:
         """Make the peer show that it is there."""
+
+    def retell(self, said: bytes) -> None:
+        """The peer said this to the region that took it in: a stream header or an element, without a frame."""
+        raise AssertionError("each transport reads in its own way")
+
+    def _unread(self) -> bytes:
+        """What has been received and not looked at, as it came."""
+        raise AssertionError("each transport reads in its own way")
+
+    def _framed(self, parts: tuple[bytes, ...]) -> bytes:
+        """The end of a stream, as it goes over the wire."""
+        raise AssertionError("each transport frames in its own way")
 
     # -- the socket ------------------------------------------------------------------------------------
 
@@ -161,6 +184,37 @@ class Link(Reading):
         self.set_limit(self._shared.limits.stanza_bytes)
         self._shared.deadlines.discard(self)
         self._shared.logged_in(self.source)
+        if self._relayed is not None:
+            self._relayed.logged_in()
+
+    def go_home(self, way: WayHome) -> None:
+        """The login goes on in another region: bytes pass through here from now on, and nothing else."""
+        if self.is_closing:
+            way.close()
+            return
+        self.flush()
+        self.is_closing = True
+        self._login = None
+        shared, source = self._shared, self.source
+        shared.deadlines.discard(self)
+        lost = PeerViolation(StreamCondition.REMOTE_CONNECTION_FAILED, "try again later")
+        way.carry(
+            Guest(
+                self._transport,
+                self._unread(),
+                self._framed(self.framing.farewell(lost)),
+                lambda: shared.logged_in(source),
+                lambda half_open: shared.left(source, was_half_open=half_open),
+            )
+        )
+
+    def come_home(self, said: tuple[bytes, ...]) -> None:
+        """Another region took the peer in and heard this; of it only the last is not answered yet."""
+        login = self._login
+        for number, each in enumerate(said, 1):
+            if login is not None:
+                login.is_retold = number < len(said)
+            self.retell(each)
 
     def fail(self, violation: PeerViolation) -> None:
         """Close the stream with an error (RFC 6120 §4.9)."""
@@ -252,10 +306,10 @@ class Link(Reading):
 
     # -- the peer's side -------------------------------------------------------------------------------
 
-    def _peer_opened(self, header: Open) -> None:
+    def _peer_opened(self, header: Open, raw: bytes) -> None:
         if self._login is None:
             raise PeerViolation(StreamCondition.POLICY_VIOLATION, detail="a stream header on a bound stream")
-        self._login.opened(header)
+        self._login.opened(header, raw)
 
     def peer_closed(self) -> None:
         """The peer ended its stream; answer likewise and hang up (RFC 6120 §4.4)."""

@@ -44,6 +44,8 @@ class Way:
     """How a region is reached from other servers."""
 
     region: str
+    name: str
+    """The host that its certificate names."""
     addresses: tuple[tuple[str, int], ...]
     """Tried in this order."""
     proxy: bool
@@ -51,7 +53,8 @@ class Way:
 
     @classmethod
     def to(cls, name: str, region: Region) -> Way:
-        return cls(name, tuple(map(_address, region.upstreams or region.hosts)), region.proxy)
+        addresses = tuple(map(_address, region.upstreams or region.hosts))
+        return cls(name, _address(region.hosts[0])[0], addresses, region.proxy)
 
 
 class Passages:
@@ -312,14 +315,20 @@ def ways_elsewhere(config: Config) -> dict[str, Way]:
     own = {config.domain, urlsplit(config.public_url).hostname, *_names(config.regions.get(here))}
     ways: dict[str, Way] = {}
     of_several: set[str] = set()
-    for name, region in config.regions.items():
-        if name == here or not region.kind.keeps_data:
-            continue
-        way = Way.to(name, region)
-        for host in _names(region):
+    for name, way in ways_by_region(config).items():
+        for host in _names(config.regions[name]):
             if ways.setdefault(host, way) is not way:
                 of_several.add(host)
     return {host: way for host, way in ways.items() if host not in own and host not in of_several}
+
+
+def ways_by_region(config: Config) -> dict[str, Way]:
+    """How the other regions that keep data are reached."""
+    return {
+        name: Way.to(name, region)
+        for name, region in config.regions.items()
+        if name != config.home_region and region.kind.keeps_data
+    }
 
 
 def proxy_header(client: tuple[Any, ...], server: tuple[Any, ...]) -> bytes:

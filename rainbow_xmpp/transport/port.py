@@ -11,12 +11,13 @@ from typing import Any
 from rainbow_xmpp.auth.throttle import source_of
 from rainbow_xmpp.http.headers import origin_allowed
 from rainbow_xmpp.plugin.offers_relay import RelayDoor
+from rainbow_xmpp.transport.coming_home import Arriving, HomeDoor
 from rainbow_xmpp.transport.direct_tls import TcpLink
 from rainbow_xmpp.transport.link_shared import LinkShared
 from rainbow_xmpp.transport.proxy_header import Arrival
 from rainbow_xmpp.transport.reading import Reading
 from rainbow_xmpp.transport.relay_pipe import RelayPipe, pipe_pair
-from rainbow_xmpp.transport.tls import ALPN_HTTP, ALPN_TURN, ALPN_XMPP
+from rainbow_xmpp.transport.tls import ALPN_HTTP, ALPN_RELAYED, ALPN_TURN, ALPN_XMPP
 from rainbow_xmpp.transport.upgrade import answer_to
 from rainbow_xmpp.transport.websocket import WebSocketLink
 
@@ -47,6 +48,8 @@ class PortShared:
     public_host: str
     relay: RelayDoor | None = None
     """Where clients go that speak STUN; None: nowhere."""
+    home_door: HomeDoor | None = None
+    """Where people come in whom other regions took in; None: nowhere."""
 
 
 class Mux(Reading):
@@ -88,6 +91,8 @@ class Mux(Reading):
                 self._only_http = True  # what was agreed on counts, not what is said afterwards
             case str(chosen) if chosen == ALPN_TURN:
                 self._to_relay()
+            case str(chosen) if chosen == ALPN_RELAYED:
+                self._to_home_door()
 
     def data_received(self, data: bytes) -> None:
         if self._http is not None:
@@ -166,6 +171,13 @@ class Mux(Reading):
         self._http = self._shared.http(self._arrival.address)
         self._http.connection_made(self._transport)
         self._http.data_received(held)
+
+    def _to_home_door(self) -> None:
+        door = self._shared.home_door
+        if door is None:
+            self._refuse("nobody comes home through another region here")
+            return
+        self._transport.set_protocol(Arriving(door, self._transport, self._source, self._stop_timer))
 
     def _to_relay(self) -> None:
         relay, client = self._shared.relay, (self._arrival.address, self._arrival.port)

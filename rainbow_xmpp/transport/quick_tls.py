@@ -151,6 +151,23 @@ def secure_socket(
     )  # fmt: skip
 
 
+def secure_client_socket(
+    loop: asyncio.AbstractEventLoop,
+    sock: socket.socket,
+    protocol: asyncio.BaseProtocol,
+    context: ssl.SSLContext,
+    host: str,
+    *,
+    handshake_timeout_s: float,
+    done: "asyncio.Future[None]",
+) -> Any:
+    """The same as the client, whose context wants a certificate for `host`."""
+    return ssl_transport.SSLTransport_Socket(
+        loop, protocol, context, False, handshake_timeout_s, SHUTDOWN_TIMEOUT_S,
+        MEMORY_BIO_BYTES, MEMORY_BIO_BYTES, sock, waiter=done, server_hostname=host,
+    )  # fmt: skip
+
+
 def _prove() -> QuickTls:
     if openssl_compat is None:
         return QuickTls(False, "aiofastnet is not installed")

@@ -30,6 +30,8 @@ __all__ = [
 ALPN_HTTP = "http/1.1"
 ALPN_XMPP = "xmpp-client"  # XEP-0368
 ALPN_TURN = "stun.turn"  # RFC 7443
+ALPN_RELAYED = "rainbow-relayed"
+"""Spoken between regions only: people who come home through another one (`coming_home`)."""
 ALPN_PROTOCOLS = (ALPN_HTTP, ALPN_XMPP, ALPN_TURN)
 
 # TLS 1.2: forward secrecy by ECDHE and authenticated encryption, nothing else. The suites of TLS 1.3 are
@@ -82,8 +84,10 @@ class Certificate:
                 yield f"does not name {name}, only {', '.join(self.names) or 'nothing'}"
 
 
-def server_context(certificate: Path | str, key: Path | str) -> ssl.SSLContext:
+def server_context(certificate: Path | str, key: Path | str, *protocols: str) -> ssl.SSLContext:
     """The context of every TLS listener; raises `TlsFileError` when the files cannot be used.
+
+    `protocols` are spoken besides those that every server speaks (ALPN).
 
     It is prepared for the quick engine where that works; whether it does, `quick_tls_available` says.
     """
@@ -91,7 +95,7 @@ def server_context(certificate: Path | str, key: Path | str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(TLS12_SUITES)
-    context.set_alpn_protocols(list(ALPN_PROTOCOLS))
+    context.set_alpn_protocols([*ALPN_PROTOCOLS, *protocols])
     context.options |= (
         ssl.OP_CIPHER_SERVER_PREFERENCE
         | ssl.OP_NO_COMPRESSION  # CRIME
@@ -135,6 +139,21 @@ def load_or_explain(certificate: Path | str, key: Path | str) -> Certificate:
         key=kind,
         endpoint_hash=_endpoint_hash_of(leaf),
     )
+
+
+def region_context(ca: str) -> ssl.SSLContext:
+    """The context of connections to servers of other regions; `ca` signed their certificates, "" = whom we trust.
+
+    Raises `TlsFileError`.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca or None)
+    except (OSError, ssl.SSLError):
+        raise TlsFileError(Path(ca), "holds no certificates in PEM form, or cannot be read") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols([ALPN_RELAYED])
+    make_quick(context)
+    return context
 
 
 def endpoint_hash(certificate_pem: bytes) -> bytes | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
+from rainbow_xmpp.session.homeward import Relayed
 from rainbow_xmpp.session.login import Login
 from rainbow_xmpp.session.session import Session
 from rainbow_xmpp.stream import Open, WebSocketFraming
@@ -36,13 +37,13 @@ class WebSocketLink(Link):
     session_counter = "sessions_websocket"
     can_bind_channel = False
 
-    def __init__(self, shared: LinkShared, source: str) -> None:
+    def __init__(self, shared: LinkShared, source: str, *, relayed: Relayed | None = None) -> None:
         self._early: deque[bytes] | None = None
         self._frames: FrameReader | None = FrameReader(shared.limits.stanza_bytes_before_login)
         self._odd_frames = 0
         self._odd_since = 0
         self._parts: bytearray | None = None
-        self._begin(shared, source)
+        self._begin(shared, source, relayed=relayed)
 
     # -- reading ---------------------------------------------------------------------------------------
 
@@ -147,7 +148,7 @@ class WebSocketLink(Link):
         """`<open/>` and `<close/>` at any time, and all else before a resource is bound (RFC 7395 §3.3)."""
         view = scan(data, limits=self._shared.xml_before_login)
         if view.ns == names.FRAMING and view.name == "open":
-            self._peer_opened(Open(view.name, view.ns, view.attrs))
+            self._peer_opened(Open(view.name, view.ns, view.attrs), data)
         elif view.ns == names.FRAMING and view.name == "close":
             self.peer_closed()
         elif login is not None:
@@ -161,6 +162,18 @@ class WebSocketLink(Link):
             self._guarded(self._arrived, early.popleft())
         if not early:
             self._early = None
+
+    def retell(self, said: bytes) -> None:
+        self._guarded(self._arrived, said)
+
+    def _unread(self) -> bytes:
+        whole = [frames.masked(_TEXT, message) for message in self._early or ()]
+        begun = b"" if self._parts is None else frames.masked(frames.BEGINS_TEXT, bytes(self._parts))
+        return b"".join(whole) + begun + (b"" if self._frames is None else self._frames.rest())
+
+    def _framed(self, parts: tuple[bytes, ...]) -> bytes:
+        told = b"".join(frames.header(_TEXT, len(part)) + part for part in parts)
+        return told + frames.closing(frames.NORMAL_CLOSURE)
 
     def set_limit(self, max_bytes: int) -> None:
         if self._frames is not None:

@@ -97,6 +97,10 @@ class Framer:
         self._start = 0
         self._buffer += data
 
+    def rest(self) -> bytes:
+        """What is held and was not given out; the framer is not to be used then."""
+        return bytes(self._buffer[self._start :])
+
     def restart(self) -> None:
         """The stream begins anew (RFC 6120 §4.3.3): the next token is an OPEN. What is held is kept."""
         self._state, self._declared = TokenKind.OPEN, False

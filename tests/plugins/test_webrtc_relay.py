@@ -174,7 +174,7 @@ async def test_nobody_asks_without_end():
         await services(ann)
 
 
-async def test_the_relays_of_the_persons_region_come_first():
+async def test_the_relays_of_the_region_come_first_where_the_person_came_in_or_is_at_home():
     entries = ("us=turn:us.test", "turn:all.test", "default=turn:home.test", "stun:all.test")
     async with serving(services=entries) as server:
         ann = await caller(server, "ann@acme")
@@ -184,6 +184,8 @@ async def test_the_relays_of_the_persons_region_come_first():
             "all.test",
             "us.test",
         ]
+        ann.session.through = "us"  # where she came in, and is
+        assert (await services(ann))[0].get("host") == "us.test"
 
 
 async def test_relays_that_the_configuration_names_for_the_persons_region_come_before_this_servers():

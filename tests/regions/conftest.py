@@ -14,6 +14,7 @@ from rainbow_xmpp.config import BorderConfig, ClusterConfig, Config, Region, Reg
 from rainbow_xmpp.config.sections import Sections
 from rainbow_xmpp.testing.border import FakeBorders
 from tests.nats import Nats
+from tests.regions.places import World
 
 
 class Keys:
@@ -90,3 +91,12 @@ async def four(request: pytest.FixtureRequest, borders: Borders) -> list[Border]
         fake = FakeBorders()
         return [fake.border(name, keeps_data=name != "uk") for name in names]
     return [await borders.open(name) for name in names]
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    made = World(tmp_path)
+    try:
+        yield made
+    finally:
+        await made.stop()

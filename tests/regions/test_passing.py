@@ -119,7 +119,7 @@ async def until(true: Any) -> None:
 
 
 def way(port: int, **more: Any) -> Way:
-    return Way("na", (("127.0.0.1", port),), more.get("proxy", False))
+    return Way("na", NA, (("127.0.0.1", port),), more.get("proxy", False))
 
 
 async def test_who_asks_for_a_host_of_another_region_speaks_with_it(
@@ -343,8 +343,8 @@ def test_where_connections_go_is_configuration_alone() -> None:
     )
     ways = ways_elsewhere(config)
     assert set(ways) == {"na.chat.test", "xn--bcher-kva.test", "de.chat.test"}
-    assert ways["na.chat.test"] == Way("na", (("10.0.0.1", 9443),), False)
-    assert ways["de.chat.test"] == Way("de", (("de.chat.test", 444), ("same.test", 1)), True)
+    assert ways["na.chat.test"] == Way("na", "na.chat.test", (("10.0.0.1", 9443),), False)
+    assert ways["de.chat.test"] == Way("de", "de.chat.test", (("de.chat.test", 444), ("same.test", 1)), True)
     at_the_edge = replace(config, region="uk")
     assert "emea.chat.test" in ways_elsewhere(at_the_edge)
     assert "uk.chat.test" not in ways_elsewhere(at_the_edge)

@@ -126,3 +126,16 @@ def _variables(table: dict[str, Any], prefix: str = "RAINBOW_") -> list[str]:
         else:
             names.append(prefix + key.upper())
     return names
+
+
+def test_the_example_of_an_edge_is_whole(tmp_path: Path) -> None:
+    shutil.copy(CONF / "examples" / "edge.toml", tmp_path / "rainbow.toml")
+    for name in ("region-key", "names-key", "nats-password"):
+        (tmp_path / name).write_text("k" * 32)
+    regions = tomllib.loads((CONF / "regions.toml").read_text())["regions"]
+    keys = "".join(f'[regions.{name}]\nkey = "{"A" * 42}{number}="\n' for number, name in enumerate(regions))
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d" / "keys.toml").write_text(keys)
+    shutil.copy(CONF / "regions.toml", tmp_path)
+    config = load(tmp_path / "rainbow.toml", {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert config.is_edge and config.border.is_on

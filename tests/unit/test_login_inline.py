@@ -71,6 +71,9 @@ class Outdated:
     def change(self) -> None:
         self.generation += 1
 
+    def is_frozen(self, account_id: str) -> bool:
+        return False
+
     async def is_current(self, account: Account, family: str = "") -> bool:
         return False
 
@@ -340,7 +343,7 @@ async def test_a_login_counts_once_it_is_complete(server: TestServer, ann: Perso
         connect,
         authenticator=password,
         tasks=Demanding(),
-        succeeded=lambda account, mechanism: told.append((account.id, mechanism)),
+        succeeded=lambda account, mechanism, _through: told.append((account.id, mechanism)),
     )
     link.authenticate(password="wrong")
     await link.reply()

@@ -70,7 +70,6 @@ def test_a_file_of_conf_d_wins_over_the_regions(tmp_path: Path) -> None:
     ("regions", "main", "expected"),
     [
         (TWO, 'region = "ne"\n', 'rainbow.toml:3: region is "ne", which is no region; use one of: emea, na'),
-        (TWO + MORE, 'region = "uk"\n', 'rainbow.toml:3: region is "uk", an edge, which keeps no data'),
         (TWO.replace('"emea"', '"uk"', 1) + MORE, "", 'regions.toml:1: default_region is "uk", an edge'),
         (TWO.replace('"emea"', '"health"', 1) + MORE, "", 'default_region is "health", which is restricted'),
         (

@@ -178,7 +178,9 @@ class Archive(
         if not (is_sent or is_received or entry.origin or entry.leaves):
             return None
         entry.commit = self._commits.add(entry, len(stanza))
-        if hints & _RETRACT:
+        if (
+            hints & _RETRACT and b"retract" in stanza
+        ):  # `request`, which most messages have, has the same hint
             self.retractions.expect(entry, p)
         if waits and is_received:
             entry.waits = True

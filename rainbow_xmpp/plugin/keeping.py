@@ -32,6 +32,8 @@ def is_worth_keeping(message: View, *, for_good: bool = False) -> bool:
             return False
         if message.has("store", names.HINTS):
             return True
+    if message.has_body:  # as most have: without an index of all children
+        return True
     own = message.ns
     for name, ns, _, _ in message.children:  # noqa: SIM110  # a generator takes twice as long
         if name != "thread" if ns == own else ns not in _PASSING:

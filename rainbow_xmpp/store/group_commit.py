@@ -25,8 +25,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-MOST_ENTRIES = 200
-"""So many entries go into one transaction at most; a longer one would keep other writers waiting."""
+MOST_ENTRIES = 400
+"""So many entries go into one transaction at most: some milliseconds. A longer one would keep other writers
+waiting, a shorter one costs more for each message."""
 LINGER_S = 0.002
 """So long a batch waits for company when the one before had some; a lonely entry never waits."""
 MOST_WAITING = 20_000

@@ -22,6 +22,7 @@ typedef struct {
     span_t from, to;
     int has_xmlns;
     uint64_t hints;
+    char has_body;
 } view_t;
 
 static struct PyModuleDef module_def;
@@ -174,11 +175,18 @@ static PyObject *view_children(PyObject *self, void *Py_UNUSED(closure))
     return Py_XNewRef(view->children);
 }
 
-/* As `rainbow_xmpp.xml.model.hint_of`. */
-static int hint_child(void *context, const uint8_t *s, span_t name, span_t xmlns, span_t whole)
+typedef struct {
+    uint64_t hints; /* as `rainbow_xmpp.xml.model.hint_of` */
+    char has_body;
+} glimpse_t;
+
+static int see_child(void *context, const uint8_t *s, span_t name, span_t xmlns, span_t whole)
 {
-    (void)xmlns, (void)whole;
-    *(uint64_t *)context |= UINT64_C(1) << ((s[name.start] + 5 * (uint64_t)(name.end - name.start)) & 63);
+    glimpse_t *seen = context;
+    (void)whole;
+    seen->hints |= UINT64_C(1) << ((s[name.start] + 5 * (uint64_t)(name.end - name.start)) & 63);
+    if (!xmlns.end && IS_TEXT(s, name, "body"))
+        seen->has_body = 1;
     return 1;
 }
 
@@ -188,6 +196,7 @@ static PyMemberDef view_members[] = {
     {"ns", T_OBJECT_EX, offsetof(view_t, ns), READONLY, NULL},
     {"attrs", T_OBJECT_EX, offsetof(view_t, attrs), READONLY, NULL},
     {"hints", T_ULONGLONG, offsetof(view_t, hints), READONLY, NULL},
+    {"has_body", T_BOOL, offsetof(view_t, has_body), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -321,7 +330,7 @@ static int sort_arguments(PyObject *const *args, Py_ssize_t count, PyObject *kwn
     return 0;
 }
 
-static PyObject *plain_view(state_t *state, PyObject *data, PyObject *inherited_ns, const tag_t *top, uint64_t hints)
+static PyObject *plain_view(state_t *state, PyObject *data, PyObject *inherited_ns, const tag_t *top, glimpse_t seen)
 {
     const uint8_t *s = BYTES(data);
     view_t *view = new_view(state);
@@ -332,7 +341,8 @@ static PyObject *plain_view(state_t *state, PyObject *data, PyObject *inherited_
     view->has_xmlns = top->xmlns.end > 0;
     view->ns = view->has_xmlns ? text_of(s, top->xmlns) : Py_NewRef(inherited_ns);
     view->name_end = top->name.end;
-    view->hints = hints;
+    view->hints = seen.hints;
+    view->has_body = seen.has_body;
     for (int k = 0; k < top->count; k++) {
         const attribute_t *a = &top->attributes[k];
         if (IS_TEXT(s, a->name, "from"))
@@ -370,9 +380,9 @@ static PyObject *scan_scan(PyObject *module, PyObject *const *args, Py_ssize_t c
     if (!limits)
         return NULL;
     tag_t top;
-    uint64_t hints = 0;
-    if (scan_element(BYTES(values[0]), PyBytes_GET_SIZE(values[0]), limits, &top, hint_child, &hints))
-        return plain_view(state, values[0], values[1], &top, hints);
+    glimpse_t seen = {0, 0};
+    if (scan_element(BYTES(values[0]), PyBytes_GET_SIZE(values[0]), limits, &top, see_child, &seen))
+        return plain_view(state, values[0], values[1], &top, seen);
     return PyObject_Vectorcall(state->judge, values, 4, NULL);
 }
 

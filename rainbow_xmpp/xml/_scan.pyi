@@ -14,6 +14,7 @@ class Core:
     attrs: dict[str, str]
     children: tuple[Child, ...]
     hints: int
+    has_body: bool
 
 _View = TypeVar("_View", bound=Core)
 

@@ -29,6 +29,9 @@ class ViewQuestions:
     attrs: dict[str, str]
     children: tuple[Child, ...]
     hints: int
+    has_body: bool = False
+    """There is a direct child `<body/>` in the view's own namespace, which was seen in passing; False where one has to
+    look."""
     _scan: ClassVar[Callable[..., object]]
 
     def child(self, name: str, ns: str | None = None) -> Child | None:

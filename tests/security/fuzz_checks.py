@@ -164,6 +164,8 @@ def _check_children(view: Any, tree: etree._Element) -> None:
             raise Fault(f"text of {child}")
         if not view.hints & hint_of(child.name):
             raise Fault(f"no hint of {child}")
+    if view.has_body and not view.has("body"):
+        raise Fault("a body that is not there")
 
 
 def _check_edits(view: Any, expected: Tree) -> None:

@@ -50,6 +50,22 @@ def test_a_view_indexes_its_children(xml: ModuleType) -> None:
     assert view.children is view.children
 
 
+@pytest.mark.parametrize(
+    ("inner", "has"),
+    [
+        ("<a/><body>x</body>", True),
+        ("<body/>", True),
+        ("", False),
+        ("<bodY/><x:body xmlns:x='urn:x'/>", False),
+        ("<body xmlns='urn:x'/><html><body/></html>", False),
+    ],
+)
+def test_a_body_that_was_seen_in_passing_is_there(xml: ModuleType, inner: str, has: bool) -> None:
+    view = xml.scan(f"<message xmlns='{CLIENT}'>{inner}</message>".encode())
+    assert view.has("body") is has
+    assert view.has_body in (False, has), "one that was not seen may be there"
+
+
 def test_a_view_answers_questions_about_its_children(xml: ModuleType) -> None:
     view = xml.scan(CHAT)
     assert view.child("body") == view.children[0]

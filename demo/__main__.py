@@ -43,10 +43,8 @@ def _show(demonstration: Demonstration) -> None:
     places = demonstration.places
     print("\nRegions")
     for place in places.by_name.values():
-        if not place.keeps_data:
-            print(f"  {place.name:<6}{place.title:<32}edge of {place.hangs_on}: its NATS server")
-            continue
-        print(f"  {place.name:<6}{place.title:<32}wss://{place.host}:{place.door}/xmpp-websocket")
+        title = place.title if place.keeps_data else f"{place.title} (edge)"
+        print(f"  {place.name:<6}{title:<32}wss://{place.host}:{place.door}/xmpp-websocket")
         print(f"  {'':<38}xmpps://{place.host}:{place.door}   log: {demonstration.log(place.name)}")
     print("\nCompanies")
     for company in COMPANIES:
@@ -54,6 +52,7 @@ def _show(demonstration: Demonstration) -> None:
     print(f"\nPeople, all with the password {demonstration.password}")
     for each in PEOPLE:
         print(f"  {each.address:<20}{each.company:<10}data in {each.region}")
+    print("Everybody may log in everywhere, at the edge too, and is served from home.")
     print(
         f"\nClients must trust {places.ca}. Commands: rainbow-xmpp --config {places.folder}/REGION/rainbow.toml ..."
     )

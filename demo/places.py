@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -93,9 +93,7 @@ class Places:
         return self._loaded(place, {"RAINBOW_CLUSTER__PASSWORD": "not made yet"})
 
     def _loaded(self, place: Place, environ: Mapping[str, str]) -> Config:
-        """Of an edge too, whatever else a server of an edge needs."""
-        file, region = self.folder / place.name / "rainbow.toml", place.hangs_on or place.name
-        return replace(load(file, {**environ, "RAINBOW_REGION": region}), region=place.name)
+        return load(self.folder / place.name / "rainbow.toml", environ)
 
     def _seen(self, port: int) -> int:
         return self._seen_at.get(port, port)
@@ -138,12 +136,14 @@ class Places:
             "listen.starttls_port": 0,
             "tls.certificate": str(self.folder / "cert.pem"),
             "tls.key": str(self.folder / "key.pem"),
-            "auth.sealing_key": {"file": str(folder / "sealing.key")},
             "cluster.servers": [f"tls://127.0.0.1:{port}" for port in place.buses],
             "cluster.user": "nodes",
             "cluster.password": {"file": str(folder / "nodes.password")},
             "cluster.ca": str(self.ca),
             "elsewhere.pass_on": True,
+            "elsewhere.log_in": True,
+            "elsewhere.ca": str(self.ca),
+            "listen.public_url": f"https://{place.host}:{place.door}",
             "border.key": {"file": str(folder / "region.key")},
             "border.names_key": {"file": str(self.folder / "names.key")},
             "border.nats_folder": str(folder),
@@ -152,6 +152,7 @@ class Places:
             "border.nats_ca": str(self.ca),
         }
         if place.keeps_data:
+            settings["auth.sealing_key"] = {"file": str(folder / "sealing.key")}
             settings["storage.url"] = f"sqlite+aiosqlite:///{folder / 'data' / 'rainbow.db'}"
         return "".join(f"{key} = {_toml(value)}\n" for key, value in settings.items())
 

@@ -88,9 +88,9 @@ class Demonstration:
         start_all(self._nats)
         with_data = [place.name for place in self.places.by_name.values() if place.keeps_data]
         self._together((name, ("db", "upgrade")) for name in with_data)
-        for name in with_data:
+        for name in self.places.by_name:
             self._launch(name)
-        for name in with_data:
+        for name in self.places.by_name:
             self._await_ready(name)
         self._add_companies()
         self._add_people()

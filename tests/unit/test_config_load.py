@@ -67,8 +67,8 @@ def test_every_problem_is_reported_at_once_with_its_line(conf: Path) -> None:
 
 
 def test_a_missing_domain_and_sealing_key_are_named(conf: Path) -> None:
-    assert refused(conf, "[listen]\nport = 1\n") == [
-        "rainbow.toml: domain is missing",
+    assert refused(conf, "[listen]\nport = 1\n") == ["rainbow.toml: domain is missing"]
+    assert refused(conf, 'domain = "a.example"\n') == [
         "rainbow.toml: auth.sealing_key is not set;"
         ' name its file: sealing_key = { file = "dev/sealing.key" }',
     ]

@@ -20,6 +20,7 @@ from rainbow_xmpp.plugin import (
     Services,
     SessionEnded,
     Stage,
+    ToldByNode,
     View,
     hook,
     marks_of,
@@ -30,7 +31,7 @@ from rainbow_xmpp.plugin.keeping import is_worth_keeping
 from rainbow_xmpp.plugins.archive.answers import Answers
 from rainbow_xmpp.plugins.archive.behind import Behind
 from rainbow_xmpp.plugins.archive.entries import Entry, Mark, write_postgresql, write_sqlite
-from rainbow_xmpp.plugins.archive.hand_over import HAND_OVER_S, HandOver
+from rainbow_xmpp.plugins.archive.hand_over import HAND_OVER_S, TOPIC, HandOver
 from rainbow_xmpp.plugins.archive.keeping import Keeping
 from rainbow_xmpp.plugins.archive.log import Log
 from rainbow_xmpp.plugins.archive.numbers import Numbers, origin_of, peer_of
@@ -212,7 +213,7 @@ class Archive(
         number = 0 if owner is None else owner.number_in(p.data)
         if owner is None or not number:
             return False
-        self._hand_over.waits_again(owner, number)
+        self._hand_over.waits_again(owner, number, p.to.partition("/")[0])
         return True
 
     @hook(Stage.DELIVER)
@@ -223,6 +224,11 @@ class Archive(
             self._hand_over.taken(entry)
 
     # -- what waits ------------------------------------------------------------------------------------------
+
+    @on(ToldByNode, deadline_s=HAND_OVER_S)
+    def told(self, event: ToldByNode) -> Awaitable[None] | None:
+        """Another node kept a message for somebody who was not there, and may be here since."""
+        return self._hand_over.told(event.data) if event.topic == TOPIC else None
 
     @on(BecameAvailable, deadline_s=HAND_OVER_S)
     def welcome(self, event: BecameAvailable) -> Awaitable[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from time import monotonic
 from weakref import WeakValueDictionary
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 PAGE = 10
 """Messages handed over between two looks at the session: even the largest fit into its output budget."""
+TOPIC = "archive"
+"""What the nodes of a region say to each other of messages that wait."""
 HAND_OVER_S = 300.0
 """How long handing over everything may take; what is left then waits for the next session."""
 RETRY_S = 0.5
@@ -60,31 +62,59 @@ class HandOver:
     def left_waiting(self, entry: Entry, to: str) -> None:
         """It is written, and nobody is here to take it."""
         self._expected.discard(entry.received_key)
-        if not entry.waits:  # there was somebody when it came
-            self._mark(entry, waits=True)
+        bare = to.partition("/")[0]
+        if entry.waits:
+            self._services.tell_nodes(TOPIC, bare)
+        else:  # there was somebody when it came
+            self._mark(entry, waits=True, bare=bare)
 
     def taken(self, entry: Entry) -> None:
         """It is written, and somebody has taken it: they came while it was."""
         self._expected.discard(entry.received_key)
         self._mark(entry, waits=False)
 
-    def waits_again(self, owner: Owner, number: int) -> None:
+    def waits_again(self, owner: Owner, number: int, bare: str) -> None:
         """It was delivered once, and did not arrive."""
-        self._put(Mark(owner.number, (number * 2 + RECEIVED,), waits=True))
+        self._put(Mark(owner.number, (number * 2 + RECEIVED,), waits=True), bare)
 
-    def _mark(self, entry: Entry, *, waits: bool) -> None:
+    def _mark(self, entry: Entry, *, waits: bool, bare: str = "") -> None:
         assert entry.recipient is not None, "it waits in somebody's log"
-        self._put(Mark(entry.recipient.number, (entry.received_key,), waits=waits))
+        self._put(Mark(entry.recipient.number, (entry.received_key,), waits=waits), bare)
 
-    def _put(self, mark: Mark) -> Batch[Entry | Mark]:
-        """Nobody would be told that it was given up: while the database is away it is tried again."""
+    def _put(self, mark: Mark, bare: str = "") -> Batch[Entry | Mark]:
+        """Nobody would be told that it was given up: while the database is away it is tried again.
+
+        `bare`: whom something waits for then.
+        """
         batch = self._commits.add(mark, 0, anyway=True)
-        batch.after(self._unless_kept, batch, mark)
+        batch.after(self._unless_kept, batch, mark, bare)
         return batch
 
-    def _unless_kept(self, batch: Batch[Entry | Mark], mark: Mark) -> None:
+    def _unless_kept(self, batch: Batch[Entry | Mark], mark: Mark, bare: str) -> None:
         if is_outage(batch.error) and not self._commits.is_closing:
-            self._put(mark)
+            self._put(mark, bare)
+        elif batch.error is None and bare:
+            self._offer(bare)
+
+    def _offer(self, bare: str) -> None:
+        """Something waits for this account since just now: whoever came meanwhile, here or elsewhere, gets it."""
+        self._services.tell_nodes(TOPIC, bare)
+        pending = self.told(bare)
+        if pending is not None:
+            self._services.spawn(pending)
+
+    def told(self, bare: str) -> Awaitable[None] | None:
+        """Something was left waiting for this account; whoever of it is here gets it, before anything newer.
+
+        Whoever became available has looked into the log before that was in it, or hears of it here: there is no moment
+        between.
+        """
+        home = self._services.sessions.homes.get(bare)
+        for session in () if home is None else home.with_priority():
+            if not session.is_remote:
+                session.wire = behind = Behind(session)
+                return self.all_to(session, behind)
+        return None
 
     async def all_to(self, session: Session, behind: Behind) -> None:
         """Everything that waits, and then what has come meanwhile and stands in `behind`.

@@ -44,6 +44,30 @@ async def quiet(nodes: list[TestServer], *clients: Client) -> None:
         await client.rest()
 
 
+async def test_who_comes_to_one_node_while_another_keeps_a_message_for_them_gets_it_in_order(
+    nodes: list[TestServer], hub: Hub
+) -> None:
+    """The one has looked at what waits, and the other has not heard yet that anybody is there."""
+    one, two = nodes
+    ann = await one.login("ann@acme")
+    await quiet(nodes, ann)
+    once, hub.fate = hub.fate, lambda subject, data: 0
+    bob = await two.login("bob@acme")
+    await bob.rest()
+    ann.say("nobody is there", to=bob.bare)
+    await one.settle()
+    hub.fate = once
+    ann.say("or is there?", to=bob.bare)
+    heard: list[str] = []
+    async with asyncio.timeout(10):
+        while len(heard) < 2:
+            await settled(nodes)
+            heard += await bodies(bob)
+    ann.say("so it is", to=bob.bare)
+    await settled(nodes)
+    assert [*heard, *await bodies(bob)] == ["nobody is there", "or is there?", "so it is"]
+
+
 async def test_a_message_reaches_all_devices_wherever_they_are(nodes: list[TestServer]) -> None:
     one, two = nodes
     ann = await one.login("ann@acme", resource="a")

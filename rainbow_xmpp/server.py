@@ -398,7 +398,6 @@ class Server:
 
         await let_go(
             lambda: [session for session in self.node.sessions if not session.is_adrift],
-            lambda: links.gatekeeper.half_open > 0,
             say_goodbye,
             limits.drain_spread_s,
         )

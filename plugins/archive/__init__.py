@@ -19,6 +19,7 @@ from rainbow_xmpp.plugin import (
     Plugin,
     Services,
     SessionEnded,
+    SessionRestored,
     Stage,
     ToldByNode,
     View,
@@ -229,6 +230,11 @@ class Archive(
     def told(self, event: ToldByNode) -> Awaitable[None] | None:
         """Another node kept a message for somebody who was not there, and may be here since."""
         return self._hand_over.told(event.data) if event.topic == TOPIC else None
+
+    @on(SessionRestored, deadline_s=HAND_OVER_S)
+    def welcome_back(self, event: SessionRestored) -> Awaitable[None] | None:
+        """A session goes on here, after a restart or from another node: what came in between waits."""
+        return self._hand_over.told(event.session.bare)
 
     @on(BecameAvailable, deadline_s=HAND_OVER_S)
     def welcome(self, event: BecameAvailable) -> Awaitable[None]:

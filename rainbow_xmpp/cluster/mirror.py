@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import NamedTuple
 
 from rainbow_xmpp.cluster.items import (
@@ -162,6 +163,9 @@ class Mirror:
 
     def _stanza(self, full: str, data: bytes) -> None:
         session = self._parts.sessions.by_full.get(full)
+        is_here = session is not None and not session.is_remote
+        if self._moving.hold(full, partial(self._stanza, full, data), is_here=is_here):
+            return
         if session is None or session.is_remote:
             node = self._moving.forward(full)
             if node is None:

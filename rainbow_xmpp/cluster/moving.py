@@ -47,11 +47,25 @@ class Moving:
         self._put = put
         self._count = 0
         self._asked: dict[int, tuple[asyncio.Future[bytes | None], int]] = {}
+        self._arriving = 0
+        """Sessions that were given to this node, and are not in its table yet."""
+        self._held: dict[str, list[Callable[[], None]]] = {}
+        """What is to be done then, by full JID."""
         self._moved: OrderedDict[str, int] = OrderedDict()
 
     def forward(self, full: str) -> int | None:
         """The node that a session of this full JID has gone to, for what was on its way to it."""
         return self._moved.get(full)
+
+    def hold(self, full: str, again: Callable[[], None], *, is_here: bool) -> bool:
+        """Something came for a session that may be arriving: it is done `again` when that is here, in order.
+
+        False: nothing is held for this one, and it `is_here`, or none is arriving.
+        """
+        if full not in self._held and (is_here or not self._arriving):
+            return False
+        self._held.setdefault(full, []).append(again)
+        return True
 
     async def seek(self, account: Account, resume_id: str) -> bool:
         """Bring a session here that another node has; False when none of them has it, or none answers in time."""
@@ -62,14 +76,27 @@ class Moving:
             return False
         self._asked[number] = answer, others
         try:
-            async with asyncio.timeout(ANSWER_S):
-                sealed = await answer
-        except TimeoutError:
-            log.warning("no node has a session that is sought, as far as they answer")
-            return False
+            sealed = await self._answer(answer)
+            return sealed is not None and await self._parcels.unpack(account, sealed)
         finally:
             del self._asked[number]
-        return sealed is not None and await self._parcels.unpack(account, sealed)
+            if answer.done() and not answer.cancelled() and answer.result() is not None:
+                self._arrived()
+
+    async def _answer(self, answer: asyncio.Future[bytes | None]) -> bytes | None:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await answer
+        except TimeoutError:
+            log.warning("no node has a session that is sought, as far as they answer")
+            return None
+
+    def _arrived(self) -> None:
+        self._arriving -= 1
+        held, self._held = self._held, {}
+        for of_one in held.values():
+            for again in of_one:
+                again()  # it is held anew for one that is still arriving
 
     def given(self, item: Given) -> None:
         """What one of those who were asked says."""
@@ -79,6 +106,7 @@ class Moving:
                 log.warning("a session came too late to be resumed")
             return
         if item.sealed is not None or left == 1:
+            self._arriving += item.sealed is not None
             answer.set_result(item.sealed)
         else:
             self._asked[item.id] = answer, left - 1

@@ -11,16 +11,11 @@ SLICE_S = 0.1
 T = TypeVar("T")
 
 
-async def let_go(
-    connected: Callable[[], Iterable[T]],
-    is_awaited: Callable[[], bool],
-    goodbye: Callable[[T], None],
-    spread_s: float,
-) -> None:
+async def let_go(connected: Callable[[], Iterable[T]], goodbye: Callable[[T], None], spread_s: float) -> None:
     """Say `goodbye` to everybody in `connected`, in equal slices over so many seconds; at once where these are 0.
 
-    Returns earlier when nobody is left and nobody is on the way in (`is_awaited`): whoever is logging in gets the time
-    to finish, and is let go like the others.
+    It takes all of them, also when nobody is left: whoever is logging in gets the time to finish, and is let go like
+    the others, and a load balancer that is slow to notice may send somebody still.
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + spread_s
@@ -29,6 +24,6 @@ async def let_go(
         slices = max(1, math.ceil((end - loop.time()) / SLICE_S))
         for each in left[: math.ceil(len(left) / slices)]:
             goodbye(each)
-        if slices == 1 or not (left or is_awaited()):
+        if slices == 1:
             return
         await asyncio.sleep(SLICE_S)

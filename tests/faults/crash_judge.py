@@ -109,7 +109,8 @@ def judge(reader: CrashClient, log: Log, report: Report) -> None:
     said = [number for _, number in shown.values()]
     refused = writer.screen.refused.keys()
     report.lost += [
-        f"{name} lacks {n} of its peer" for n in sorted(writer.acknowledged - set(said) - refused)
+        f"{name} lacks {n} of its peer: {reader.screen.around(n - 1)}"
+        for n in sorted(writer.acknowledged - set(said) - refused)
     ]
     kept = {each.number: each for each in log.values()}
     for n in sorted(refused & set(said)):

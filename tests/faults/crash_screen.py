@@ -112,7 +112,7 @@ class Screen:
 
     def around(self, number: int) -> str:
         """How this message came, and what came before and behind it."""
-        at = next(i for i, (_, shown) in enumerate(self.trace) if shown == number)
+        at = next((i for i, (_, shown) in enumerate(self.trace) if shown == number), 0)
         return _listed(self.trace[max(0, at - 12) : at + 5])
 
 

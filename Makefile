@@ -59,6 +59,7 @@ types: $(DEVELOP)  ## mypy --strict
 bench: $(DEVELOP)  ## load on loopback: CPU per message, memory per session, logins per second
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.relay
+	$(BIN)/python -m benchmarks.regions
 
 fuzz: $(DEVELOP)  ## search for faults of the XML layer, the configuration loader and the relay, FUZZ_MINUTES long
 	$(BIN)/python -m tests.security.fuzz --minutes $(FUZZ_MINUTES)

@@ -2,9 +2,9 @@
 
     python -m benchmarks.regions [--messages N] [--rounds N]
 
-Two regions of the demonstration on this machine, with archive and NATS servers as `make run-regions` starts them, and no
-distance between them. CPU time is that of each server's process, by the kernel's clock; the client is a Python process
-whose time is not counted. Rounds of both kinds take turns.
+The regions of the demonstration on this machine, with archive and NATS servers as `make run-regions` starts them, and
+no distance between them. CPU time is that of each server's process, by the kernel's clock; the client is a Python
+process whose time is not counted. Rounds of both kinds take turns.
 """
 
 from __future__ import annotations
@@ -19,16 +19,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.measure import cpu_of
-from demo.places import DOMAIN
+from demo.places import DOMAIN, Place
 from demo.servers import PLACES, Demonstration
 
 STREAM = (
-    f"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='{DOMAIN}' version='1.0'>"
+    "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0' "
+    f"to='{DOMAIN}'>"
 )
 IN_FLIGHT = 100
+OTHER_PORTS = 500
+UNLIMITED = {"limits.stanzas_per_second": 0, "limits.bytes_per_second": 0}
 READ_BYTES = 65_536
 PATIENCE_S = 120.0
 _NUMBER = re.compile(rb"<body>m(\d+)</body>")
@@ -109,25 +113,37 @@ async def talk(sender: Client, receiver: Client, to: str, messages: int) -> list
 
 async def measure(demo: Demonstration, messages: int, rounds: int) -> None:
     ports = {name: place.door for name, place in demo.places.by_name.items()}
-    people = {"alice": "emea", "gus": "emea", "nora": "na"}
+    people = {"alice": "emea", "bea": "emea", "nora": "na"}
     clients = {name: Client(ports[region], demo.places.ca) for name, region in people.items()}
     for name, client in clients.items():
         await client.log_in(name, demo.password)
     await asyncio.sleep(1)
     found: dict[str, list[tuple[Mapping[str, float], list[float]]]] = {"same": [], "other": []}
     for number in range(rounds + 1):
-        for kind, receiver in (("same", "alice"), ("other", "nora")):
-            sender = clients["dora"] if "dora" in clients else clients["alice"]
-            before = {name: cpu_of(pid).total_s for name, pid in demo.pids().items()}
+        for kind, receiver in (("same", "bea"), ("other", "nora")):
+            before = {name: cpu_of(pid).total_s for name, pid in demo.processes().items()}
             to = f"{receiver}@{DOMAIN}"
-            took = await talk(sender, clients[receiver], to, messages)
-            after = {name: cpu_of(pid).total_s for name, pid in demo.pids().items()}
+            took = await talk(clients["alice"], clients[receiver], to, messages)
+            after = {name: cpu_of(pid).total_s for name, pid in demo.processes().items()}
             if number:  # the first one warms up
                 costs = {name: (after[name] - before[name]) / messages * 1e6 for name in before}
                 found[kind].append((costs, took))
     for client in clients.values():
         client.close()
     report(found)
+
+
+def elsewhere(place: Place) -> Place:
+    """The same on other ports, so that a demonstration may run meanwhile."""
+    borders, buses = ([port + OTHER_PORTS for port in ports] for ports in (place.borders, place.buses))
+    return replace(place, borders=borders, buses=buses, door=place.door + OTHER_PORTS)
+
+
+def add_colleague(demo: Demonstration) -> None:
+    """Somebody of the same region for the first one to write to."""
+    table = demo.places.folder / "bea.csv"
+    table.write_text(f"email,company,localpart,password\nbea@acme.example,Acme,bea,{demo.password}\n")
+    demo.cli("emea", "user", "import", str(table))
 
 
 def report(found: Mapping[str, list[tuple[Mapping[str, float], list[float]]]]) -> None:
@@ -150,9 +166,12 @@ def main() -> int:
     asked.add_argument("--rounds", type=int, default=3)
     options = asked.parse_args()
     with tempfile.TemporaryDirectory(prefix="rainbow-bench-") as folder:
-        demo = Demonstration(Path(folder), [place for place in PLACES if place.name in ("emea", "na", "de")])
+        demo = Demonstration(
+            Path(folder), [elsewhere(place) for place in PLACES if place.keeps_data], UNLIMITED
+        )
         try:
             demo.start()
+            add_colleague(demo)
             asyncio.run(measure(demo, options.messages, options.rounds))
         finally:
             demo.stop()

@@ -50,6 +50,12 @@ class NatsProcess:
                 [nats_server(), *self._options], stdout=log, stderr=log, start_new_session=True
             )
 
+    @property
+    def pid(self) -> int:
+        """Of the running process."""
+        assert self._process is not None, "it runs"
+        return self._process.pid
+
     def await_ready(self) -> None:
         """Raises NatsFault."""
         end = time.monotonic() + READY_S

@@ -47,9 +47,17 @@ class Places:
     """Their files lie in one directory, one for each place in it."""
 
     def __init__(
-        self, folder: Path, places: Sequence[Place], seen_at: Mapping[int, int] | None = None
+        self,
+        folder: Path,
+        places: Sequence[Place],
+        seen_at: Mapping[int, int] | None = None,
+        more: Mapping[str, object] | None = None,
     ) -> None:
-        """`seen_at`: ports of border servers that others reach at another one, where something is in between."""
+        """`seen_at`: ports of border servers that others reach at another one, where something is in between.
+
+        `more`: settings of all chat servers beside those that they must have, by dotted key.
+        """
+        self._more = more or {}
         self.folder = folder.resolve()
         self.by_name = {place.name: place for place in places}
         self._seen_at = seen_at or {}
@@ -154,6 +162,7 @@ class Places:
         if place.keeps_data:
             settings["auth.sealing_key"] = {"file": str(folder / "sealing.key")}
             settings["storage.url"] = f"sqlite+aiosqlite:///{folder / 'data' / 'rainbow.db'}"
+        settings |= self._more
         return "".join(f"{key} = {_toml(value)}\n" for key, value in settings.items())
 
 

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,8 +73,11 @@ PEOPLE = (
 class Demonstration:
     """Its files lie in one directory; what was made by an earlier run goes on."""
 
-    def __init__(self, folder: Path, places: Sequence[Place] = PLACES) -> None:
-        self.places = Places(folder, places)
+    def __init__(
+        self, folder: Path, places: Sequence[Place] = PLACES, more: Mapping[str, object] | None = None
+    ) -> None:
+        """`more`: other settings for the chat servers; see `Places`."""
+        self.places = Places(folder, places, more=more)
         self._nats: list[NatsProcess] = []
         self._chat: dict[str, subprocess.Popen[bytes]] = {}
         self.password = ""
@@ -119,6 +122,11 @@ class Demonstration:
             if process.returncode:
                 raise DemoFault(f"{place}: {' '.join(arguments)}:\n{text}")
         return said
+
+    def processes(self) -> dict[str, int]:
+        """The id of each process: what it is, and of which place."""
+        found = {f"{name} server": process.pid for name, process in self._chat.items()}
+        return found | {f"{server.log.parent.name} {server.log.stem}": server.pid for server in self._nats}
 
     def ended(self) -> Iterator[str]:
         """Places whose server has ended by itself."""

@@ -27,7 +27,7 @@
 #define TOGETHER 64
 #define WINDOW 5 /* packets in flight for each flow of a flood */
 #define BUCKETS 20000 /* of 10 microseconds */
-#define WARM 2.5 /* seconds of the same load before it counts: a server may need some to know who is busy */
+#define WARM 3.5 /* seconds of the same load before it counts: a server may need some to know who is busy */
 
 struct flow {
     int fd;
@@ -374,7 +374,7 @@ int main(int argc, char **argv) {
     double seconds = (double)(now_ns() - began) / 1e9;
     uint64_t sent = 0, received = 0;
     for (int i = 0; i < flow_count; i++) sent += flows[i].sent, received += flows[i].received;
-    lost = sent - received;
+    lost = sent > received ? sent - received : 0; /* an echo of the time before may be among them */
     printf("{\"sent\": %llu, \"received\": %llu, \"relayed\": %llu, \"lost\": %llu, \"seconds\": %.3f, "
            "\"p50_ms\": %.2f, \"p99_ms\": %.2f}\n",
            (unsigned long long)sent, (unsigned long long)received, (unsigned long long)(received * 2),

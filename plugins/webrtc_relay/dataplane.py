@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections import deque
 from collections.abc import Iterator
 
 from rainbow_xmpp.plugins.webrtc_relay import stun
@@ -31,6 +32,7 @@ from rainbow_xmpp.plugins.webrtc_relay.relays import (
 )
 
 RELAY_BUFFER_BYTES = 256 * 1024
+LOOKS_A_TURN = 16
 
 
 class EpollDataPlane:
@@ -51,6 +53,8 @@ class EpollDataPlane:
         self._waiting: dict[Address, set[Relay]] = {}
         """Relays with a channel or a remembered Send to this address, which is, was or may become a relay of ours."""
         self._ended: list[tuple[str, float, int, int]] = []
+        self._looking: deque[Relay] = deque()
+        """Those that are still to be looked at this second."""
 
     # -- clients ---------------------------------------------------------------------------------------
 
@@ -72,10 +76,19 @@ class EpollDataPlane:
         self._budgets.configure(rates)
 
     def look(self) -> None:
-        """To be called about once a second: who is busy gets a socket of its own."""
-        self._lanes.settle()
-        for relay in self._relays.values():
-            self._lanes.look(relay, self._listener_of(relay.flow), relay.flow.routes.get)
+        """To be called about once a second: who is busy gets a socket of its own, a few a turn: nobody waits."""
+        if not self._looking:
+            self._lanes.settle()
+            self._looking.extend(self._relays.values())
+            self._loop.soon(self._look_on)
+
+    def _look_on(self) -> None:
+        for _ in range(min(LOOKS_A_TURN, len(self._looking))):
+            relay = self._looking.popleft()
+            if self._relays.get(relay.local) is relay:
+                self._lanes.look(relay, self._listener_of(relay.flow), relay.flow.routes.get)
+        if self._looking:
+            self._loop.soon(self._look_on)
 
     def moved(self) -> Iterator[tuple[str, float, int, int]]:
         """Who moved how much since the last call: userid, seconds, bytes in, bytes out, of each relay."""

@@ -5,8 +5,8 @@ to an address that is parsed: a fifth of all that relaying it takes. A connected
 receiver. So once a second who is busy gets one, bound to the same address as the socket that serves everybody, which
 goes on serving the others; clients and peers notice nothing.
 
-Between `bind` and `connect` such a socket gets what others send, too. So until the next look it is read as the socket
-for everybody is, sender by sender, and after that without looking, when nothing of others can be in it any more.
+Between `bind` and `connect` such a socket gets what others send, too. So for a second it is read as the socket for
+everybody is, sender by sender, and after that without looking, when nothing of others can be in it any more.
 """
 
 from __future__ import annotations
@@ -53,8 +53,9 @@ class Lanes:
         self._packets = packets
         self._most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4
         self._most_clients = most_clients_here() if most_clients is None else most_clients
-        self._trial: list[Lane] = []
-        """What was opened, or is over, since the last look."""
+        self._new: dict[Lane, None] = {}
+        self._trial: dict[Lane, None] = {}
+        """What was opened, or is over, since the last look, and since the one before."""
         self.clients = self.peers = 0
         """How many there are."""
 
@@ -71,8 +72,8 @@ class Lanes:
                 self._open_peer(relay, number, route)
 
     def settle(self) -> None:
-        """What was opened before is read as it shall be from now on, what is over is closed. Before the looks."""
-        trial, self._trial = self._trial, []
+        """What is there for a second is read as it shall be from now on; what is over is closed. Before the looks."""
+        trial, self._trial, self._new = self._trial, self._new, {}
         for lane in trial:
             if lane.is_over:
                 self._close(lane)
@@ -88,16 +89,16 @@ class Lanes:
             self._loop.use(
                 lane.sock.fileno(), listener_reader(listener, lane.sock, self._packets, self._loop)
             )
-            if lane not in self._trial:
-                self._trial.append(lane)
+            self._trial.pop(lane, None)
+            self._new[lane] = None
 
     def end_peer(self, relay: Relay, number: int) -> None:
         """This channel has no socket of its own any more, if it had one."""
         lane = relay.lanes.pop(number, None)
         if lane is not None:
             self.peers -= 1
-            if lane in self._trial:
-                self._trial.remove(lane)
+            self._trial.pop(lane, None)
+            self._new.pop(lane, None)
             self._close(lane)
 
     def _open_client(self, flow: Flow, listener: Listener) -> None:
@@ -116,7 +117,7 @@ class Lanes:
             loop.use(relay.sock.fileno(), relay_reader(relay, relay.sock, packets, loop))
             for number, lane in relay.lanes.items():
                 lane.handler = peer_reader(relay, number, lane.sock, packets, loop)
-                is_new = lane in self._trial
+                is_new = lane in self._new or lane in self._trial
                 loop.use(
                     lane.sock.fileno(),
                     relay_reader(relay, lane.sock, packets, loop) if is_new else lane.handler,
@@ -133,7 +134,7 @@ class Lanes:
 
     def _start(self, lane: Lane, trial: Handler) -> None:
         self._loop.add(lane.sock.fileno(), trial)
-        self._trial.append(lane)
+        self._new[lane] = None
 
     def _close(self, lane: Lane) -> None:
         self._loop.remove(lane.sock.fileno())

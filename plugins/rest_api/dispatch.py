@@ -22,7 +22,7 @@ from rainbow_xmpp.plugins.rest_api import problems
 from rainbow_xmpp.plugins.rest_api.doorkeeper import Doorkeeper, Visitor
 from rainbow_xmpp.plugins.rest_api.limits import Buckets
 from rainbow_xmpp.plugins.rest_api.store import Given, RepeatKey, Repeats, Seen
-from rainbow_xmpp.store.errors import AlreadyExists, NotFound, StoreError
+from rainbow_xmpp.store.errors import AlreadyExists, BeingMoved, NotFound, StoreError
 from rainbow_xmpp.store.outage import is_outage
 
 if TYPE_CHECKING:
@@ -236,6 +236,8 @@ def _bytes(response: web.Response) -> bytes:
 def _fault(error: Exception) -> Problem:
     """What is no refusal of an endpoint's: what the store says, an outage, or a fault of ours."""
     match error:
+        case BeingMoved():
+            return Problem(503, "try-again", str(error), headers={"Retry-After": "5"})
         case NotFound():
             return Problem(404, "not-found")
         case AlreadyExists():

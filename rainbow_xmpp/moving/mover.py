@@ -10,7 +10,7 @@ from dataclasses import replace
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from rainbow_xmpp.border import Border, Refused, Unreachable
+from rainbow_xmpp.border import Border, Refused, TooLarge, Unreachable
 from rainbow_xmpp.company.record import pack_company
 from rainbow_xmpp.company.regions import Regions, WrongRegion
 from rainbow_xmpp.errors import RainbowError
@@ -43,6 +43,10 @@ PART_BYTES = 192 * 1024
 PART_ROWS = 500
 ANSWER_S = 30.0
 """So long the other region may take to compare, or to take somebody in."""
+ROW_S = 0.002
+"""And so long for each row."""
+PATIENCE_S = 600
+"""So long somebody stays frozen while the other region does not answer."""
 LEASE_S = 120
 """A server that has not said anything of a move for so long is not at it any more."""
 WORD_S = 30 * 86_400
@@ -85,6 +89,10 @@ class Mover:
         self._changed = changed
         self._spread_s = spread_s
         self._is_at_it = False
+        self._thawed: set[str] = set()
+        """Moves that begin anew, at the next look."""
+        self._silent_since: dict[str, float] = {}
+        """When the region that somebody is sent to did not answer any more, by the move."""
         self._steps: Mapping[Step, Callable[[Move], Awaitable[None]]] = {
             Step.ASKED: self._freeze,
             Step.FROZEN: self._send,
@@ -99,6 +107,7 @@ class Mover:
         if self._is_at_it:
             return
         self._is_at_it = True
+        self._thawed.clear()
         try:
             while await self._look_once():
                 pass
@@ -109,7 +118,8 @@ class Mover:
         """Whether another look is worth it: the move of a company goes on with those of its people."""
         before = await self._moves.under_way()
         for move in before:
-            if move.origin == self._border.here and await self._moves.take(move.id, LEASE_S):
+            is_ours = move.origin == self._border.here and move.id not in self._thawed
+            if is_ours and await self._moves.take(move.id, LEASE_S):
                 try:
                     await self._go_on(move)
                 finally:
@@ -123,10 +133,13 @@ class Mover:
             trouble = ""
             try:
                 await (self._company(move) if move.is_companys else self._steps[move.step](move))
+            except TooLarge:
+                await self._give_up(move, "a row of theirs is larger than what crosses a border")
             except Later as reason:
                 trouble = str(reason)
             except (Unreachable, Refused):
                 trouble = f"the region {move.target} does not answer: it is asked again"
+                await self._thaw_after_a_while(move, trouble)
             except (CannotMove, WrongRegion, Unreadable, UnknownTables) as reason:
                 if move.step not in _CAN_STAY:
                     raise
@@ -138,6 +151,17 @@ class Mover:
             assert found is not None, "moves that are under way are not forgotten"
             move = found
 
+    async def _thaw_after_a_while(self, move: Move, trouble: str) -> None:
+        """Who cannot be sent at the moment does not stay frozen for that: it begins anew when the region answers."""
+        if move.step not in (Step.FROZEN, Step.SENT):
+            return
+        now = self._store.now()
+        if now - self._silent_since.setdefault(move.id, now) >= PATIENCE_S:
+            del self._silent_since[move.id]
+            self._thawed.add(move.id)
+            await self._moves.advance(move, Step.ASKED, kind=ChangeKind.ACCOUNT_THAWED, trouble=trouble)
+            await self._changed()
+
     # -- a person ------------------------------------------------------------------------------------------
 
     async def _freeze(self, move: Move) -> None:
@@ -145,7 +169,9 @@ class Mover:
         self._regions.require_for_move(account.company, move.target)
         async with self._store.read() as connection:
             await require_declared(connection)
-        await self._moves.advance(move, Step.FROZEN, kind=ChangeKind.ACCOUNT_FROZEN)
+        # Nobody is frozen for a region that does not answer, or would not take them in.
+        await self._ask(move, await self._beginning(move, account))
+        await self._moves.advance(move, Step.FROZEN, kind=ChangeKind.ACCOUNT_FROZEN, trouble="")
         await self._changed()
 
     async def _send(self, move: Move) -> None:
@@ -158,6 +184,7 @@ class Mover:
             found = await totals(connection, who, self._keys, carried_kinds())
             await self._send_rows(connection, move, who)
         await self._ask(move, Compare(move.id, found))
+        self._silent_since.pop(move.id, None)
         await self._moves.advance(move, Step.SENT, totals=found, trouble="")
 
     async def _beginning(self, move: Move, account: Account) -> Begin:
@@ -341,7 +368,9 @@ class Mover:
 
     async def _ask(self, move: Move, said: words.Words) -> Answer:
         """Raises CannotMove with what the other region has against it."""
-        data = await self._border.ask(move.target, words.SERVICE, words.encode(said), within_s=ANSWER_S)
+        rows = sum(count for count, _ in said.totals.values()) if isinstance(said, Compare | Take) else 0
+        within_s = ANSWER_S + rows * ROW_S
+        data = await self._border.ask(move.target, words.SERVICE, words.encode(said), within_s=within_s)
         answer = words.answer(data)
         if not answer.is_done:
             raise CannotMove(f"{move.target} says: {answer.why_not}")

@@ -9,8 +9,10 @@ from types import MappingProxyType
 
 import pytest
 
+from rainbow_xmpp.border import Refused
 from rainbow_xmpp.config import ClusterConfig
 from rainbow_xmpp.config.regions import Region, RegionKind
+from rainbow_xmpp.moving import words
 from rainbow_xmpp.moving.keys import RegionKeys
 from rainbow_xmpp.moving.mover import Mover
 from rainbow_xmpp.moving.words import SERVICE
@@ -48,12 +50,19 @@ class World:
     borders: FakeBorders
 
     def close(self) -> None:
-        """The other region takes nobody in, for the moment."""
-        self._closed = self.borders._serving.pop(("na", SERVICE))
+        """Nothing that is sent comes to the other region, for the moment; what asks it beforehand does."""
+        served = self._served = self.borders._serving["na", SERVICE]
+
+        async def nothing_arrives(origin: str, request: bytes) -> bytes:
+            if not isinstance(words.words(request), words.Begin):
+                raise Refused(origin)
+            return await served(origin, request)
+
+        self.borders._serving["na", SERVICE] = nothing_arrives
 
     def open(self) -> None:
         """It does so again."""
-        self.borders._serving["na", SERVICE] = self._closed
+        self.borders._serving["na", SERVICE] = self._served
 
     async def tell_of_companies(self) -> None:
         """Companies are known in all regions."""

@@ -181,6 +181,29 @@ async def test_while_they_move_they_are_told_to_wait_and_so_is_who_writes_to_the
         assert not (await connection.execute(sa.select(archive.messages.c.key))).all()
 
 
+async def test_nobody_is_frozen_for_a_region_that_does_not_answer(world: World) -> None:
+    ann = (await world.emea.person("ann@acme")).account
+    world.borders.cut.add(frozenset(("emea", "na")))
+    move = await ask(world.emea, ann)
+    await world.go(world.emea)
+    assert await step_of(world.emea, move) is Step.ASKED
+    assert not await world.emea.store.moves.frozen()
+    world.borders.cut.clear()
+    await world.go(world.emea)
+    assert await world.na.store.accounts.by_id(ann.id) is not None
+
+
+async def test_nobody_stays_frozen_while_the_region_is_silent_for_long(world: World) -> None:
+    ann = await world.emea.login("ann@acme")
+    move = await frozen(world, ann.account)
+    world.emea.clock.advance(601)
+    await world.go(world.emea)
+    assert await step_of(world.emea, move) is Step.ASKED
+    await ann.rest()
+    ann.say("here again", to=ann.bare)
+    assert not [stanza for stanza in await ann.rest() if stanza.get("type") == "error"]
+
+
 async def test_who_may_not_know_them_hears_nothing_of_the_move(world: World) -> None:
     await world.emea.store.companies.add("globex", "emea")
     stranger = await world.emea.login("eve@globex")

@@ -55,10 +55,11 @@ from rainbow_xmpp.store.values import Account, LoginRecord
 from rainbow_xmpp.stream import StreamSettings
 from rainbow_xmpp.stream_management.elements import FEATURE
 from rainbow_xmpp.transport.deadlines import Deadlines
+from rainbow_xmpp.transport.draining import let_go
 from rainbow_xmpp.transport.gatekeeper import Gatekeeper
 from rainbow_xmpp.transport.housekeeping import Housekeeping
 from rainbow_xmpp.transport.link_shared import LinkShared
-from rainbow_xmpp.transport.listeners import Listeners
+from rainbow_xmpp.transport.listeners import Listeners, Passing
 from rainbow_xmpp.transport.outbox import Outbox
 from rainbow_xmpp.transport.port import PortShared
 from rainbow_xmpp.transport.tls import (
@@ -248,9 +249,12 @@ class EdgeServer:
         )
 
     async def stop(self) -> None:
-        """No new connections, every stream told why; whoever is served from home comes back by another way."""
+        """Readiness first, then the connections, a few at a time: they come back by another way, and resume."""
         self._is_stopping = True
+        limits = self._config.limits
         if self._port is not None:
+            await asyncio.sleep(limits.drain_notice_s)
+            await let_go(self._through, _cut_off, limits.drain_spread_s)
             self._port.links.entrance.is_stopping = True
         await self._listeners.close()
         if self._housekeeping is not None:
@@ -267,6 +271,9 @@ class EdgeServer:
         if self._border_close is not None:
             await self._border_close()
         self._pool.close()
+
+    def _through(self) -> list[Passing]:
+        return [*(self.ways.all_open if self.ways is not None else ()), *self._listeners.passages]
 
 
 async def serve_edge(config: Config, reread: Callable[[], Config]) -> None:
@@ -353,6 +360,10 @@ async def _no_stanza(session: Session, data: bytes) -> None:
 
 def _no_session(*_: object) -> None:
     raise LocalMisuse("nobody has a session at an edge")
+
+
+def _cut_off(passing: Passing) -> None:
+    passing.abort()
 
 
 async def _nothing() -> None:

@@ -49,7 +49,7 @@ from rainbow_xmpp.transport.gatekeeper import Gatekeeper
 from rainbow_xmpp.transport.housekeeping import Chore, Housekeeping
 from rainbow_xmpp.transport.link import Link
 from rainbow_xmpp.transport.link_shared import LinkShared
-from rainbow_xmpp.transport.listeners import Listeners
+from rainbow_xmpp.transport.listeners import Listeners, Passing
 from rainbow_xmpp.transport.outbox import Outbox
 from rainbow_xmpp.transport.port import PortShared
 from rainbow_xmpp.transport.tls import (
@@ -388,7 +388,10 @@ class Server:
         elsewhere = Elsewhere.of(self._config)
         goodbye = elsewhere.violation() if elsewhere else PeerViolation(StreamCondition.SYSTEM_SHUTDOWN)
 
-        def say_goodbye(session: Session) -> None:
+        def say_goodbye(session: Session | Passing) -> None:
+            if not isinstance(session, Session):
+                session.abort()  # it resumes by another way
+                return
             link = session.link
             # Whoever is sent to another server does not come back to this one.
             if elsewhere is None and self.node.streams.keep_over_restart(session):
@@ -396,8 +399,13 @@ class Server:
             else:
                 session.wire.fail(goodbye)
 
+        def connected() -> list[Session | Passing]:
+            through = [] if self._ways is None else self._ways.all_open
+            own = (session for session in self.node.sessions if not session.is_adrift)
+            return [*own, *through, *self._listeners.passages]
+
         await let_go(
-            lambda: [session for session in self.node.sessions if not session.is_adrift],
+            connected,
             say_goodbye,
             limits.drain_spread_s,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
@@ -35,6 +35,12 @@ class Listener(Protocol):
     """A listening socket; `close` accepts nothing more and lets connections go on."""
 
     def close(self) -> object: ...
+
+
+class Passing(Protocol):
+    """A connection that goes through this server to another region."""
+
+    def abort(self) -> None: ...
 
 
 class Listeners:
@@ -111,6 +117,11 @@ class Listeners:
                 self._metrics = await listen_for_scrapes(
                     exposition, config.metrics.address, config.metrics.port
                 )
+
+    @property
+    def passages(self) -> Sequence[Passing]:
+        """Connections that are passed on."""
+        return [] if self._passages is None else self._passages.all_open
 
     def set_handshake_timeout(self, timeout_s: float) -> None:
         """For handshakes that begin from now on."""

@@ -97,6 +97,11 @@ class Passages:
             self._sweeping = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
         return True
 
+    @property
+    def all_open(self) -> list[_Passage]:
+        """Each has `abort`."""
+        return list(self._open)
+
     def close(self) -> None:
         """End all of them."""
         for task in self._tasks:

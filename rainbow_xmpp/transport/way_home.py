@@ -179,6 +179,11 @@ class Ways:
                 for name in end.names:
                     self._finder.forget(name)
 
+    @property
+    def all_open(self) -> list[HomeEnd]:
+        """Each has `abort`: its client finds another way, and resumes."""
+        return list(self._open)
+
     def close(self) -> None:
         """End all of them: clients find another way, and resume."""
         for end in list(self._open):

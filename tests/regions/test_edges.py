@@ -5,6 +5,7 @@ import http.client
 import logging
 import ssl
 from base64 import b64encode
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from rainbow_xmpp.config import Config, Region, RegionKind
 from rainbow_xmpp.config.sections import Sections
 from rainbow_xmpp.edge import TOKENS
 from rainbow_xmpp.plugins.fast.hashed_token import initiator
-from tests.conformance.wire import NAMESPACES, Endpoint, Over, SaslFailure, child, connect
+from tests.conformance.wire import NAMESPACES, Endpoint, Over, SaslFailure, Wire, child, connect
 from tests.regions.places import PASSWORD, Place, World
 from tests.regions.test_logging_in_elsewhere import BIND2, BOTH, SM, failing, sessions, until
 
@@ -169,3 +170,22 @@ def test_an_edge_needs_no_database_and_no_key_of_one() -> None:
     assert not list(uk.problems())
     assert [key for key, _ in replace(uk, region="emea").problems()] == ["auth.sealing_key"]
     assert [key for key, _ in replace(uk, default_region="uk").problems()] == ["default_region"]
+
+
+async def test_a_stop_lets_people_go_a_few_at_a_time(world: World) -> None:
+    na = await world.place("na").start()
+    await na.person("ann")
+    uk = await world.place("uk", limits={"drain_spread_s": 2}).start()
+    async with AsyncExitStack() as stack:
+        wires = [await stack.enter_async_context(await connect(uk.endpoint, "tls")) for _ in range(6)]
+        await asyncio.gather(*(wire.login("ann", PASSWORD) for wire in wires))
+        stopping = asyncio.create_task(uk.stop())
+        ended: list[float] = []
+
+        async def end(wire: Wire) -> None:
+            await wire.wait_end()
+            ended.append(asyncio.get_running_loop().time())
+
+        await asyncio.gather(*map(end, wires))
+        await stopping
+        assert max(ended) - min(ended) > 0.5

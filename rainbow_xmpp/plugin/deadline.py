@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from time import perf_counter
 from typing import Any
 
@@ -41,7 +41,7 @@ def in_time(
     """
     name = getattr(handler, "__qualname__", repr(handler))
 
-    async def bounded(answering: Awaitable[Any]) -> Any:
+    async def within(answering: Awaitable[Any]) -> Any:
         began = perf_counter()
         timer = asyncio.timeout(deadline_s)
         try:
@@ -62,6 +62,26 @@ def in_time(
         answer = handler(*arguments)
         if answer is None or isinstance(answer, AT_HAND) or not inspect.isawaitable(answer):
             return answer
-        return bounded(answer)
+        return Bounded(within, answer)
 
     return call
+
+
+class Bounded:
+    """What a handler answers in time; to be awaited once, or closed when nobody is going to."""
+
+    __slots__ = ("_answering", "_within")
+
+    def __init__(
+        self, within: Callable[[Awaitable[Any]], Coroutine[Any, Any, Any]], answering: Awaitable[Any]
+    ) -> None:
+        self._within = within
+        self._answering = answering
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._within(self._answering).__await__()
+
+    def close(self) -> None:
+        """Nothing of it is done."""
+        if isinstance(self._answering, Coroutine):
+            self._answering.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
 from rainbow_xmpp.session import Session
@@ -202,22 +202,38 @@ class Events:
         return _all(waiting, event) if waiting else None
 
 
+@runtime_checkable
+class Closable(Protocol):
+    def close(self) -> None:
+        """It will not be awaited."""
+
+
 async def _all(waiting: list[tuple[str, Awaitable[None]]], event: Event) -> None:
-    what, outage = type(event).__name__, None
-    for owner, pending in waiting:
-        try:
-            await pending
-        except Exception as error:
-            if not is_outage(error):
-                log.exception("a plugin failed on %s", what, extra={"plugin": owner})
-                continue
-            outage = error
+    what, outage, left = type(event).__name__, None, iter(waiting)
+    try:
+        for owner, pending in left:
+            outage = await _heard(owner, pending, what) or outage
+    finally:
+        for _, pending in left:  # cancelled: they are not begun
+            if isinstance(pending, Closable):
+                pending.close()
+    if outage is not None and event.must_be_heard:
+        _was_not_heard(event, outage)
+
+
+async def _heard(owner: str, pending: Awaitable[None], what: str) -> Exception | None:
+    """The outage that a plugin could not hear of it for, if there was one."""
+    try:
+        await pending
+    except Exception as error:
+        if is_outage(error):
             told = what, type(error).__name__
             log.warning(
                 "no %s for a plugin: the database does not answer (%s)", *told, extra={"plugin": owner}
             )
-    if outage is not None and event.must_be_heard:
-        _was_not_heard(event, outage)
+            return error
+        log.exception("a plugin failed on %s", what, extra={"plugin": owner})
+    return None
 
 
 def _was_not_heard(event: Event, outage: Exception) -> None:

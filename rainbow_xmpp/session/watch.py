@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import Protocol
@@ -89,8 +90,8 @@ class ChangeWatch:
         """Called after what is done here was written: other nodes may want to look."""
         self._seen = 0
         self._turn = asyncio.Lock()
-        self._unheard = 0
-        """So often the last event was told in vain, though the database had just answered."""
+        self._in_vain: Counter[type[Event]] = Counter()
+        """So often this was told of one change, though the database had just answered."""
         self.generation = 0
         """Rises with every change, before anything is done about it."""
 
@@ -109,6 +110,7 @@ class ChangeWatch:
                     await self._apply(change)
                     await self._told(Changed(change))
                     self._seen = change.id
+                    self._in_vain.clear()
 
     async def catch_up(self) -> None:
         """Apply what was just written, as far as the database lets; the next `poll` does the rest."""
@@ -148,18 +150,15 @@ class ChangeWatch:
 
     async def _told(self, event: Event) -> None:
         """Let plugins know. Raises what the database raises, but not for ever: the next changes wait behind it."""
-        pending = self._tell(event)
-        if pending is None:
+        what = type(event)
+        if self._in_vain[what] >= MOST_TELLINGS:
+            log.error("plugins go on without %s, which they could not take", what.__name__)
             return
-        try:
+        pending = self._tell(event)
+        if pending is not None:
+            self._in_vain[what] += 1  # unless it comes to its end: it may be cancelled as well
             await pending
-        except Exception as error:
-            self._unheard += 1
-            if self._unheard < MOST_TELLINGS:
-                raise
-            what = type(event).__name__, type(error).__name__
-            log.error("plugins go on without %s, which they could not take (%s)", *what)
-        self._unheard = 0
+            self._in_vain[what] -= 1
 
     async def _end_outdated(self, account_id: str, violation: PeerViolation) -> None:
         """End the sessions that began before the change; whoever logged in after it stays."""

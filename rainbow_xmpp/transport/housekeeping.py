@@ -106,7 +106,7 @@ class Housekeeping:
                             await chore.run()
             except Exception as error:  # the database is away; we go on serving and try again
                 if self.store_is_well:
-                    log.error("the database does not answer: %s", error)
+                    log.error("the database does not answer: %s", str(error) or type(error).__name__)
                 self.store_is_well = False
             else:
                 if not self.store_is_well:

@@ -1,6 +1,7 @@
 """Handlers that fail: what that means for everybody else, by stage and kind."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from rainbow_xmpp.plugin import (
     Plugin,
     SessionStarted,
     Stage,
+    ToldByNode,
     disco_info,
     hook,
     on,
@@ -249,6 +251,34 @@ async def test_a_change_is_told_again_after_an_outage_but_keeps_no_other_waiting
     assert heard.count(ann.id) == told
     assert heard.count(bob.id) == 1
     assert "Traceback" not in caplog.text
+
+
+@pytest.mark.filterwarnings("always")
+async def test_listeners_behind_one_that_is_cancelled_are_not_begun(recwarn):
+    begun: list[str] = []
+
+    class Slow(Plugin, name="slow"):
+        @on(ToldByNode)
+        async def wait(self, event: ToldByNode) -> None:
+            begun.append("slow")
+            await never()
+
+    class Behind(Plugin, name="behind"):
+        @on(ToldByNode)
+        async def hear(self, event: ToldByNode) -> None:
+            begun.append("behind")
+
+    async with TestServer([Slow, Behind]) as server:
+        telling = server.node.events.tell(ToldByNode("topic", ""))
+        task = asyncio.ensure_future(telling)
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        del telling, task
+        gc.collect()
+    assert begun == ["slow"]
+    assert not [str(one.message) for one in recwarn if "never awaited" in str(one.message)]
 
 
 async def test_one_plugin_that_cannot_say_what_it_can_leaves_the_others_words_standing(caplog):

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from rainbow_xmpp.errors import StreamCondition
 from rainbow_xmpp.plugin import Action, Condition
 from rainbow_xmpp.plugins.blocking import Blocking
 from rainbow_xmpp.plugins.blocking.matching import covers, met_by
@@ -497,6 +498,8 @@ async def test_a_list_that_cannot_be_read_keeps_the_gate_closed(
     server: TestServer, monkeypatch: pytest.MonkeyPatch
 ):
     eve, ann = await server.login("eve@acme"), await server.person("ann@acme")
+    bob = await server.login("bob@acme")
+    server.plugin(Blocking)._lists.forget(bob.account.id)
 
     async def away(self, whose):
         raise OSError("the database is away")
@@ -504,9 +507,10 @@ async def test_a_list_that_cannot_be_read_keeps_the_gate_closed(
     monkeypatch.setattr(BlockedJids, "load", away)
     say(eve, ann.bare)
     assert [condition_of(stanza) for stanza in await eve.rest()] == [Condition.SERVICE_UNAVAILABLE]
-    bob = await server.login("bob@acme")
     say(bob, eve.bare)
     assert Condition.RESOURCE_CONSTRAINT in [condition_of(stanza) for stanza in await bob.rest()]
+    late = await server.login("cem@acme")
+    assert late.wire.violation.condition is StreamCondition.RESOURCE_CONSTRAINT
     monkeypatch.undo()
     say(bob, eve.bare, "again")
     assert (await eve.receive()).findtext(BODY) == "again"

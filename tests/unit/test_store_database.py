@@ -332,7 +332,7 @@ async def test_a_writer_waits_for_one_in_another_process(database_url: str) -> N
     process = spawn.Process(target=_hold_the_write_lock, args=(database_url, held, release))
     process.start()
     try:
-        assert await asyncio.to_thread(held.wait, 20)
+        assert await asyncio.to_thread(held.wait, 120)
         writing = asyncio.create_task(store.accounts.bump_epoch(account.company.id, account.id))
         assert await store.accounts.by_id(account.id) == account
         assert not writing.done()

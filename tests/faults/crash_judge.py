@@ -68,8 +68,15 @@ class Report:
         """Whatever must not be, in words."""
         return [
             *self.lost, *self.twice, *self.out_of_order, *self.not_as_in_the_archive, *self.wrongly_taken_back,
-            *self.happened.faults, *self.refused_and_kept,
+            *self.happened.faults, *self.refused_and_kept, *self._gates_closed_in_vain,
         ]  # fmt: skip
+
+    @property
+    def _gates_closed_in_vain(self) -> list[str]:
+        times = self.happened.refused_like_nobody
+        return (
+            [f"{times} times a gate stayed closed that could be asked"] if times and self.is_readable else []
+        )
 
     @property
     def is_well(self) -> bool:
@@ -93,7 +100,8 @@ class Report:
             f"Other than in the archive: {len(self.not_as_in_the_archive)}. "
             f"Wrongly taken back, or not: {len(self.wrongly_taken_back)}. Other faults: {len(happened.faults)}.\n"
             f"Refused unheard and overtaken: {self.overtaken}. "
-            f"In the log from before, which could not be read, and refused: {self.refused_from_before}."
+            f"In the log from before, which could not be read, and refused: {self.refused_from_before}. "
+            f"Refused by gates that could not be asked: {happened.refused_like_nobody}."
         )
 
 
@@ -115,7 +123,7 @@ def judge(reader: CrashClient, log: Log, report: Report) -> None:
     kept = {each.number: each for each in log.values()}
     for n in sorted(refused & set(said)):
         heard_in = writer.screen.refused[n]
-        if not report.is_readable and n in kept and 0 < kept[n].session < heard_in:
+        if not report.is_readable and n in kept and kept[n].session < heard_in:
             report.refused_from_before += 1
             continue
         report.refused_and_kept.append(

@@ -10,6 +10,8 @@ DELAY = "{urn:xmpp:delay}delay"
 STANZA_ID = "{urn:xmpp:sid:0}stanza-id"
 WAIT = "error[@type='wait']"
 """Not now, but later."""
+LIKE_NOBODY = "error/stanzas:service-unavailable"
+"""What a gate says that cannot be asked: it stays closed, and looks as it does to strangers."""
 
 
 @dataclass
@@ -26,6 +28,7 @@ class Tally:
     """Clients did not read for seconds."""
     caught_up: int = 0
     refused: int = 0
+    refused_like_nobody: int = 0
     back_s: list[float] = field(default_factory=list)
     """From the server's end until a client had a session again."""
     away_s: list[float] = field(default_factory=list)
@@ -76,7 +79,9 @@ class Screen:
     def _get_refusal(self, message: Element) -> None:
         self.tally.refused += 1
         self.refused[int(message.get("id") or 0)] = self.session
-        if message.find(WAIT, dict(NAMESPACES)) is None:
+        if message.find(LIKE_NOBODY, dict(NAMESPACES)) is not None:
+            self.tally.refused_like_nobody += 1
+        elif message.find(WAIT, dict(NAMESPACES)) is None:
             self.tally.faults.append(
                 f"{self.owner} was refused otherwise than for a while: {list(message.iter())}"
             )

@@ -114,6 +114,9 @@ class Arriving(Reading):
             self._refuse(request, Outcome.REFUSED, str(error))
             return
         links = self._door.links
+        if links.entrance.is_stopping or links.entrance.elsewhere is not None:
+            self._refuse(request, Outcome.REFUSED, "this server is being emptied")
+            return
         if not links.entered(source):
             self._refuse(request, Outcome.REFUSED, "its client's address has too many connections")
             return

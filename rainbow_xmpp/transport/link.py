@@ -223,8 +223,9 @@ class Link(Reading):
         if violation.detail:
             log.debug("stream closed: %s: %s", violation.condition, violation.detail, extra=self._known())
         self._shared.counters.stream_errors[violation.condition] += 1
-        if self._login is not None and not self._login.has_greeted:
-            self.send(self._login.greeting())
+        login = self._login
+        if login is not None and not login.has_greeted and not login.is_retold:
+            self.send(login.greeting())
         for frame in self.framing.farewell(violation):
             self.send(frame)
         self.end()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import random
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -47,7 +48,6 @@ class Way:
     name: str
     """The host that its certificate names."""
     addresses: tuple[tuple[str, int], ...]
-    """Tried in this order."""
     proxy: bool
     """It is told by the PROXY protocol whose connection it gets."""
 
@@ -55,6 +55,10 @@ class Way:
     def to(cls, name: str, region: Region) -> Way:
         addresses = tuple(map(_address, region.upstreams or region.hosts))
         return cls(name, _address(region.hosts[0])[0], addresses, region.proxy)
+
+    def in_any_order(self) -> list[tuple[str, int]]:
+        """The addresses, so that each server of a region gets as many connections as the others."""
+        return random.sample(self.addresses, len(self.addresses))
 
 
 class Passages:
@@ -180,7 +184,7 @@ class _Passage:
     async def _connected(self) -> socket.socket | None:
         """A connection to the region; it has been told whose it is. None where there is no way at the moment."""
         failure: object = None
-        for host, port in self._way.addresses:
+        for host, port in self._way.in_any_order():
             try:
                 async with asyncio.timeout(CONNECT_S):
                     return await self._connected_to(host, port)

@@ -123,8 +123,9 @@ class Ways:
         return end
 
     async def _knock(self, way: Way, opening: Opening) -> HomeEnd:
-        failure: OSError = OSError("there is no such address")
-        for host, port in way.addresses:
+        """The first of the region's servers that takes somebody in. Raises OSError and NotForUs."""
+        failure: Exception = OSError("there is no such address")
+        for host, port in way.in_any_order():
             try:
                 end = await self._connected(way, host, port)
             except OSError as error:
@@ -133,13 +134,17 @@ class Ways:
             try:
                 sealed, opens = self._seals.seal(way.region, SERVICE, opening.to_bytes(), self._now())
                 outcome = opens.open(await end.asked(sealed)).outcome
+            except (OSError, NotForUs) as error:
+                end.abort()
+                failure = error
+                continue
             except BaseException:
                 end.abort()
                 raise
-            if outcome is not Outcome.ANSWERED:
-                end.abort()
-                raise OSError(f"it answers {outcome.name.lower()}")
-            return end
+            if outcome is Outcome.ANSWERED:
+                return end
+            end.abort()
+            failure = OSError(f"it answers {outcome.name.lower()}")
         raise failure
 
     async def _connected(self, way: Way, host: str, port: int) -> HomeEnd:

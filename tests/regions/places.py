@@ -155,6 +155,13 @@ class World:
         self.places.append(place)
         return place
 
+    async def another(self, first: Place) -> Place:
+        """One more server of the same region, on the same database."""
+        listen = replace(first.config.listen, port=free_port())
+        place = Place(self, first.name, replace(first.config, listen=listen))
+        self.places.append(place)
+        return await place.start()
+
     async def stop(self) -> None:
         for place in reversed(self.places):
             await place.stop()

@@ -5,6 +5,7 @@ import time
 import xml.etree.ElementTree as ET
 from base64 import b64decode
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -302,3 +303,26 @@ async def test_who_came_through_another_region_is_asked_to_come_directly(
         await ann.login("ann", PASSWORD)
     async with await connect(na.endpoint, over) as ben:
         await ben.login("ann", PASSWORD)
+
+
+async def test_a_server_that_is_being_emptied_takes_nobody_in_and_another_does(world: World) -> None:
+    emea, na = await regions(world)
+    async with await connect(emea.endpoint, "tls") as ann:
+        na.server.use(replace(na.config, listen=replace(na.config.listen, drain_to="na2.chat.test")))
+        await ann.open()
+        with pytest.raises(SaslFailure, match="temporary-auth-failure"):
+            await ann.authenticate("ann", PASSWORD)
+        ways = emea.server._ways
+        assert ways is not None
+        second = await world.another(na)
+        try:
+            ways._ways["na"] = replace(
+                ways._ways["na"],
+                addresses=tuple(("127.0.0.1", place.config.listen.port) for place in (na, second)),
+            )  # type: ignore[index]
+            await ann.authenticate("ann", PASSWORD)
+            await ann.open()
+            await ann.bind()
+            assert (sessions(na), len(sessions(second))) == ([], 1)
+        finally:
+            ann.abort()

@@ -44,6 +44,8 @@ MOST_AT_ONCE = 256
 """So many requests are answered at the same time; more wait."""
 MOST_WAITING = 10_000
 """So many may wait, of each service; what comes on top of them is lost, and its asker hears nothing."""
+LONGEST_S = 120.0
+"""So long an answer may be worked on: whoever asked has given up by then, and others wait for the place."""
 GOODBYE_S = 5.0
 """So long answers under way may take when the border is closed."""
 QUIET_S = 0.5
@@ -223,12 +225,15 @@ class NatsBorder:
         if request.origin in self._edges and not is_for_edges(service):
             log.warning("the edge %s asked for %s, which is not for edges", request.origin, service)
             return Outcome.REFUSED, b""
+        deadline = asyncio.timeout(LONGEST_S)
         try:
-            answer = await handler(request.origin, request.body)
+            async with deadline:
+                answer = await handler(request.origin, request.body)
         except Refused:
             return Outcome.REFUSED, b""
         except Exception:  # one request costs the others nothing
-            log.exception("%s could not be served to %s", service, request.origin)
+            late = f", which took more than {LONGEST_S:.0f} s" if deadline.expired() else ""
+            log.exception("%s could not be served to %s%s", service, request.origin, late)
             return Outcome.REFUSED, b""
         if len(answer) > MOST_BYTES:
             log.error("an answer of %s has %d bytes, %d at most", service, len(answer), MOST_BYTES)

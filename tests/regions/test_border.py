@@ -168,6 +168,26 @@ async def test_what_crosses_is_counted_by_region(borders: Borders) -> None:
     assert 'rainbow_border_clock_seconds{region="de"}' in text
 
 
+async def test_an_answer_that_never_comes_gives_its_place_back(
+    borders: Borders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rainbow_xmpp.border.nats.LONGEST_S", 0.1)
+    emea, de = await borders.open("emea"), await borders.open("de")
+    cancelled = asyncio.Event()
+
+    async def stuck(origin: str, request: bytes) -> bytes:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            cancelled.set()
+        return b""
+
+    await de.serve("stuck", stuck)
+    with pytest.raises(Refused):
+        await emea.ask("de", "stuck", b"", within_s=20)
+    assert cancelled.is_set()
+
+
 async def test_services_have_names_that_subjects_can_have(borders: Borders) -> None:
     emea = await borders.open("emea")
     for name in ("r", "Home", "ann@acme", "a.b.c", ">", "*", ""):

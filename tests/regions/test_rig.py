@@ -122,10 +122,9 @@ async def test_a_region_that_is_cut_off_is_unreachable_and_comes_back(ends: Ends
         asked = [asking.ask(region, "edge", b"") for asking, region in ((emea, "de"), (de, "na"), (uk, "de"))]
         answers = await asyncio.gather(*asked, return_exceptions=True)
         assert [type(answer) for answer in answers] == [Unreachable] * 3
-        began = time.monotonic()
-        with pytest.raises(Unreachable):  # it is known by now, and nobody waits for it again
-            await emea.ask("de", "home", b"", within_s=60)
-        assert time.monotonic() - began < 1
+        many = await asyncio.gather(*(emea.ask("de", "home", b"") for _ in range(20)), return_exceptions=True)
+        # It is known by now: one of them tried, and perhaps another, and nobody else waited.
+        assert sum("has not answered just now" in str(answer) for answer in many) >= 15
         assert await emea.ask("na", "home", b"x") == b"emea:x"
         assert await na.ask("emea", "home", b"x") == b"na:x"
     finally:

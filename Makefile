@@ -7,6 +7,7 @@ CONFIG ?= conf/rainbow.toml
 TESTS  ?= tests
 # Twice the processors: half of what tests do is waiting.
 WORKERS ?= $(shell n=$$(nproc); echo $$(( n < 8 ? 2 * n : n )))
+REGION_NODES ?= 1
 FUZZ_MINUTES ?= 5
 LEAKS_MINUTES ?= 15
 FAULTS_CLIENTS ?= 100
@@ -34,8 +35,8 @@ help:  ## this list
 run: $(INSTALL)  ## install, set up for development, serve on https://localhost:8443
 	@$(BIN)/rainbow-xmpp --config $(CONFIG) setup --serve
 
-run-regions: $(DEVELOP)  ## three regions and an edge on this machine, with companies and people; Ctrl-C stops them
-	@$(BIN)/python -m demo
+run-regions: $(DEVELOP)  ## three regions and an edge on this machine, REGION_NODES=2 for two servers in the first
+	@$(BIN)/python -m demo --nodes $(REGION_NODES)
 
 test: $(DEVELOP)  ## the whole test suite; installs the Debian packages it needs when run by root
 	@scripts/debian-packages tests/debian-packages.txt

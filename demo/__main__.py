@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 from demo.nats import NatsFault
-from demo.servers import COMPANIES, PEOPLE, DemoFault, Demonstration
+from demo.servers import COMPANIES, PEOPLE, PLACES, DemoFault, Demonstration, with_two_nodes
 
 
 def main() -> int:
@@ -18,8 +19,23 @@ def main() -> int:
     parser.add_argument(
         "--folder", type=Path, default=Path("dev/regions"), help="where its files lie (dev/regions)"
     )
-    demonstration = Demonstration(parser.parse_args().folder)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    parser.add_argument(
+        "--nodes",
+        type=int,
+        choices=(1, 2),
+        default=1,
+        help="how many servers the first region has; two have PostgreSQL, and everything is made anew and thrown away",
+    )
+    arguments = parser.parse_args()
+    if arguments.nodes == 1:
+        return _run(Demonstration(arguments.folder))
+    with tempfile.TemporaryDirectory(prefix="rainbow-regions-") as folder:
+        return _run(Demonstration(Path(folder), with_two_nodes(PLACES)))
+
+
+def _run(demonstration: Demonstration) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         print("Starting three regions and an edge ...", flush=True)
         demonstration.start()
@@ -42,10 +58,11 @@ def main() -> int:
 def _show(demonstration: Demonstration) -> None:
     places = demonstration.places
     print("\nRegions")
-    for place in places.by_name.values():
+    for node, (place, number) in demonstration.nodes.items():
         title = place.title if place.keeps_data else f"{place.title} (edge)"
-        print(f"  {place.name:<6}{title:<32}wss://{place.host}:{place.door}/xmpp-websocket")
-        print(f"  {'':<38}xmpps://{place.host}:{place.door}   log: {demonstration.log(place.name)}")
+        door = f"{place.host}:{place.doors[number - 1]}"
+        print(f"  {node:<8}{title:<32}wss://{door}/xmpp-websocket")
+        print(f"  {'':<40}xmpps://{door}   log: {demonstration.log(node)}")
     print("\nCompanies")
     for company in COMPANIES:
         print(f"  {company.name:<10}at home in {company.home}, may use {', '.join(company.also)}")
@@ -56,7 +73,7 @@ def _show(demonstration: Demonstration) -> None:
     print(
         f"\nClients must trust {places.ca}. Commands: rainbow-xmpp --config {places.folder}/REGION/rainbow.toml ..."
     )
-    print("Ctrl-C stops it all; the files stay.", flush=True)
+    print("Ctrl-C stops it all.", flush=True)
 
 
 if __name__ == "__main__":

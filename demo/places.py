@@ -19,7 +19,10 @@ DOMAIN = "localhost"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A region or an edge. `borders` and `buses` are the base ports of its NATS servers, `door` its HTTPS port."""
+    """A region or an edge. `borders` and `buses` are the base ports of its NATS servers, `door` its HTTPS port.
+
+    `door_two`: there is a second node, at this port.
+    """
 
     name: str
     title: str
@@ -28,6 +31,12 @@ class Place:
     buses: Sequence[int]
     door: int
     hangs_on: str = ""
+    door_two: int = 0
+
+    @property
+    def doors(self) -> Sequence[int]:
+        """Of each node."""
+        return (self.door, self.door_two) if self.door_two else (self.door,)
 
     @property
     def keeps_data(self) -> bool:
@@ -62,6 +71,12 @@ class Places:
         self.by_name = {place.name: place for place in places}
         self._seen_at = seen_at or {}
         self.ca = self.folder / "ca.pem"
+        self.storage = {
+            place.name: f"sqlite+aiosqlite:///{self.folder / place.name / 'data' / 'rainbow.db'}"
+            for place in places
+            if place.keeps_data
+        }
+        """The database of each; two nodes of a region need one in PostgreSQL."""
 
     def write(self) -> None:
         """Everything; keys, passwords and certificates that are there stay."""
@@ -121,8 +136,9 @@ class Places:
                 f"name = {json.dumps(place.title)}",
                 f"country = {json.dumps(place.country)}",
                 f'kind = "{place.kind}"',
-                f'hosts = ["{place.host}:{place.door}"]',
-                f'upstreams = ["127.0.0.1:{place.door}"]',  # not every resolver knows names below localhost
+                f"hosts = {json.dumps([f'{place.host}:{door}' for door in place.doors])}",
+                # Not every resolver knows names below localhost.
+                f"upstreams = {json.dumps([f'127.0.0.1:{door}' for door in place.doors])}",
                 f'key = "{key}"',
                 f"bus_servers = {json.dumps([f'127.0.0.1:{port}' for port in place.buses])}",
             ]
@@ -161,7 +177,7 @@ class Places:
         }
         if place.keeps_data:
             settings["auth.sealing_key"] = {"file": str(folder / "sealing.key")}
-            settings["storage.url"] = f"sqlite+aiosqlite:///{folder / 'data' / 'rainbow.db'}"
+            settings["storage.url"] = self.storage[place.name]
         settings |= self._more
         return "".join(f"{key} = {_toml(value)}\n" for key, value in settings.items())
 

@@ -12,19 +12,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from demo.nats import NatsProcess, start_all
 from demo.places import DOMAIN, Place, Places
 from rainbow_xmpp.cli.devcert import write_private
 from rainbow_xmpp.store import Store
 
+if TYPE_CHECKING:
+    from tests.postgres import PrivatePostgres
+
 READY_S = 60.0
 STOP_S = 20.0
 KNOWN_S = 60.0
 SETTLE_S = 2.5
 """A server looks every second who was added; who is asked for before that is not there for a while."""
+DATABASE = "rainbow"
 ROOT = Path(__file__).resolve().parent.parent
 PLACES = (
     Place("emea", "Europe, Middle East and Africa", "FR", (27220,), (24220,), 8443),
@@ -32,6 +37,12 @@ PLACES = (
     Place("na", "North America", "CA", (27240,), (24240,), 8445),
     Place("uk", "United Kingdom", "GB", (), (24250,), 8446, hangs_on="emea"),
 )
+
+
+def with_two_nodes(places: Sequence[Place]) -> list[Place]:
+    """The same with two servers in the first region."""
+    first, *others = places
+    return [replace(first, door_two=first.door + 10), *others]
 
 
 class DemoFault(RuntimeError):
@@ -71,7 +82,11 @@ PEOPLE = (
 
 
 class Demonstration:
-    """Its files lie in one directory; what was made by an earlier run goes on."""
+    """Its files lie in one directory; what was made by an earlier run goes on.
+
+    A region with two nodes has a PostgreSQL of its own, which is gone at the end: such a directory is used once. Its
+    second node is called `emea-2`, where the first is `emea`.
+    """
 
     def __init__(
         self, folder: Path, places: Sequence[Place] = PLACES, more: Mapping[str, object] | None = None
@@ -80,20 +95,30 @@ class Demonstration:
         self.places = Places(folder, places, more=more)
         self._nats: list[NatsProcess] = []
         self._chat: dict[str, subprocess.Popen[bytes]] = {}
+        self._postgres: list[PrivatePostgres] = []
+        self.nodes = {
+            f"{place.name}-{number}" if number > 1 else place.name: (place, number)
+            for place in places
+            for number in range(1, len(place.doors) + 1)
+        }
+        """Each chat server: its place, and its number there."""
         self.password = ""
         """Of everybody."""
 
     def start(self) -> None:
         """Returns when people can log in everywhere. Raises DemoFault and NatsFault; call `stop` all the same."""
+        for place, number in self.nodes.values():
+            if number > 1:
+                self.places.storage[place.name] = self._database()
         self.places.write()
         self.password = self._password()
         self._nats = [server for name in self.places.by_name for server in self.places.nats(name)]
         start_all(self._nats)
         with_data = [place.name for place in self.places.by_name.values() if place.keeps_data]
         self._together((name, ("db", "upgrade")) for name in with_data)
-        for name in self.places.by_name:
+        for name in self.nodes:
             self._launch(name)
-        for name in self.places.by_name:
+        for name in self.nodes:
             self._await_ready(name)
         self._add_companies()
         self._add_people()
@@ -146,9 +171,26 @@ class Demonstration:
         self._chat.clear()
         for server in self._nats:
             server.stop()
+        for postgres in self._postgres:
+            postgres.remove()
 
-    def log(self, place: str) -> Path:
-        return self._folder(place) / "server.log"
+    def log(self, node: str) -> Path:
+        """What a chat server says."""
+        return self._cwd(node) / "server.log"
+
+    def _database(self) -> str:
+        from tests.postgres import Postgres, PrivatePostgres
+
+        postgres = PrivatePostgres()
+        self._postgres.append(postgres)
+        postgres.start()
+        made = Postgres(postgres.folder)
+        made.create_database(DATABASE)
+        return made.url(DATABASE)
+
+    def _cwd(self, node: str) -> Path:
+        place, number = self.nodes[node]
+        return self._folder(place.name) / f"node-{number}" if number > 1 else self._folder(place.name)
 
     def _folder(self, place: str) -> Path:
         return self.places.folder / place
@@ -162,13 +204,21 @@ class Demonstration:
             write_private(file, f"Aa1!{secrets.token_urlsafe(9)}".encode())
         return file.read_text()
 
-    def _launch(self, place: str) -> None:
-        with self.log(place).open("wb") as log:
+    def _launch(self, node: str) -> None:
+        place, number = self.nodes[node]
+        (self._cwd(node) / "data").mkdir(parents=True, exist_ok=True)
+        door = place.doors[number - 1]
+        own = {
+            "RAINBOW_CLUSTER__NUMBER": str(number),
+            "RAINBOW_LISTEN__PORT": str(door),
+            "RAINBOW_LISTEN__PUBLIC_URL": f"https://{place.host}:{door}",
+        }
+        with self.log(node).open("wb") as log:
             # Ctrl-C is for who started them, who then stops them.
-            self._chat[place] = subprocess.Popen(
-                [*self._command(place), "run"],
-                cwd=self._folder(place),
-                env=_environment(),
+            self._chat[node] = subprocess.Popen(
+                [*self._command(place.name), "run"],
+                cwd=self._cwd(node),
+                env=_environment() | own,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

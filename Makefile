@@ -73,6 +73,7 @@ faults: $(DEVELOP)  ## kill the server under load, fill its disk, stop its Postg
 
 leaks: $(DEVELOP)  ## search for what companies may learn of each other, LEAKS_MINUTES long, and for faults of the API
 	$(BIN)/python -m tests.security.isolation_walk --minutes $(LEAKS_MINUTES)
+	$(BIN)/python -m tests.security.isolation_walk --minutes $(LEAKS_MINUTES) --regions
 	$(BIN)/python -m tests.security.api_fuzz
 	RAINBOW_TRIES=2000 $(BIN)/pytest tests/security/test_isolation_timing.py
 	RAINBOW_TRIES=500 $(BIN)/pytest -s tests/security/test_pin_attacks.py -k same_time

@@ -1,11 +1,19 @@
 """Opaque identifiers, all from the operating system's CSPRNG."""
 
+import re
 import secrets
+
+_ID = re.compile(r"[0-9a-f]{24}").fullmatch
 
 
 def new_id() -> str:
     """The id of a company or a user: 24 lower-case hex digits (96 bits)."""
     return secrets.token_hex(12)
+
+
+def is_id(text: str) -> bool:
+    """It could be the id of a company or a user."""
+    return _ID(text) is not None
 
 
 def new_localpart() -> str:

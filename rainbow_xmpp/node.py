@@ -171,7 +171,11 @@ class Node:
             max_items=config.limits.roster_items,
         )
         self.departed = Departed(
-            store.rosters, self.roster.forget_contact, config.domain, self.background.spawn
+            store.rosters,
+            self.roster.forget_contact,
+            config.domain,
+            self._lives_elsewhere,
+            self.background.spawn,
         )
         self.presence = PresenceService(
             self.sessions, self.pipeline, self.roster, self.events.tell, self.background.spawn
@@ -307,7 +311,7 @@ class Node:
             MovedAway(self.store.moves, keys),
         )
         await reach.start()
-        self.departed.lives_elsewhere = reach.lives_elsewhere
+        self.departed.look()
         self.events.add("regions", Changed, self._changed_here)
         self.events.add("regions", ToldByNode, self._told_by_node)
         await self._move_by(border)
@@ -322,6 +326,13 @@ class Node:
         """Go on with moves that began here, in the background."""
         if self.mover is not None:
             self.background.spawn(self.mover.look())
+
+    async def _lives_elsewhere(self, bare: str) -> bool:
+        """Whether somebody is, or may be, of another region; as long as these are not reached, everybody may."""
+        if self.reach is not None:
+            return await self.reach.lives_elsewhere(bare)
+        here = self.config.home_region
+        return any(each.kind.keeps_data and name != here for name, each in self.config.regions.items())
 
     def _changed_here(self, event: Event) -> Awaitable[None] | None:
         return (

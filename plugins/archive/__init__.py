@@ -173,12 +173,15 @@ class Archive(
             _peer(p.sender_jid) if from_log is None else from_log.peer,
             _peer(p.to) if to_log is None else to_log.peer,
         )
-        if from_log is None or to_log is None or isinstance(p.session, Guest):
-            self._note_crossing(entry, p, to_log)
+        if to_log is None:
+            entry.leaving = self.services.leaving(p)
+            entry.leaves = entry.leaving is not None
         if hints & _ORIGIN and from_log is not None:
             _note_origin(entry, p.view)
         if not (is_sent or is_received or entry.origin or entry.leaves):
             return None
+        if isinstance(p.session, Guest) and (arrival := take_arrival(p.session)) is not None:
+            entry.arrived = Arrived(*arrival, number, int(self.services.now()))
         entry.commit = self._commits.add(entry, len(stanza))
         if (
             hints & _RETRACT and b"retract" in stanza
@@ -188,14 +191,6 @@ class Archive(
             entry.waits = True
             self._hand_over.expect(entry)
         return entry
-
-    def _note_crossing(self, entry: Entry, p: Passage, to_log: Owner | None) -> None:
-        """One side lives in another region: what goes there with it, or by what it is known from there."""
-        if to_log is None:
-            entry.leaving = self.services.leaving(p)
-            entry.leaves = entry.leaving is not None
-        elif (arrival := take_arrival(p.session)) is not None:
-            entry.arrived = Arrived(*arrival, entry.number, int(self.services.now()))
 
     @hook(Stage.PLACE, before=("offline",))
     def place(self, p: Passage) -> bool:

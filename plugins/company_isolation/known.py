@@ -22,6 +22,7 @@ class Known:
     def __init__(self, services: Services) -> None:
         self._store = services.store
         self._now = services.now
+        self._bare_jid = services.bare_jid
         self.linked: dict[str, frozenset[str]] = {}
         """For each linked company those it is linked to."""
         self.agreed: Facts[Account, Agreed] = Facts(self._read, otherwise=NOTHING)
@@ -41,16 +42,26 @@ class Known:
     def half_at_hand(self, one: Account, other: Account) -> Authorisation | None:
         """The first one's half of what they agreed on. KeyError when it has to be fetched."""
         if not one.abroad:
-            return self.agreed.at_hand[one.id].get(other.id)
-        theirs = self.agreed.at_hand[other.id].get(one.id)  # our own person's half tells of it
+            return self._with(other, self.agreed.at_hand[one.id].get(other.id))
+        theirs = self._with(
+            one, self.agreed.at_hand[other.id].get(one.id)
+        )  # our own person's half tells of it
         return None if theirs is None else theirs.as_seen_by(one)
 
     async def half(self, one: Account, other: Account) -> Authorisation | None:
         """The same, fetched when it has to be."""
         if not one.abroad:
-            return (await self.agreed.fetch(one)).get(other.id)
-        theirs = (await self.agreed.fetch(other)).get(one.id)
+            return self._with(other, (await self.agreed.fetch(one)).get(other.id))
+        theirs = self._with(one, (await self.agreed.fetch(other)).get(one.id))
         return None if theirs is None else theirs.as_seen_by(one)
+
+    def _with(self, contact: Account, half: Authorisation | None) -> Authorisation | None:
+        """A half that was agreed on with this very person: of somebody abroad their region says which id is theirs,
+        and must not say so of an id that somebody of another company, or with another address, is known by."""
+        if half is None or not contact.abroad:
+            return half
+        is_theirs = half.contact_jid == self._bare_jid(contact)
+        return half if is_theirs and half.contact_company_id == contact.company.id else None
 
     def fetch(self, one: Account, other: Account) -> Awaitable[object]:
         """Fetch what `half_at_hand` lacks."""

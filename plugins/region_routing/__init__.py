@@ -7,6 +7,7 @@ from typing import Any
 
 from rainbow_xmpp.plugin import (
     Account,
+    Action,
     Condition,
     Context,
     Dialog,
@@ -18,6 +19,7 @@ from rainbow_xmpp.plugin import (
     Services,
     Stage,
     StanzaError,
+    access,
     command,
     every,
     hook,
@@ -82,6 +84,17 @@ class RegionRouting(
         if p.kind == "iq" and sender.abroad and not given:  # it is answered with what is the recipient's
             raise StanzaError(Condition.SERVICE_UNAVAILABLE, detail="there is no consent")
         return None
+
+    @access()
+    async def permits(self, action: Action, actor: Account, target: Account) -> bool:
+        """The same for what is no stanza, such as invitations by the API."""
+        if not (actor.abroad or target.abroad):
+            return True
+        crossing = crossing_between(actor, target)
+        if crossing is Crossing.REFUSE or (crossing is Crossing.NOTIFY and action is not Action.INVITE):
+            return False
+        asks = not actor.abroad and actor.company.settings.cross_region_consent
+        return not asks or bool(await self._given.fetch(actor))
 
     @hook(Stage.RECORD, before="archive")
     def ask_for_consent(self, p: Passage) -> None:

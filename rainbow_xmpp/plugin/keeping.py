@@ -83,5 +83,12 @@ class LateGate:
     async def _sender(self, from_: str) -> Account | None:
         bare = str(JID.parse(from_).bare)
         if bare not in self._senders:
-            self._senders[bare] = await self._services.account_of(bare)
+            self._senders[bare] = await self._services.account_of(bare) or await self._abroad(bare)
         return self._senders[bare]
+
+    async def _abroad(self, bare: str) -> Account | None:
+        """Somebody of another region. What came from one that does not answer now was let through when it came."""
+        try:
+            return await self._services.find_account(bare)
+        except StanzaError:
+            return None

@@ -7,27 +7,35 @@ where the recipient's record lies, too.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from rainbow_xmpp.border import Border
-from rainbow_xmpp.errors import Condition, ErrorType, PeerViolation
+from rainbow_xmpp.errors import Condition, ErrorType, StanzaError
 from rainbow_xmpp.jid import JID
 from rainbow_xmpp.plugin.keeping import is_worth_keeping
-from rainbow_xmpp.regions import agreeing
+from rainbow_xmpp.regions.asked import AskedLately
 from rainbow_xmpp.regions.crossing import crossing_between, notice
 from rainbow_xmpp.regions.guests import Guest, Guests, GuestWire
 from rainbow_xmpp.regions.homes import Away, Homes
+from rainbow_xmpp.regions.judging import Judge, Taken
 from rainbow_xmpp.regions.parcels import (
+    MOST_PARCEL_BYTES,
+    MOST_PARCELS,
     STANZAS,
     Batch,
     Fate,
+    Malformed,
     Parcel,
     Receipt,
     Receipts,
     Reply,
     Who,
+    as_many_as_fit,
     decode,
     encode,
 )
@@ -35,17 +43,17 @@ from rainbow_xmpp.regions.passing import Passing
 from rainbow_xmpp.router import delivery
 from rainbow_xmpp.router.kept import until_settled
 from rainbow_xmpp.router.passage import Outcome, Passage
-from rainbow_xmpp.router.pipeline import Pipeline
+from rainbow_xmpp.router.pipeline import Absent, Pipeline
 from rainbow_xmpp.session import SessionTable, Settling
 from rainbow_xmpp.session.directory import AccountDirectory
 from rainbow_xmpp.stanza import error_reply
+from rainbow_xmpp.store.outage import is_outage
 from rainbow_xmpp.store.outbox import Leaving, Outbox
 from rainbow_xmpp.store.values import Account, Crossing
-from rainbow_xmpp.xml import View, XmlLimits, names, scan, scan_again
+from rainbow_xmpp.xml import View, XmlLimits, names, scan_again
 
 log = logging.getLogger(__name__)
 
-_KINDS = frozenset(("message", "presence", "iq"))
 _REPLIES = frozenset(("", "unavailable", "unsubscribed", "subscribed", "error"))
 """Types of presence that may answer a session."""
 
@@ -62,6 +70,8 @@ class Parts(NamedTuple):
     pipeline: Pipeline
     here: AccountDirectory
     """The accounts of this region."""
+    taken: Taken
+    """The same, those who are disabled as well."""
     put: Callable[[Leaving], Awaitable[None]]
     """Writes down what nothing else is written with."""
     leaves: Callable[[str, str], None]
@@ -80,6 +90,7 @@ class Parts(NamedTuple):
 class _Taking(NamedTuple):
     """What comes of a batch while it is taken."""
 
+    receipts: list[Receipt]
     replies: list[Reply]
     commits: list[Settling]
     arrived: list[int]
@@ -98,6 +109,10 @@ class Abroad:
         self._parts = parts
         self.passing = passing(self)
         self._guests = Guests(self.passing.answer)
+        self._asked = AskedLately()
+        self._judge = Judge(parts.domain, homes, parts.taken, parts.limits)
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """What regions keep for here is taken batch by batch, also when one comes again while it is being taken."""
 
     async def start(self) -> None:
         """Take what other regions send from now on."""
@@ -143,6 +158,10 @@ class Abroad:
         self._parts.pipeline.reply(p, Away(p.recipient.region))
 
     def _parcel(self, p: Passage, data: bytes) -> Parcel:
+        if len(data) > MOST_PARCEL_BYTES:
+            raise StanzaError(Condition.POLICY_VIOLATION, "this is too large for another region")
+        assert p.recipient is not None, "it is for somebody"
+        self._asked.note(p.recipient.region, p.sender_jid, p.to)
         at_ms = int(self._parts.now() * 1000)
         return Parcel(0, p.sender_jid, Who.of(p.sender), p.to, data, at_ms)
 
@@ -162,35 +181,72 @@ class Abroad:
     async def _take(self, origin: str, request: bytes) -> bytes:
         """A batch: everything of it is settled when it is answered, or else all of it is to come again."""
         sent = decode(request, Batch)
-        await self.hear(origin, sent.replies)
-        kept = [parcel.id for parcel in sent.parcels if parcel.id]
-        known = await self._parts.outbox.known(origin, kept)
-        batch = _Taking([], [], [], set())
-        receipts: list[Receipt] = []
+        if max(len(sent.parcels), len(sent.replies)) > MOST_PARCELS:
+            raise Malformed("a batch of too many")
+        self.hear(origin, sent.replies)
+        if not any(parcel.id for parcel in sent.parcels):
+            return await self._take_all(origin, sent.parcels)
+        async with self._turns[origin]:
+            return await self._take_all(origin, sent.parcels)
+
+    async def _take_all(self, origin: str, parcels: Sequence[Parcel]) -> bytes:
+        batch = _Taking([], [], [], [], set())
         try:
-            for parcel in sent.parcels:
-                is_known = parcel.id in known
-                receipts.append(
-                    Receipt(Fate.TAKEN) if is_known else await self._take_one(origin, parcel, batch)
-                )
-            await _all_settled(batch.commits)
-            if kept and any(_is_for_later(reply.stanza) for reply in batch.replies):
-                raise TryAgain
-            await self._parts.outbox.arrived(origin, batch.arrived)
+            await self._take_each(origin, parcels, batch)
         except TryAgain:
-            return encode(Receipts([Receipt(Fate.LATER) for _ in sent.parcels], []))
+            with suppress(Exception):  # what does not come to be known is handled once more
+                await self._parts.outbox.arrived(origin, batch.arrived)
+            return encode(Receipts([Receipt(Fate.LATER) for _ in parcels], []))
         finally:
             for wire in batch.wires:
                 wire.replies = None
-        return encode(Receipts(receipts, batch.replies))
+        return encode(Receipts(batch.receipts, self._as_much_as_fits(origin, batch.replies)))
+
+    async def _take_each(self, origin: str, parcels: Sequence[Parcel], batch: _Taking) -> None:
+        known = await self._parts.outbox.known(origin, [parcel.id for parcel in parcels if parcel.id])
+        for parcel in parcels:
+            if parcel.id in known:
+                batch.receipts.append(Receipt(Fate.TAKEN))
+                continue
+            batch.receipts.append(await self._take_safely(origin, parcel, batch))
+            if parcel.id:
+                known.add(parcel.id)
+        await _all_settled(batch.commits)
+        if known and any(_is_for_later(reply.stanza) for reply in batch.replies):
+            raise TryAgain
+        await self._parts.outbox.arrived(origin, batch.arrived)
+
+    async def _take_safely(self, origin: str, parcel: Parcel, batch: _Taking) -> Receipt:
+        """What fails costs the others nothing: it would fail again."""
+        try:
+            return await self._take_one(origin, parcel, batch)
+        except TryAgain:
+            raise
+        except Exception as error:
+            if is_outage(error):
+                raise TryAgain from error
+            log.exception("something of the region %s could not be taken", origin)
+            return Receipt(Fate.TAKEN)
+
+    def _as_much_as_fits(self, origin: str, replies: list[Reply]) -> list[Reply]:
+        """Of what senders are to be told at once; the others hear it a moment later."""
+        fitting = as_many_as_fit(len(reply.stanza) for reply in replies)
+        for reply in replies[fitting:]:
+            self.passing.answer(origin, reply)
+        return replies[:fitting]
 
     async def _take_one(self, origin: str, parcel: Parcel, batch: _Taking) -> Receipt:
-        sender = await self._sender(origin, parcel)
-        view = self._view(origin, parcel.stanza)
-        if sender is None or view is None:
+        view = self._judge.stanza(origin, parcel)
+        if view is None:
             return Receipt(Fate.TAKEN)
+        try:
+            sender = await self._judge.sender(origin, parcel)
+        except Away as error:  # whose they are, cannot be found out
+            return self._turn_away(parcel, view, error, batch)
+        if sender is None:
+            return self._turn_away(parcel, view, Absent(), batch)
         to = JID.parse(parcel.to)
-        recipient = await self._parts.here.find(to.local)
+        recipient = await self._parts.here.find(to.local) if to.domain == self._parts.domain else None
         if recipient is None:
             moved = await self._parts.gone_to(to.local)
             if moved:
@@ -199,7 +255,7 @@ class Abroad:
             if recipient is not None:
                 await self._parts.agreed(sender, recipient, view)
             return Receipt(Fate.TAKEN)
-        guest, wire = self._guests.guest(sender, parcel.sender_jid)
+        guest, wire = self._guests.guest(sender, parcel.sender_jid, is_kept=bool(parcel.id))
         wire.replies = batch.replies
         batch.wires.add(wire)
         guest.arrival = (origin, parcel.id) if parcel.id else None
@@ -220,6 +276,16 @@ class Abroad:
             batch.arrived.append(parcel.id)  # nothing has been written that says so
         return Receipt(Fate.TAKEN)
 
+    def _turn_away(self, parcel: Parcel, view: View, error: StanzaError, batch: _Taking) -> Receipt:
+        data = (
+            None
+            if view.ns != names.CLIENT
+            else error_reply(view, error, from_=parcel.to, to=parcel.sender_jid)
+        )
+        if data is not None and view.name != "presence":
+            batch.replies.append(Reply(parcel.sender_jid, data))
+        return Receipt(Fate.TAKEN)
+
     def _passage(
         self, parcel: Parcel, view: View, sender: Account, guest: Guest, recipient: Account | None
     ) -> Passage:
@@ -238,39 +304,33 @@ class Abroad:
             sessions.by_full.get(parcel.to),
         )
 
-    async def _sender(self, origin: str, parcel: Parcel) -> Account | None:
-        """Whoever is said to have sent it, if that can be: somebody of that region, and nobody of this one."""
-        sender = self._homes.account_of(parcel.sender, origin)
-        bare = parcel.sender_jid.partition("/")[0]
-        is_theirs = bare == f"{parcel.sender.localpart}@{self._parts.domain}"
-        if sender is None or not is_theirs or await self._parts.here.find(sender.localpart) is not None:
-            log.warning("the region %s sent something in the name of somebody who is not of it", origin)
-            return None
-        self._homes.learn(sender)
-        return sender
+    async def taken(self, origin: str, replies: Sequence[Reply], sent: Sequence[Parcel]) -> None:
+        """What a region answers to a batch that was sent to it."""
+        for parcel in sent:
+            self._asked.note(origin, parcel.sender_jid, parcel.to)
+        self.hear(origin, replies)
 
-    def _view(self, origin: str, stanza: bytes) -> View | None:
-        try:
-            view = scan(stanza, limits=self._parts.limits())
-        except PeerViolation:
-            log.warning("the region %s sent something that is no stanza", origin)
-            return None
-        is_known = view.ns == names.CLIENT and view.name in _KINDS
-        return view if is_known or (view.ns, view.name) == (agreeing.NAMESPACE, agreeing.NAME) else None
-
-    async def hear(self, origin: str, replies: Sequence[Reply]) -> None:
-        """What a region answers to sessions here."""
+    def hear(self, origin: str, replies: Sequence[Reply]) -> None:
+        """What a region answers to sessions here; from people whom they said something to, there."""
         for reply in replies:
             session = self._parts.sessions.by_full.get(reply.to)
-            view = self._view(origin, reply.stanza)
+            view = self._judge.view(origin, reply.stanza)
             if session is None or view is None or view.ns != names.CLIENT:
                 continue
-            sender = view.attrs.get("from", "").partition("/")[0]
-            localpart, _, domain = sender.partition("@")
-            if domain != self._parts.domain or await self._parts.here.find(localpart) is not None:
-                log.warning("the region %s answered in the name of somebody who is not of it", origin)
+            sender = _normal_bare(view.attrs.get("from", ""))
+            if view.attrs.get("to") != session.full or not self._asked.may_answer(
+                origin, session.full, sender
+            ):
+                log.warning("the region %s answered what it was not asked", origin)
             elif _answers(view, sender, session.home.contacts, session.directed):
                 session.wire.send(reply.stanza)
+
+
+def _normal_bare(address: str) -> str:
+    try:
+        return str(JID.parse(address).bare)
+    except ValueError:
+        return ""
 
 
 def _what_crosses(p: Passage) -> bytes | None:

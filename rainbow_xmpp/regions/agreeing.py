@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 
 from rainbow_xmpp.company.access import Action
@@ -12,6 +13,7 @@ from rainbow_xmpp.xml import Element, View, serialise
 
 NAMESPACE = "urn:rainbow:regions:0"
 NAME = "agreement"
+_UNIX_TIME = re.compile(r"[0-9]{1,12}").fullmatch
 
 
 def written(crossing: Crossing, from_: str, to: str) -> bytes:
@@ -40,6 +42,7 @@ class Agreeing:
         """What was `written` in the sender's region."""
         element = view.element()
         expires = element.get("expires", "")
+        until = int(expires) if _UNIX_TIME(expires) else None
         try:
             match element.get("deed"):
                 case Deed.INVITE:
@@ -49,10 +52,12 @@ class Agreeing:
                         sender,
                         recipient,
                         note=element.text or "",
-                        expires_at=int(expires) if expires.isdigit() else None,
+                        expires_at=until,
                         actor=sender.id,
                     )
                 case Deed.ACCEPT:
+                    if not await self._may(Action.INVITE, sender, recipient):
+                        return
                     await self._agreements.accept(sender, recipient, actor=sender.id)
                 case Deed.END:
                     await self._agreements.end(sender, recipient, actor=sender.id)

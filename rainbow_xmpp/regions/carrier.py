@@ -18,7 +18,6 @@ import msgspec
 
 from rainbow_xmpp.border import Border, Refused, Unreachable
 from rainbow_xmpp.regions.parcels import (
-    MOST_BATCH_BYTES,
     MOST_PARCELS,
     STANZAS,
     Batch,
@@ -27,6 +26,7 @@ from rainbow_xmpp.regions.parcels import (
     Parcel,
     Receipts,
     Reply,
+    as_many_as_fit,
     decode,
     encode,
 )
@@ -52,8 +52,8 @@ MOST_ANSWER_S = 30.0
 class Ways(NamedTuple):
     """What the carrier does with what comes of it."""
 
-    replies: Callable[[str, Sequence[Reply]], Awaitable[None]]
-    """What the other region says to senders."""
+    replies: Callable[[str, Sequence[Reply], Sequence[Parcel]], Awaitable[None]]
+    """What the other region says to the senders of these parcels."""
     moved: Callable[[str], None]
     """Somebody (by address) has another home: forget what is known."""
     undelivered: Callable[[Parcel], None]
@@ -74,6 +74,7 @@ class Carrier:
         self._now = now
         self._news: dict[str, asyncio.Event] = {}
         self._runs: list[asyncio.Task[None]] = []
+        self._carrying: set[str] = set()
         self.give_up_s = 86_400.0
         """So long a parcel is tried."""
         self.waiting: Counter[tuple[str, str]] = Counter()
@@ -90,6 +91,11 @@ class Carrier:
         for run in self._runs:
             run.cancel()
         await asyncio.gather(*self._runs, return_exceptions=True)
+
+    @property
+    def is_busy(self) -> bool:
+        """Something is being carried, or is just about to be."""
+        return bool(self._carrying) or any(news.is_set() for news in self._news.values())
 
     def poke(self, region: str) -> None:
         """There is something for a region."""
@@ -115,6 +121,7 @@ class Carrier:
             except TimeoutError:
                 pass
             news.clear()
+            self._carrying.add(region)
             try:
                 while self._ways.speaks() and await self._carry_some(region, answer_s):
                     pause_s, answer_s = FIRST_PAUSE_S, ANSWER_S
@@ -131,13 +138,15 @@ class Carrier:
                 else:
                     log.exception("what is for the region %s could not be carried", region)
                 await asyncio.sleep(LONGEST_PAUSE_S)
+            finally:
+                self._carrying.discard(region)
 
     async def _carry_some(self, region: str, answer_s: float) -> bool:
         """One batch; whether there may be more."""
         rows = await self._fresh(region, await self._outbox.next(region, most=MOST_PARCELS))
         if not rows:
             return False
-        rows = _as_much_as_fits(rows)
+        rows = rows[: as_many_as_fit(len(row.parcel) for row in rows)]
         parcels = [_parcel(row) for row in rows]
         answer = await self._border.ask(region, STANZAS, encode(Batch(parcels, [])), within_s=answer_s)
         receipts = decode(answer, Receipts)
@@ -149,7 +158,11 @@ class Carrier:
         for row, parcel, receipt in zip(rows, parcels, receipts.receipts, strict=True):
             if receipt.fate == Fate.TAKEN:
                 there.append(row.id)
-            elif receipt.fate == Fate.MOVED and receipt.region in self._border.others:
+            elif (
+                receipt.fate == Fate.MOVED
+                and receipt.region in self._border.others
+                and receipt.region != region
+            ):
                 self._ways.moved(parcel.to)
                 await self._outbox.readdress(row.id, receipt.region)
                 self.poke(receipt.region)
@@ -158,7 +171,7 @@ class Carrier:
         if there:
             await self._outbox.remove(there)
             self.waiting -= Counter((region, row.company_id) for row in rows if row.id in set(there))
-        await self._ways.replies(region, receipts.replies)
+        await self._ways.replies(region, receipts.replies, parcels)
         if is_for_later:
             raise Unreachable(f"{region} takes nothing at the moment")
         return True
@@ -180,12 +193,3 @@ class Carrier:
 
 def _parcel(row: Waiting) -> Parcel:
     return msgspec.structs.replace(decode(row.parcel, Parcel), id=row.id)
-
-
-def _as_much_as_fits(rows: list[Waiting]) -> list[Waiting]:
-    size = 0
-    for index, row in enumerate(rows):
-        size += len(row.parcel)
-        if index and size > MOST_BATCH_BYTES:
-            return rows[:index]
-    return rows

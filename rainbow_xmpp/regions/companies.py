@@ -13,6 +13,7 @@ import msgspec
 
 from rainbow_xmpp.border import Border, Refused, Unreachable
 from rainbow_xmpp.company.record import BadRecord, pack_company, unpack_company
+from rainbow_xmpp.ids import is_id
 from rainbow_xmpp.regions.parcels import decode, encode
 from rainbow_xmpp.store import Store
 from rainbow_xmpp.store.errors import AlreadyExists
@@ -67,8 +68,10 @@ class CompanyMap:
             return None
         if said.is_public:
             return self._public  # a place in every region, the same for all who belong to no company
-        known = self._by_id.get(said.id, said)
-        if known.disabled or region not in (known.region, *known.settings.regions):
+        known = self._by_id.get(said.id)
+        if known is None:
+            known = said if said.region == region and is_id(said.id) else None
+        if known is None or known.disabled or region not in (known.region, *known.settings.regions):
             log.warning("the region %s speaks for a company that is not at home there", region)
             return None
         return known
@@ -100,9 +103,13 @@ class CompanyMap:
     async def _hear(self, origin: str, request: bytes) -> bytes:
         is_news = False
         for packed in decode(request, Told).companies:
-            company = unpack_company(packed)
+            try:
+                company = unpack_company(packed)
+            except BadRecord:
+                log.warning("the region %s tells of a company as no version known here does", origin)
+                continue
             known = await self._store.companies.by_id(company.id)
-            if company.is_public or origin != company.region:
+            if company.is_public or origin != company.region or not is_id(company.id):
                 continue
             if known is not None and known.region != origin:
                 # It moved, or somebody claims that it did: its home says so (`rainbow_xmpp.moving`).

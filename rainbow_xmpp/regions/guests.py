@@ -56,17 +56,21 @@ class Guests:
 
     def __init__(self, send_back: SendBack) -> None:
         self._send_back = send_back
-        self._known: OrderedDict[str, tuple[Guest, GuestWire]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, bool], tuple[Guest, GuestWire]] = OrderedDict()
 
-    def guest(self, account: Account, full: str) -> tuple[Guest, GuestWire]:
-        """The session of this sender; what is known of the account counts from now on."""
-        known = self._known.get(full)
+    def guest(self, account: Account, full: str, *, is_kept: bool) -> tuple[Guest, GuestWire]:
+        """The session of this sender; what is known of the account counts from now on.
+
+        What is kept has one of its own: it is on its way beside what is not, and each is known by what it came with.
+        """
+        key = full, is_kept
+        known = self._known.get(key)
         if known is not None and known[0].region == account.region:
             known[0].account = known[0].home.account = account
-            self._known.move_to_end(full)
+            self._known.move_to_end(key)
             return known
         wire = GuestWire(account.region, full, self._send_back)
-        made = self._known[full] = Guest(account, full, wire), wire
+        made = self._known[key] = Guest(account, full, wire), wire
         if len(self._known) > MOST_GUESTS:
             self._known.popitem(last=False)
         return made

@@ -8,11 +8,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from rainbow_xmpp.border import Border, Refused
+from rainbow_xmpp.border import Border, Refused, Unreachable
 from rainbow_xmpp.errors import Condition, StanzaError
+from rainbow_xmpp.ids import is_id
+from rainbow_xmpp.jid import JID
 from rainbow_xmpp.regions.companies import CompanyMap
 from rainbow_xmpp.regions.names import NamesKey
-from rainbow_xmpp.regions.parcels import HOME, MOST_NAMES, AtHome, Question, Who, decode, encode
+from rainbow_xmpp.regions.parcels import HOME, MOST_NAMES, AtHome, Malformed, Question, Who, decode, encode
 from rainbow_xmpp.store.batch import Batcher
 from rainbow_xmpp.store.values import Account
 
@@ -40,6 +42,7 @@ class AtHomeHere(Protocol):
     """Who is meant by keyed hashes; see `rainbow_xmpp.store.home_names`."""
 
     async def find(self, hashes: Sequence[bytes]) -> dict[bytes, Account]: ...
+    async def taken(self, hashes: Sequence[bytes]) -> set[bytes]: ...
 
 
 class Gone(Protocol):
@@ -52,6 +55,16 @@ class Gone(Protocol):
 class _Known(NamedTuple):
     account: Account | None
     asked_at: float
+    is_taken: bool
+    """Somebody disabled has this name."""
+
+
+class Found(NamedTuple):
+    """What came of asking for a name."""
+
+    account: Account | None
+    away: str
+    """A region that did not answer, or ""."""
 
 
 class Homes:
@@ -75,7 +88,9 @@ class Homes:
         self._companies = companies
         self._clock = clock
         self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._asking: Batcher[str, Account] = Batcher(self._ask, most=MOST_NAMES)
+        self._refused: OrderedDict[str, float] = OrderedDict()
+        """When somebody was refused who is known, and a question was asked in vain."""
+        self._asking: Batcher[str, Found] = Batcher(self._ask, most=MOST_NAMES)
         self._allowance: dict[str, tuple[float, float]] = {}
         self.asked: dict[str, int] = {}
         """Names that were asked for, by the region that asked: one that asks for everything is seen."""
@@ -93,11 +108,6 @@ class Homes:
             raise KeyError(name)
         return known.account
 
-    def was_asked_lately(self, name: str) -> bool:
-        """A question about a name that nobody has would be answered from memory."""
-        known = self._known.get(name)
-        return known is not None and self._clock() - known.asked_at <= UNKNOWN_S
-
     async def find(self, name: str) -> Account | None:
         """The person abroad whose localpart or e-mail address this is. Raises Away.
 
@@ -106,14 +116,16 @@ class Homes:
         try:
             return self.peek(name)
         except KeyError:
-            pass
-        try:
-            return await self._asking.get(name)
-        except Away:
-            known = self._known.get(name)
-            if known is None or known.account is None:
-                raise
-            return known.account
+            return self.resolved(name, await self.look_up(name))
+
+    def resolved(self, name: str, found: Found) -> Account | None:
+        """What was looked up, or who had the name when all regions last answered. Raises Away."""
+        if found.account is not None or not found.away:
+            return found.account
+        known = self.recall(name)
+        if known is None:
+            raise Away(found.away)
+        return known
 
     async def find_many(self, names: Iterable[str]) -> dict[str, Account]:
         """The same for many, asked for together; who is nowhere is left out. Raises Away."""
@@ -128,12 +140,51 @@ class Homes:
             if account is not None:
                 found[name] = account
         if missing:
-            found |= await self._asking.get_many(missing)
+            asked = await self._asking.get_many(missing)
+            found |= {
+                name: each for name, one in asked.items() if (each := self.resolved(name, one)) is not None
+            }
         return found
 
+    async def is_taken(self, name: str) -> bool:
+        """Somebody abroad has this localpart, disabled or not. Raises Away."""
+        if await self.find(name) is not None:
+            return True
+        known = self._known.get(name)
+        return known is not None and known.is_taken
+
+    def recall(self, name: str) -> Account | None:
+        """Who was known by this name lately, be it so or not by now."""
+        known = self._known.get(name)
+        return None if known is None else known.account
+
+    # -- whoever is refused -----------------------------------------------------------------------------
+
+    def was_refused_lately(self, name: str) -> bool:
+        """Whoever is refused next waits for no question, as for a name that nobody has and that was asked for."""
+        return self._clock() - self._refused.get(name, -UNKNOWN_S) < UNKNOWN_S
+
+    def was_refused(self, name: str) -> None:
+        """Somebody waited for a question and was refused."""
+        if len(name) > LONGEST_NAME:
+            return
+        self._refused[name] = self._clock()
+        self._refused.move_to_end(name)
+        if len(self._refused) > MOST_KNOWN:
+            self._refused.popitem(last=False)
+
     async def ask_in_vain(self, name: str) -> None:
-        """Ask for a name whose bearer is known, as though it were not. Raises Away."""
-        await self._asking.get(name)
+        """Ask for a name whose bearer is known, as though it were nobody's. Raises Away, as for that."""
+        found = await self.look_up(name)
+        if found.away:
+            raise Away(found.away)
+        self.was_refused(name)
+
+    async def look_up(self, name: str) -> Found:
+        """Ask now, whatever is known."""
+        found = await self._asking.get(name)
+        assert found is not None, "every name has an answer"
+        return found
 
     def learn(self, account: Account) -> None:
         """Somebody abroad said something: they are there."""
@@ -144,61 +195,69 @@ class Homes:
     def forget(self, name: str) -> None:
         """Ask anew the next time."""
         self._known.pop(name, None)
+        self._refused.pop(name, None)
 
     def forget_all(self) -> None:
         """Something of companies is different: what is known of their people may be, too."""
         self._known.clear()
+        self._refused.clear()
 
     async def close(self) -> None:
         """Let what was asked be answered."""
         await self._asking.close()
 
-    def _remember(self, name: str, account: Account | None, asked_at: float) -> None:
+    def _remember(
+        self, name: str, account: Account | None, asked_at: float, *, is_taken: bool = False
+    ) -> None:
         if len(name) > LONGEST_NAME:
             return
-        self._known[name] = _Known(account, asked_at)
+        self._known[name] = _Known(account, asked_at, is_taken)
         self._known.move_to_end(name)
         if len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
 
-    async def _ask(self, names: Sequence[str]) -> Mapping[str, Account]:
+    async def _ask(self, names: Sequence[str]) -> Mapping[str, Found]:
         """All regions at once: it takes one way there and back."""
         key = self._keys[0]
-        question = encode(Question([key.hash(name) for name in names]))
+        question = encode(Question([key.hash(name) for name in names], key.id))
         regions = self._border.others
-        answers = await asyncio.gather(
-            *(self._ask_one(region, question, names) for region in regions), return_exceptions=True
-        )
-        found: dict[str, Account] = {}
+        answers = await asyncio.gather(*(self._ask_one(region, question) for region in regions))
         away, now = "", self._clock()
+        claims: dict[str, list[Account]] = {}
+        taken: set[str] = set()
         for region, answer in zip(regions, answers, strict=True):
-            if isinstance(answer, dict):
-                found |= answer
-            elif isinstance(answer, Exception):
+            if answer is None:
                 away = region
-            elif isinstance(answer, BaseException):
-                raise answer
-        for name in names:
-            if (account := found.get(name)) is not None:
-                self._remember(name, account, now)
-            elif not away:
-                self._remember(name, None, now)
-        if away and len(found) < len(names):
-            raise Away(away)
-        return found
+                continue
+            for name, who in zip(names, answer.people, strict=False):
+                account = None if who is None else self._claimed(name, who, region)
+                if account is not None:
+                    claims.setdefault(name, []).append(account)
+            taken.update(name for name, is_taken in zip(names, answer.taken, strict=False) if is_taken)
+        found = {name: _undisputed(name, claims.get(name, [])) for name in names}
+        for name, account in found.items():
+            if account is not None or not away:
+                self._remember(name, account, now, is_taken=name in taken)
+        return {name: Found(account, away) for name, account in found.items()}
 
-    async def _ask_one(self, region: str, question: bytes, names: Sequence[str]) -> dict[str, Account]:
-        answer = decode(await self._border.ask(region, HOME, question), AtHome)
-        found: dict[str, Account] = {}
-        for name, who in zip(names, answer.people, strict=False):
-            account = None if who is None else self.account_of(who, region)
-            if account is not None:
-                found[name] = account
-        return found
+    async def _ask_one(self, region: str, question: bytes) -> AtHome | None:
+        """None: it does not say."""
+        try:
+            return decode(await self._border.ask(region, HOME, question), AtHome)
+        except (Unreachable, Refused, Malformed) as error:
+            log.debug("the region %s does not say who is at home there: %s", region, error)
+            return None
+
+    def _claimed(self, name: str, who: Who, region: str) -> Account | None:
+        """Whom a region says to have by that name, if it can be."""
+        if who.localpart != name and "@" not in name:
+            log.warning("the region %s answered for somebody who was not asked for", region)
+            return None
+        return self.account_of(who, region)
 
     def account_of(self, who: Who, region: str) -> Account | None:
-        """What a region says of one of its people; None for what it cannot know."""
-        company = self._companies.company_of(who.company, region)
+        """What a region says of one of its people; None for what cannot be."""
+        company = self._companies.company_of(who.company, region) if _is_plausible(who) else None
         return None if company is None else who.account(region, company)
 
     async def went_to(self, name: str) -> str:
@@ -211,12 +270,21 @@ class Homes:
     # -- answering -------------------------------------------------------------------------------------
 
     async def _answer(self, origin: str, request: bytes) -> bytes:
-        hashes = decode(request, Question).hashes
+        question = decode(request, Question)
+        hashes = question.hashes
         self._count(origin, len(hashes))
+        if question.key and all(question.key != key.id for key in self._keys):
+            # "Nobody" would be believed, and people taken out of rosters.
+            log.error("the region %s asks by another border.names_key than the one here", origin)
+            raise Refused(origin)
         found = await self._here.find(hashes)
-        moved = {} if self._gone is None else await self._gone.moved([h for h in hashes if h not in found])
-        people = [Who.of(found[h]) if h in found else None for h in hashes]
-        return encode(AtHome(people, [moved.get(h, "") for h in hashes]))
+        others = [each for each in hashes if each not in found]
+        taken = await self._here.taken(others)
+        moved = {} if self._gone is None else await self._gone.moved(others)
+        people = [Who.of(found[each]) if each in found else None for each in hashes]
+        return encode(
+            AtHome(people, [moved.get(each, "") for each in hashes], [each in taken for each in hashes])
+        )
 
     def _count(self, origin: str, names: int) -> None:
         """Raises when a region asks for more than people could mean; it is told no more than that."""
@@ -229,3 +297,23 @@ class Homes:
             log.error("the region %s asks for more people than it may", origin)
             raise Refused(origin)
         self._allowance[origin] = left - names, now
+
+
+def _undisputed(name: str, claims: Sequence[Account]) -> Account | None:
+    """Nobody is believed where two regions say to have the same person: one of them is not what it says."""
+    if len(claims) > 1:
+        log.error(
+            "%s say to be the home of the same person: nothing reaches them",
+            " and ".join(f"the region {each.region}" for each in claims),
+        )
+        return None
+    return claims[0] if claims else None
+
+
+def _is_plausible(who: Who) -> bool:
+    """An id as all are, and a localpart in normal form, so that it is nobody else's in another spelling."""
+    try:
+        is_normal = JID(who.localpart, "localhost").local == who.localpart
+    except ValueError:
+        return False
+    return is_normal and is_id(who.id)

@@ -5,14 +5,16 @@ Fields are only ever added at the end, with defaults: regions are not updated at
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 from functools import lru_cache
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
+from msgspec import Meta
 
+from rainbow_xmpp.border import Refused
 from rainbow_xmpp.company.record import pack_company
-from rainbow_xmpp.errors import RainbowError
 from rainbow_xmpp.store.values import Account, Company, Role, Visibility
 
 HOME = "home"
@@ -26,11 +28,15 @@ MOST_PARCELS = 500
 """In one batch."""
 MOST_BATCH_BYTES = 256 * 1024
 """Of stanzas in one batch, unless one alone is larger."""
+MOST_PARCEL_BYTES = 900_000
+"""Of one stanza: what is larger does not fit through the border (`rainbow_xmpp.border.MOST_BYTES`)."""
+_GREATEST = 2**63 - 1
+"""What a database has as a number."""
 
 T = TypeVar("T")
 
 
-class Malformed(RainbowError):
+class Malformed(Refused):
     """What another region said is not what this version understands."""
 
 
@@ -74,6 +80,8 @@ class Question(msgspec.Struct, array_like=True, frozen=True):
     """Whose home is with you? Names by their keyed hashes (`names`)."""
 
     hashes: list[bytes]
+    key: str = ""
+    """What the key of the hashes is called."""
 
 
 class AtHome(msgspec.Struct, array_like=True, frozen=True):
@@ -82,12 +90,14 @@ class AtHome(msgspec.Struct, array_like=True, frozen=True):
     people: list[Who | None]
     moved: list[str]
     """The region each one moved to; "" for everybody else."""
+    taken: list[bool] = []  # msgspec copies it
+    """Whether somebody has that name who is disabled."""
 
 
 class Parcel(msgspec.Struct, array_like=True, frozen=True):
     """A stanza for somebody of the receiving region, who was let through by the sender's."""
 
-    id: int
+    id: Annotated[int, Meta(ge=0, le=_GREATEST)]
     """Its number in the sender's outbox, by which it is known when it comes again; 0 for what is not kept."""
     sender_jid: str
     """The full JID that sent it, which stands in it as `from`."""
@@ -150,5 +160,16 @@ def decode(data: bytes, kind: type[T]) -> T:
     """What another region sent. Raises Malformed."""
     try:
         return msgspec.msgpack.decode(data, type=kind)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise Malformed(f"{kind.__name__}: {error}") from None
+
+
+def as_many_as_fit(sizes: Iterable[int]) -> int:
+    """So many of what has these sizes (in bytes) go into one batch; one in any case."""
+    total = count = 0
+    for size in sizes:
+        total += size
+        if count == MOST_PARCELS or (count and total > MOST_BATCH_BYTES):
+            return count
+        count += 1
+    return count

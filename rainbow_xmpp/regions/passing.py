@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from rainbow_xmpp.border import Border, Refused, Unreachable
 from rainbow_xmpp.regions.parcels import (
-    MOST_PARCELS,
     STANZAS,
     Batch,
     Malformed,
     Parcel,
     Receipts,
     Reply,
+    as_many_as_fit,
     decode,
     encode,
 )
@@ -48,7 +48,7 @@ class Passing:
     def __init__(
         self,
         border: Border,
-        replies: Callable[[str, list[Reply]], Awaitable[None]],
+        replies: Callable[[str, Sequence[Reply], Sequence[Parcel]], Awaitable[None]],
         heard: Callable[[str, bool], None],
         spawn: Callable[[Awaitable[None]], None],
     ) -> None:
@@ -88,8 +88,10 @@ class Passing:
         try:
             await asyncio.sleep(0)  # with everything else of this turn of the loop
             while way.parcels or way.replies:
-                parcels, way.parcels = way.parcels[:MOST_PARCELS], way.parcels[MOST_PARCELS:]
-                replies, way.replies = way.replies[:MOST_PARCELS], way.replies[MOST_PARCELS:]
+                most = as_many_as_fit(_size(parcel) for parcel, _ in way.parcels)
+                parcels, way.parcels = way.parcels[:most], way.parcels[most:]
+                most = as_many_as_fit(len(reply.stanza) for reply in way.replies)
+                replies, way.replies = way.replies[:most], way.replies[most:]
                 await self._pass(region, Batch([parcel for parcel, _ in parcels], replies), parcels)
         finally:
             way.is_busy = False
@@ -106,4 +108,8 @@ class Passing:
                     lost()
             return
         self._heard(region, True)
-        await self._take_replies(region, receipts.replies)
+        await self._take_replies(region, receipts.replies, [parcel for parcel, _ in parcels])
+
+
+def _size(parcel: Parcel) -> int:
+    return len(parcel.stanza) + len(parcel.sender.company) + len(parcel.sender_jid) + len(parcel.to)

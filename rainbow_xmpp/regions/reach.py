@@ -21,6 +21,7 @@ from rainbow_xmpp.regions.companies import CompanyMap
 from rainbow_xmpp.regions.directory import WideDirectory
 from rainbow_xmpp.regions.finding import LoginHomes
 from rainbow_xmpp.regions.homes import Gone, Homes
+from rainbow_xmpp.regions.judging import Taken
 from rainbow_xmpp.regions.names import NamesKey
 from rainbow_xmpp.regions.parcels import Parcel, Who, encode
 from rainbow_xmpp.regions.passing import Passing
@@ -84,12 +85,13 @@ class Reach:
         self.abroad = Abroad(
             border,
             self.homes,
-            lambda abroad: Passing(border, abroad.hear, self.sight.heard, parts.spawn),
+            lambda abroad: Passing(border, abroad.taken, self.sight.heard, parts.spawn),
             Parts(
                 domain=parts.domain,
                 sessions=parts.sessions,
                 pipeline=parts.pipeline,
                 here=parts.here,
+                taken=Taken(store.accounts.by_localpart, store.accounts.by_id),
                 put=self._put,
                 leaves=lambda region, company: self.carrier.make_room(region, company),
                 poke=self._poke,
@@ -104,7 +106,7 @@ class Reach:
             border,
             store.outbox,
             Ways(
-                replies=self.abroad.hear,
+                replies=self.abroad.taken,
                 moved=lambda to: self.homes.forget(to.partition("@")[0]),
                 undelivered=self.abroad.undelivered,
                 heard=self.sight.heard,
@@ -132,6 +134,7 @@ class Reach:
         self._runs = [
             asyncio.create_task(self._regularly(TELL_COMPANIES_S, self.companies.tell), name="companies"),
             asyncio.create_task(self._regularly(TIDY_S, self._tidy), name="arrivals"),
+            asyncio.create_task(self._look(), name="waiting"),
             asyncio.create_task(self.sight.run(self.abroad.passing.ping), name="regions"),
         ]
 
@@ -156,7 +159,7 @@ class Reach:
     async def lives_elsewhere(self, bare: str) -> bool:
         """A bare JID is of somebody of another region, or may be: one does not answer."""
         try:
-            return await self.homes.find(bare.partition("@")[0]) is not None
+            return await self.homes.is_taken(bare.partition("@")[0])
         except StanzaError:
             return True
 
@@ -220,8 +223,19 @@ class Reach:
         self.carrier.poke(region)
         self._parts.tell_nodes(TOPIC, region)
 
+    async def _look(self) -> None:
+        """Every node counts what waits: it lets nobody in once that is too much, and not all of them carry."""
+        while True:
+            try:
+                await self.carrier.look()
+            except Exception as error:
+                if is_outage(error):
+                    log.warning("what waits for other regions is counted when the database answers")
+                else:
+                    log.exception("what waits for other regions could not be counted")
+            await asyncio.sleep(TIDY_S)
+
     async def _tidy(self) -> None:
-        await self.carrier.look()
         await self._parts.store.outbox.forget_arrivals(int(self._parts.store.now()) - ARRIVALS_S)
 
     async def _regularly(self, every_s: float, work: Callable[[], Awaitable[None]]) -> None:

@@ -19,14 +19,19 @@ class Departed:
     """Takes out of all rosters who is gone: a name that is given again must not inherit who saw its last bearer."""
 
     def __init__(
-        self, rosters: Rosters, forget: Forget, domain: str, spawn: Callable[[Awaitable[None]], None]
+        self,
+        rosters: Rosters,
+        forget: Forget,
+        domain: str,
+        lives_elsewhere: Callable[[str], Awaitable[bool]],
+        spawn: Callable[[Awaitable[None]], None],
     ) -> None:
+        """`lives_elsewhere` says whether a bare JID is of somebody of another region, or may be."""
         self._rosters = rosters
         self._forget = forget
         self._domain = domain
         self._spawn = spawn
-        self.lives_elsewhere: Callable[[str], Awaitable[bool]] | None = None
-        """Where there are other regions: whether a bare JID is of somebody there, or may be."""
+        self._lives_elsewhere = lives_elsewhere
         self._is_due = False
         self._is_looking = False
 
@@ -48,7 +53,7 @@ class Departed:
     async def _take_out(self) -> None:
         for left in await self._rosters.of_nobody(self._domain):
             owner = f"{left.owner_localpart}@{self._domain}"
-            if self.lives_elsewhere is not None and await self.lives_elsewhere(left.contact):
+            if await self._lives_elsewhere(left.contact):
                 continue
             try:
                 await self._forget(left.company_id, left.owner_id, owner, left.contact)

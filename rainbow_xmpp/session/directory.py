@@ -26,6 +26,7 @@ class AccountDirectory:
         self._source = source
         self._most = most
         self._known: OrderedDict[str, Account | None] = OrderedDict()
+        self._disabled: set[str] = set()
         self._changes = 0
 
     def peek(self, localpart: str) -> Account | None:
@@ -40,16 +41,24 @@ class AccountDirectory:
             return self._known[localpart]
         changes = self._changes
         account = await self._source.by_localpart(localpart)
-        if account is not None and not account.may_log_in:
+        is_disabled = account is not None and not account.may_log_in
+        if is_disabled:
             account = None
         # When something changed meanwhile, what was read may be out of date already.
         if changes == self._changes and len(localpart) <= _LONGEST_KNOWN:
             self._known[localpart] = account
+            if is_disabled:
+                self._disabled.add(localpart)
             if len(self._known) > self._most:
                 self._known.popitem(last=False)
         return account
+
+    def is_disabled(self, localpart: str) -> bool:
+        """Of those who were looked up and are still remembered: there is such an account, and it is disabled."""
+        return localpart in self._disabled
 
     def forget_all(self) -> None:
         """Something about companies or accounts changed."""
         self._changes += 1
         self._known.clear()
+        self._disabled.clear()

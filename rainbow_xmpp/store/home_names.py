@@ -48,6 +48,14 @@ class HomeNames:
             found = {bytes(row[0]): reader.account(row[1:]) for row in await connection.execute(statement)}
         return {hash_: account for hash_, account in found.items() if account.may_log_in}
 
+    async def taken(self, hashes: Sequence[bytes]) -> set[bytes]:
+        """Which of these are somebody's name here, disabled or not."""
+        if not hashes:
+            return set()
+        async with self._database.read() as connection:
+            rows = await connection.execute(sa.select(_n.hash).where(_n.hash.in_(hashes)))
+            return {bytes(hash_) for hash_ in rows.scalars()}
+
     async def complete(self, keys: Sequence[Key]) -> int:
         """Enter everybody who is missing under one of these keys, forget what other keys made; how many are new."""
         ids = [key.id for key in keys]

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rainbow_xmpp.border import ANSWER_S, MOST_BYTES, Refused, Serve, TooLarge, Unreachable, is_for_edges
+
+if TYPE_CHECKING:
+    from rainbow_xmpp.testing.server import TestServer
+
+log = logging.getLogger(__name__)
+
+_QUIET = 3
+"""So many looks in a row must find nothing under way: tasks begin others."""
 
 
 class FakeBorders:
@@ -19,9 +29,22 @@ class FakeBorders:
         self.lost_answers = 0
         """So many of the next answers are lost: the request has been served."""
         self.crossed: list[tuple[str, str, str, bytes]] = []
+        self.under_way = 0
+        """So many questions are on their way, or being answered."""
         self._serving: dict[tuple[str, str], Serve] = {}
         self._regions: list[str] = []
         self._edges: set[str] = set()
+
+    async def settle(self, servers: Sequence[TestServer]) -> None:
+        """Nothing is on its way between these, and none of them has anything left to do but to wait."""
+        quiet = 0
+        while quiet < _QUIET:
+            for server in servers:
+                await server.settle()
+            is_cut_off = bool(self.cut)
+            is_busy = self.under_way or any(not is_cut_off and _is_carrying(each) for each in servers)
+            quiet = 0 if is_busy else quiet + 1
+            await asyncio.sleep(0.001 if is_busy else 0)
 
     def border(self, region: str, *, keeps_data: bool = True) -> FakeBorder:
         """The end of one region."""
@@ -46,6 +69,13 @@ class FakeBorders:
 
     async def carry(self, origin: str, region: str, service: str, request: bytes) -> bytes:
         """There and back."""
+        self.under_way += 1
+        try:
+            return await self._carry(origin, region, service, request)
+        finally:
+            self.under_way -= 1
+
+    async def _carry(self, origin: str, region: str, service: str, request: bytes) -> bytes:
         await self._pass(origin, region, service, request)
         handler = self._serving.get((region, service))
         if handler is None:
@@ -54,7 +84,10 @@ class FakeBorders:
             raise Refused(region)
         try:
             answer = await handler(origin, request)
+        except Refused:
+            raise Refused(region) from None
         except Exception as error:
+            log.exception("%s could not be served to %s", service, origin)
             raise Refused(region) from error
         if len(answer) > MOST_BYTES:
             raise Refused(region)
@@ -96,3 +129,8 @@ class FakeBorder:
 
     async def close(self) -> None:
         self._borders.leave(self.here)
+
+
+def _is_carrying(server: TestServer) -> bool:
+    reach = server.node.reach
+    return reach is not None and reach.carrier.is_busy

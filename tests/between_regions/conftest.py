@@ -49,10 +49,10 @@ class World:
 
     async def settle(self) -> None:
         """Everything that was said has arrived everywhere."""
-        for _ in range(4):
+        for _ in range(2):
             for server in self.servers:
                 await server.node.watch.poll()
-                await server.settle()
+            await self.borders.settle(self.servers)
             await asyncio.sleep(0.03)
 
     async def company(

@@ -67,6 +67,11 @@ class Events:
             self.block_who_asked: 4,
         }
 
+    def leave_out(self, *kinds: Callable[[], Awaitable[None]]) -> None:
+        """These do not happen in this world."""
+        for kind in kinds:
+            del self._kinds[kind]
+
     async def one(self) -> None:
         """Something happens, and the server has heard of it."""
         [happens] = self.world.dice.choices(list(self._kinds), list(self._kinds.values()))
@@ -81,12 +86,12 @@ class Events:
     async def company_visibility(self) -> None:
         firm = self._firm()
         firm.visibility = self.world.any_visibility()
-        await self.world.server.store.companies.update(firm.company.id, visibility=firm.visibility)
+        await self.world.home_of(firm).store.companies.update(firm.company.id, visibility=firm.visibility)
 
     async def organisation(self) -> None:
         firm = self._firm()
         firm.organisation = self.world.dice.choice(("", "Group", "Group", "Other"))
-        await self.world.server.store.companies.update(firm.company.id, organisation=firm.organisation)
+        await self.world.home_of(firm).store.companies.update(firm.company.id, organisation=firm.organisation)
 
     async def link(self) -> None:
         """Ask for a link, or confirm one; isolated companies have none."""
@@ -176,12 +181,13 @@ class Events:
             await self._invite(one, other)
 
     async def _invite(self, one: Human, other: Human) -> None:
-        world, agreements = self.world, self.world.server.node.agreements
+        world, agreements = self.world, self.world.at(one).node.agreements
         until = int(world.server.clock()) + LIFE_S if world.dice.random() < 0.5 else None
+        invitee = await world.seen_by(one, other)
+        if invitee is None:
+            return
         try:
-            await agreements.invite(
-                await world.fresh(one), await world.fresh(other), expires_at=until, actor="walk"
-            )
+            await agreements.invite(await world.fresh(one), invitee, expires_at=until, actor="walk")
         except NotAllowed:
             if world.allows(Action.INVITE, one, other):
                 raise Leak(f"{one.tag} may invite {other.tag}") from None
@@ -195,7 +201,7 @@ class Events:
         world, pair = self.world, frozenset((actor, target))
         if stanza == "subscribed":
             world.approved.add((actor, target))
-        halves = await world.server.store.authorisations.of(actor.account.company.id, actor.account.id)
+        halves = await world.at(actor).store.authorisations.of(actor.account.company.id, actor.account.id)
         now = next((half for half in halves if half.contact_id == target.account.id), None)
         if now is not None and now.is_over_at(world.server.clock()):
             now = None
@@ -230,9 +236,12 @@ class Events:
 
     async def _end(self, pair: Pair) -> None:
         one, other = pair
+        contact = await self.world.seen_by(one, other)
+        if contact is None:
+            return
         del self.world.agreements[pair]
         self.world.touched.append(pair)
-        await self.world.server.node.agreements.end(one.account, other.account, actor="walk")
+        await self.world.at(one).node.agreements.end(one.account, contact, actor="walk")
 
     async def time_passes(self) -> None:
         """What was agreed for a time is over; the job that takes it out may come later, or not."""
@@ -240,19 +249,20 @@ class Events:
         world.touched.extend(pair for pair, each in world.agreements.items() if each.expires_at is not None)
         world.time_passes(LIFE_S)
         if world.dice.random() < 0.3:
-            await world.server.plugin(CompanyIsolation).end_expired()
+            for server in world.servers:
+                await server.plugin(CompanyIsolation).end_expired()
 
     async def disable(self) -> None:
         human = self.world.dice.choice(self.world.people)
         if sum(each.is_disabled for each in self.world.people) < len(self.world.people) // 6:
             human.is_disabled, human.client = True, None
-            await self.world.server.node.people.disable(human.account, actor="walk")
+            await self.world.at(human).node.people.disable(human.account, actor="walk")
 
     async def enable(self) -> None:
         for human in self.world.people:
             if human.is_disabled:
                 human.is_disabled = False
-                return await self.world.server.node.people.enable(human.account, actor="walk")
+                return await self.world.at(human).node.people.enable(human.account, actor="walk")
         return None
 
     async def come(self) -> None:
@@ -263,10 +273,11 @@ class Events:
     async def _comes(self, human: Human) -> None:
         if human.client is None and not human.is_disabled:
             name = f"{human.localpart}@{human.firm.name}"
-            human.client = await self.world.server.login(name, resource="phone", available=False)
+            server = self.world.at(human)
+            human.client = await server.login(name, resource="phone", available=False)
             human.has_card = True
             wanted = frozenset((f"{OPEN_NODE}+notify", f"{PRESENCE_NODE}+notify"))
-            self.world.server.plugin(Caps)._clients._features[human.client.session] = wanted
+            server.plugin(Caps)._clients._features[human.client.session] = wanted
             human.client.send("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>")
             human.client.send(f"<presence><status>mood-{human.tag}-x</status></presence>")
             human.client.send(
@@ -325,7 +336,7 @@ class Events:
                 assert one.client is not None
                 to = f"{other.localpart}@{self.world.server.domain}"
                 one.client.send(f"<presence to='{to}' type='{type_}'/>")
-                await self.world.server.settle()
+                await self.world.settle()
 
     async def show(self) -> None:
         """One of two who may reach each other directs presence to the other."""
@@ -377,7 +388,7 @@ class Events:
         else:
             firm = one.firm if one.firm.name != PUBLIC else other.firm
             firm.visibility = Visibility.ISOLATED
-            await world.server.store.companies.update(firm.company.id, visibility=firm.visibility)
+            await world.home_of(firm).store.companies.update(firm.company.id, visibility=firm.visibility)
 
     # -- blocking ----------------------------------------------------------------------------------------
 
@@ -438,7 +449,9 @@ class Events:
             self.world.traces.add((owner, viewer))
             self.world.met.add(frozenset((owner, viewer)))  # as they must have, for it to be there
             item = RosterItem(contact=bare, subscription=Subscription.FROM)
-            await self.world.server.store.rosters.apply(account.company.id, account.id, bare, lambda _: item)
+            await self.world.at(owner).store.rosters.apply(
+                account.company.id, account.id, bare, lambda _: item
+            )
 
 
 def ghost(actor: Human, target: Human) -> str:

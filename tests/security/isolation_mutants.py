@@ -45,17 +45,17 @@ def _without(cls: type, method: str) -> Mutant:
     def mutate(patch: pytest.MonkeyPatch) -> None:
         original = getattr(cls, method)
         is_async = original.__code__.co_flags & 0x80
-        _put(patch, cls, method, _later if is_async else _nothing)
+        put(patch, cls, method, _later if is_async else _nothing)
 
     return mutate
 
 
 def _always(cls: type, method: str) -> Mutant:
     """An `async def` that says yes."""
-    return lambda patch: _put(patch, cls, method, _yes)
+    return lambda patch: put(patch, cls, method, _yes)
 
 
-def _put(patch: pytest.MonkeyPatch, cls: type, method: str, instead: Callable[..., Any]) -> None:
+def put(patch: pytest.MonkeyPatch, cls: type, method: str, instead: Callable[..., Any]) -> None:
     """In place of a method, with its marks."""
     original = getattr(cls, method)
 
@@ -98,7 +98,7 @@ def _colleagues_of_the_public_company_pass(patch: pytest.MonkeyPatch) -> None:
             return None
         return original(self, p)
 
-    _put(patch, CompanyIsolation, "between_companies", gate)
+    put(patch, CompanyIsolation, "between_companies", gate)
 
 
 def _agreements_never_expire(patch: pytest.MonkeyPatch) -> None:
@@ -218,7 +218,7 @@ MUTANTS: dict[str, Mutant] = {
     "the end of links": _links_hold_for_ever,
     "links are confirmed": _questions_are_links,
     "agreements are read anew": _without(CompanyIsolation, "_forget"),
-    "changes of companies and people reach sessions": lambda patch: _put(
+    "changes of companies and people reach sessions": lambda patch: put(
         patch, watch.ChangeWatch, "_refresh", _later
     ),
     "parting, in rosters": _without(parting.Parting, "_part"),

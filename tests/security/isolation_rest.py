@@ -26,7 +26,7 @@ class RestProbes:
     def __init__(self, world: World, oracle: Oracle) -> None:
         self._world = world
         self._oracle = oracle
-        self._app = world.server.web_app()
+        self._apps = {server: server.web_app() for server in world.servers}
         self._marks: list[EndpointMark] = [
             mark for mark, _ in world.server.node.services().declared(EndpointMark)
         ]
@@ -46,9 +46,9 @@ class RestProbes:
         if is_own and mark.method != "GET":
             return name
         token = await self._token(actor)
-        answer = await self._call(mark, token, target.firm.company.id, target.account.id)
+        answer = await self._call(actor, mark, token, target.firm.company.id, target.account.id)
         if names_target and not is_own:
-            nobody = await self._call(mark, token, _NOBODY, _NOBODY)
+            nobody = await self._call(actor, mark, token, _NOBODY, _NOBODY)
             if seen(answer) != seen(nobody):
                 raise Leak(f"{name} of {target.tag} by {actor.tag}: {seen(answer)}, of nobody {seen(nobody)}")
         if answer.status >= 500:
@@ -65,7 +65,7 @@ class RestProbes:
         for localpart in (target.localpart, ghost(actor, target)):
             note = f"invite-{actor.tag}-{target.tag}-x"
             body = json.dumps({"to": f"{localpart}@{world.server.domain}", "note": note}).encode()
-            answers.append(seen(await self._send(mark.method, mark.path, token, body)))
+            answers.append(seen(await self._send(actor, mark.method, mark.path, token, body)))
         if answers[0] != answers[1]:
             raise Leak(f"{name}: {answers[0]}, of nobody {answers[1]}")
         is_between = actor.firm is not target.firm or actor.firm.name == PUBLIC
@@ -75,21 +75,23 @@ class RestProbes:
         return name
 
     async def _token(self, actor: Human) -> str:
-        node = self._world.server.node
+        node = self._world.at(actor).node
         assert node.token_logins is not None
         account = await self._world.fresh(actor)
         issued = await node.store.refresh_tokens.begin(account, 10_000)
         return node.token_logins._pair(account, issued).access
 
-    async def _call(self, mark: EndpointMark, token: str, company_id: str, user_id: str) -> Answer:
+    async def _call(
+        self, actor: Human, mark: EndpointMark, token: str, company_id: str, user_id: str
+    ) -> Answer:
         ids = {"company_id": company_id, "user_id": user_id}
         path = _PARAMETER.sub(lambda found: ids.get(found.group(1), user_id), mark.path)
         body = b"" if mark.body is None else b"{}"
-        return await self._send(mark.method, path + _QUERIES.get(mark.path, ""), token, body)
+        return await self._send(actor, mark.method, path + _QUERIES.get(mark.path, ""), token, body)
 
-    async def _send(self, method: str, path: str, token: str, body: bytes) -> Answer:
+    async def _send(self, actor: Human, method: str, path: str, token: str, body: bytes) -> Answer:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        return await exchange(self._app, method, f"{PREFIX}{path}", headers, body)
+        return await exchange(self._apps[self._world.at(actor)], method, f"{PREFIX}{path}", headers, body)
 
     def _names(self, actor: Human, name: str, answer: Answer) -> None:
         """Whoever is named is the caller's to know."""

@@ -16,9 +16,14 @@ import re
 import sys
 import time
 from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import MappingProxyType
 
+from rainbow_xmpp.border import Border
 from rainbow_xmpp.company import Action, Relation
 from rainbow_xmpp.config import Limits
+from rainbow_xmpp.config.regions import Region
 from rainbow_xmpp.plugin.discovery import find_plugins
 from rainbow_xmpp.plugins.rest_api import RestApi
 from rainbow_xmpp.plugins.search import Search
@@ -43,16 +48,19 @@ class Walk:
 
     def __init__(self, server: TestServer, seed: int) -> None:
         self.dice = random.Random(seed)
-        self.world = World(server, self.dice)
+        self.server = server
+        self.world = self._new_world()
         self.events = Events(self.world, self.judge)
         self.oracle = Oracle(self.world)
-        self.server = server
         self.probes = all_probes(server.node.iqs)
         self.rest = RestProbes(self.world, self.oracle)
         self.made: Counter[str] = Counter()
         """Probes by kind."""
         self.refused = self.arrived = 0
         self._ids = 0
+
+    def _new_world(self) -> World:
+        return World(self.server, self.dice)
 
     async def begin(self, firms: int = 5, people: int = 3) -> None:
         await self.world.people_it(firms, people)
@@ -88,7 +96,7 @@ class Walk:
 
     async def listen(self) -> dict[Human, list[bytes]]:
         """What everybody heard since the last time, judged."""
-        await self.server.settle()
+        await self.world.settle()
         return self.judge()
 
     def judge(self) -> dict[Human, list[bytes]]:
@@ -109,7 +117,7 @@ class Walk:
         nobody = ghost(actor, target)
         try:
             self._send(actor, target, probe, nobody)
-            await self.server.settle()
+            await self.world.settle()
             if probe.name == "directed unavailable":
                 self.oracle.has_left(actor, target)
             if probe.name in AGREEING:
@@ -122,22 +130,23 @@ class Walk:
             ) from None
 
     def _send(self, actor: Human, target: Human, probe: Probe, nobody: str) -> None:
-        assert actor.client is not None
-        self._ids += 1
-        mark = f"{actor.tag}-{target.tag}"
         for localpart, whom in ((target.localpart, "somebody"), (nobody, "nobody")):
-            to = f"{localpart}@{self.server.domain}"
-            id_ = f"probe-{self._ids}-{whom}"
-            stanza = probe.stanza.format(
-                to=to,
-                TO=to.upper(),
-                id=id_,
-                mark=mark,
-                actor=actor.tag,
-                target=target.tag if whom == "somebody" else "99",
-                domain=self.server.domain,
-            )
-            actor.client.send(stanza)
+            self._send_to(actor, target, probe, localpart, whom)
+
+    def _send_to(self, actor: Human, target: Human, probe: Probe, localpart: str, whom: str) -> None:
+        assert actor.client is not None
+        self._ids += whom == "somebody"
+        to = f"{localpart}@{self.server.domain}"
+        stanza = probe.stanza.format(
+            to=to,
+            TO=to.upper(),
+            id=f"probe-{self._ids}-{whom}",
+            mark=f"{actor.tag}-{target.tag}",
+            actor=actor.tag,
+            target=target.tag if whom == "somebody" else "99",
+            domain=self.server.domain,
+        )
+        actor.client.send(stanza)
 
     def _judge(
         self,
@@ -194,7 +203,7 @@ class Walk:
     async def _items(self, owner: Human, *, and_requests: bool = False) -> dict[str, tuple[object, ...]]:
         """What the owner's clients may see of each contact, by localpart; with those who ask to subscribe, too."""
         account = owner.account
-        roster = await self.server.store.rosters.load(account.company.id, account.id)
+        roster = await self.world.at(owner).store.rosters.load(account.company.id, account.id)
         return {
             item.contact.partition("@")[0]: (*_shown(item), and_requests and item.pending_in)
             for item in roster.items
@@ -225,8 +234,13 @@ class Walk:
             return
         self.made["Services.may"] += 1
         action = self.dice.choice(list(Action))
-        services = self.server.node.services()
-        answer = await services.may(action, await self.world.fresh(actor), await self.world.fresh(target))
+        services = self.world.at(actor).node.services()
+        seen = await self.world.seen_by(actor, target)
+        if seen is None:
+            return
+        answer = await services.may(action, await self.world.fresh(actor), seen)
+        if seen.abroad and actor in target.blocked:
+            return  # which is asked in their region
         if answer is not self.world.may(action, actor, target):
             raise Leak(f"{self.oracle.portrait(actor)} may {action} {self.oracle.portrait(target)}: {answer}")
 
@@ -250,32 +264,42 @@ def _shown(item: RosterItem) -> tuple[object, ...]:
     return item.name, item.subscription, item.ask, item.approved, item.groups
 
 
-def new_server() -> TestServer:
-    """With every plugin that is shipped, and without limits."""
+def new_server(
+    border: Border | None = None, regions: Mapping[str, Region] = MappingProxyType({})
+) -> TestServer:
+    """With every plugin that is shipped, and without limits; with a border the server of one of these regions."""
     options = {plugin: plugin.Options() for plugin in find_plugins().values()}
     options[Search] = Search.Options(searches_per_minute=0)
     options[RestApi] = RestApi.Options(requests_per_minute=0, anonymous_per_minute=0)
-    return TestServer(options, limits=Limits(logins_per_address_per_minute=0))
+    return TestServer(options, limits=Limits(logins_per_address_per_minute=0), border=border, regions=regions)
 
 
 async def walk(seed: int, steps: int) -> Walk:
     """A short one. Raises `Leak`."""
-    async with new_server() as server:
-        walking = Walk(server, seed)
+    async with one_server(seed) as walking:
         await walking.begin()
         for _ in range(steps):
             await walking.step()
         return walking
 
 
-async def _walk_long(minutes: float, seed: int) -> Counter[str]:
+@asynccontextmanager
+async def one_server(seed: int) -> AsyncIterator[Walk]:
+    """A walk that has not begun."""
+    async with new_server() as server:
+        yield Walk(server, seed)
+
+
+Begin = Callable[[int], AbstractAsyncContextManager[Walk]]
+
+
+async def _walk_long(minutes: float, seed: int, begin: Begin) -> Counter[str]:
     """One world after the other; says every half minute how far it is."""
     made: Counter[str] = Counter()
     refused = arrived = worlds = 0
     end, said = time.monotonic() + minutes * 60, time.monotonic()
     while time.monotonic() < end:
-        async with new_server() as server:
-            walking = Walk(server, seed + worlds)
+        async with begin(seed + worlds) as walking:
             try:
                 await walking.begin(firms=random.Random(seed + worlds).randint(3, 8))
                 for _ in range(150):
@@ -301,5 +325,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
+    parser.add_argument("--regions", action="store_true", help="over two regions")
     given = parser.parse_args()
-    asyncio.run(_walk_long(given.minutes, given.seed))
+    begin: Begin = one_server
+    if given.regions:
+        from tests.security.isolation_regions import two_regions
+
+        begin = two_regions
+    asyncio.run(_walk_long(given.minutes, given.seed, begin))

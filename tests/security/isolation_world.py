@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rainbow_xmpp.company import Action, Relation
@@ -106,6 +107,25 @@ class World:
         self.touched: deque[Pair] = deque(maxlen=8)
         """Of whom something was changed lately: whom to try first."""
 
+    # -- where it is ---------------------------------------------------------------------------------------
+
+    @property
+    def servers(self) -> Sequence[TestServer]:
+        """Every server of this world."""
+        return (self.server,)
+
+    def at(self, human: Human) -> TestServer:
+        """The server where somebody is at home."""
+        return self.server
+
+    def home_of(self, firm: Firm) -> TestServer:
+        """The server that decides about a company."""
+        return self.server
+
+    async def settle(self) -> None:
+        """No server has anything left to do."""
+        await self.server.settle()
+
     # -- the rule, by the page ---------------------------------------------------------------------------
 
     def relation(self, one: Human, other: Human) -> Relation:
@@ -127,7 +147,8 @@ class World:
 
     def time_passes(self, seconds: float) -> None:
         """What was agreed for a time is over, whether anybody has taken it out or not."""
-        self.server.clock.advance(seconds)
+        for server in self.servers:
+            server.clock.advance(seconds)
         now = self.server.clock()
         for pair, each in list(self.agreements.items()):
             if each.expires_at is not None and each.expires_at <= now:
@@ -175,15 +196,15 @@ class World:
 
     async def people_it(self, firms: int, people: int) -> None:
         """So many companies with so many people each, the public one among them."""
-        server, dice = self.server, self.dice
+        dice = self.dice
         names = [PUBLIC, *(f"firm-{number:02}-x" for number in range(1, firms))]
         for number, name in enumerate(names):
             chosen = Visibility.PUBLIC if name == PUBLIC else self.any_visibility()
-            company = await server.company(name, visibility=chosen)
-            self.firms.append(Firm(number, name, company, chosen))
+            self.firms.append(await self.found(number, name, chosen))
         for number in range(firms * people):
             firm = self.firms[number % firms]
             localpart = f"human{number:02}x"
+            server = self.birthplace(number, firm)
             account = (await server.person(f"{localpart}@{firm.name}")).account
             await server.store.accounts.set_name(account.company.id, account.id, f"name-{number:02}-x")
             self.people.append(Human(number, firm, account))
@@ -191,13 +212,21 @@ class World:
             await self.set_own_visibility(human)
         await self.applied()
 
+    async def found(self, number: int, name: str, visibility: Visibility) -> Firm:
+        """A new company."""
+        return Firm(number, name, await self.server.company(name, visibility=visibility), visibility)
+
+    def birthplace(self, number: int, firm: Firm) -> TestServer:
+        """Where somebody of a company is to be at home."""
+        return self.server
+
     def any_visibility(self) -> Visibility:
         return self.dice.choices(OPENNESS, [3, 3, 3, 2, 1])[0]
 
     async def set_own_visibility(self, human: Human) -> None:
         human.own = self.dice.choice((Visibility.SAME_THAN_COMPANY, self.any_visibility()))
         account = human.account
-        await self.server.store.accounts.set_visibility(account.company.id, account.id, human.own)
+        await self.at(human).store.accounts.set_visibility(account.company.id, account.id, human.own)
 
     async def applied(self) -> None:
         """The server has heard of what was written, and done what it does about that."""
@@ -205,8 +234,12 @@ class World:
         await self.server.settle()
         self.note()
 
+    async def seen_by(self, viewer: Human, human: Human) -> Account | None:
+        """What the viewer's server knows of somebody; None while it must know of nobody."""
+        return await self.fresh(human)
+
     async def fresh(self, human: Human) -> Account:
         """The account as it is now."""
-        account = await self.server.store.accounts.by_id(human.account.id)
+        account = await self.at(human).store.accounts.by_id(human.account.id)
         assert account is not None, "nobody is removed here"
         return account

@@ -8,6 +8,7 @@ import io
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -107,6 +108,7 @@ class Demonstration:
 
     def start(self) -> None:
         """Returns when people can log in everywhere. Raises DemoFault and NatsFault; call `stop` all the same."""
+        _require_free(self.places.by_name.values())
         for place, number in self.nodes.values():
             if number > 1:
                 self.places.storage[place.name] = self._database()
@@ -271,6 +273,19 @@ class Demonstration:
                 Path(table_name).unlink()
         if calls:
             time.sleep(SETTLE_S)
+
+
+def _require_free(places: Iterable[Place]) -> None:
+    """Raises DemoFault for a port that somebody listens on."""
+    for place in places:
+        for port in (*place.borders, *place.buses, place.door):
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    taken = f"port {port}, which {place.name} is to have, is taken"
+                    raise DemoFault(f"{taken}: does another demonstration, or `make run`, run?") from None
 
 
 async def _people_in(url: str) -> dict[str, set[str]]:

@@ -36,6 +36,11 @@ class BusUnreachable(RainbowError):
     """No server of the bus answers; the text says which, for administrators."""
 
 
+def _is_worth_saying(record: logging.LogRecord) -> bool:
+    """asyncio warns at the end of each TLS connection of the client, of what makes no difference to it."""
+    return "eof_received() has no effect" not in record.getMessage()
+
+
 async def connect(
     config: ClusterConfig, name: str, *, inbox: str = "_INBOX", on_error: OnError | None = None
 ) -> Client:
@@ -45,6 +50,7 @@ async def connect(
     server has against something. Raises BusUnreachable.
     """
     client = Client()
+    logging.getLogger("asyncio").addFilter(_is_worth_saying)
 
     async def on_disconnect() -> None:
         if not client.is_closed:  # it was not we who closed it

@@ -23,6 +23,7 @@ from rainbow_xmpp.router.nonzas import Nonzas
 from rainbow_xmpp.router.pipeline import Pipeline
 from rainbow_xmpp.session.inline import InlineRegistry
 from rainbow_xmpp.session.tasks import TaskRegistry
+from rainbow_xmpp.store.outage import is_outage
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +43,14 @@ class Job(NamedTuple):
         """One run; a failure is logged, and the next time comes all the same."""
         try:
             await self.work()
-        except Exception:
-            log.exception(
-                "the job %s failed; it runs again at its next time", self.name, extra={"plugin": self.owner}
-            )
+        except Exception as error:
+            told, by = (self.name, type(error).__name__), {"plugin": self.owner}
+            if is_outage(error):
+                log.warning(
+                    "the job %s waits for its next time: the database does not answer (%s)", *told, extra=by
+                )
+            else:
+                log.exception("the job %s failed; it runs again at its next time", self.name, extra=by)
 
     async def repeat(self) -> None:
         # Servers that start together shall not all work at the same moment.

@@ -22,6 +22,7 @@ from rainbow_xmpp.plugin import (
     option,
     route,
 )
+from rainbow_xmpp.store.errors import DatabaseUnreachable
 from rainbow_xmpp.testing import Client, TestServer, condition_of
 
 SOON_S = 0.005
@@ -164,6 +165,28 @@ async def test_a_job_runs_again_after_a_run_that_failed_or_took_too_long(caplog)
         await third.wait()
     assert "the job work failed" in caplog.text
     assert "Busy.work took longer than 0.005 s" in caplog.text
+
+
+async def test_a_job_that_the_database_fails_leaves_no_traceback(caplog):
+    runs: list[int] = []
+    second = asyncio.Event()
+
+    class Busy(Plugin, name="busy"):
+        class Options(PluginOptions):
+            pause_s: float = option(0.001, "Between two runs.", reload="live")
+
+        @every(option="pause_s")
+        async def work(self) -> None:
+            runs.append(len(runs))
+            if len(runs) == 1:
+                raise DatabaseUnreachable("the words of the database")
+            second.set()
+
+    async with TestServer([Busy]), asyncio.timeout(10):
+        await second.wait()
+    (record,) = [record for record in caplog.records if "the job work" in record.getMessage()]
+    assert "the database does not answer (DatabaseUnreachable)" in record.getMessage()
+    assert record.exc_info is None
 
 
 async def test_a_job_ends_with_its_plugin():

@@ -11,6 +11,7 @@ import pytest
 
 from rainbow_xmpp.config import Audit
 from rainbow_xmpp.errors import StreamCondition
+from rainbow_xmpp.plugins.fast.hashed_token import initiator
 from rainbow_xmpp.store.audit import Wanted
 from tests.conformance.sasl_client import Scram
 from tests.conformance.wire import NAMESPACES, Over, SaslFailure, Wire, WssWire, child, connect
@@ -326,3 +327,25 @@ async def test_a_server_that_is_being_emptied_takes_nobody_in_and_another_does(w
             assert (sessions(na), len(sessions(second))) == ([], 1)
         finally:
             ann.abort()
+
+
+async def test_a_token_of_home_lets_in_at_another_region(world: World) -> None:
+    """In one round trip, with what says whose it is; a wrong one fails there as at home."""
+    emea, _ = await regions(world)
+    agent = "<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'><software>x</software></user-agent>"
+    fast = "urn:xmpp:fast:0"
+    async with await connect(emea.endpoint, "tls") as ann:
+        await ann.open()
+        asked = f"{agent}<request-token xmlns='{fast}' mechanism='HT-SHA-256-NONE'/>"
+        success = await ann.authenticate2("ann", PASSWORD, inline=asked)
+        token = child(success, f"{{{fast}}}token").get("token", "")
+    for secret, right in ((token, True), ("x" * len(token), False)):
+        async with await connect(emea.endpoint, "tls") as ann:
+            await ann.open()
+            proof = b"ann\0" + initiator(secret.encode(), b"")
+            await ann.send_authenticate("HT-SHA-256-NONE", proof, f"<fast xmlns='{fast}'/>{agent}")
+            if right:
+                await ann.sasl2_reply("success")
+                continue
+            with pytest.raises(SaslFailure, match="not-authorized"):
+                await ann.sasl2_reply("success")

@@ -154,3 +154,17 @@ def test_credentials_sealed_under_a_lost_key_are_found(good: CommandLine) -> Non
     Path("dev/sealing.key").write_text("11" * 32)
     (problem,) = wrong(good, "db")
     assert "which is neither auth.sealing_key nor among auth.old_sealing_keys" in problem
+
+
+def test_an_edge_needs_no_database_and_no_sealing_key(line: CommandLine) -> None:
+    ensure_certificate(FILES, ["chat.example"], datetime.now(UTC))
+    line.config.write_text(
+        'domain = "chat.example"\nregion = "uk"\n[listen]\npublic_url = "https://chat.example"\n'
+    )
+    (line.config.parent / "regions.toml").write_text(
+        'default_region = "emea"\n[regions.emea]\ncountry = "FR"\nhosts = ["emea.example"]\n'
+        '[regions.uk]\ncountry = "GB"\nkind = "edge"\nhosts = ["chat.example"]\n'
+    )
+    found = line.ok("check")
+    assert "an edge: it keeps nothing" in found and "none: an edge keeps no data" in found
+    assert "uk is an edge, which keeps no data" in line.refused("company", "list")

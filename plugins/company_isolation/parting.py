@@ -30,7 +30,18 @@ class Parting:
                 account = await self._services.store.accounts.by_id(owner)
                 if account is not None:
                     await self._in_roster_of(account)
+        await self._from_people_abroad(company_id)
         await self._where_directed(lambda each: not company_id or each.company.id == company_id)
+
+    async def _from_people_abroad(self, company_id: str) -> None:
+        """The rosters of people here in which somebody of another region stands, where either is of the company."""
+        services = self._services
+        for left in await services.store.rosters.of_nobody(services.domain):
+            contact = await self._contact(left.contact)
+            concerned = () if contact is None else ("", left.company_id, contact.company.id)
+            account = await services.store.accounts.by_id(left.owner_id) if company_id in concerned else None
+            if account is not None:
+                await self._in_roster_of(account)
 
     async def from_sight(self, one: Account, other: Account) -> None:
         """What two people see of each other, at once; rosters follow. Their clients may be quicker than those."""
@@ -53,6 +64,10 @@ class Parting:
         home, others = homes.get(services.bare_jid(one)), homes.get(services.bare_jid(other))
         if home is not None and others is not None:
             services.presence.part(home, others)
+        elif home is not None and other.abroad:
+            services.presence.part_from_afar(home, services.bare_jid(other))
+        elif others is not None and one.abroad:
+            services.presence.part_from_afar(others, services.bare_jid(one))
 
     # -- rosters ---------------------------------------------------------------------------------------
 

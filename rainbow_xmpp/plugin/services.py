@@ -63,6 +63,9 @@ class ShowsPresence(Protocol):
     def part(self, one: Home, other: Home) -> None:
         """Each hears that the other is gone, whatever the gate says: what they agreed on is over."""
 
+    def part_from_afar(self, home: Home, contact: str) -> None:
+        """The account hears that somebody of another region (a bare JID) is gone, if it saw them."""
+
 
 class KnowsRosters(Protocol):
     """What the roster does beside what clients ask for."""

@@ -235,6 +235,13 @@ class PresenceService:
                     if was_shown or (saw and witness.presence is not None):
                         witness.wire.send(presence(from_=session.full, to=witness.full, type_="unavailable"))
 
+    def part_from_afar(self, home: Home, contact: str) -> None:
+        """The same with somebody of another region, whose own devices hear it there: whoever saw them here is told
+        that none of them is there any more."""
+        if contact in home.contacts:
+            for session in home.available():
+                session.wire.send(presence(from_=contact, to=session.full, type_="unavailable"))
+
     def show_contact(self, home: Home, contact: str) -> None:
         """A contact's presence to the account's available sessions, when they may see it: as at first presence."""
         shown = self._sessions.homes.get(contact)

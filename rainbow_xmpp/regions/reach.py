@@ -79,7 +79,7 @@ class Reach:
         store = parts.store
         self.sight = Sight(parts.sessions, self._is_of, parts.presence.probe, border.others)
         self._commits = store.group_commit(leave_sqlite, leave_postgresql)
-        self.companies = CompanyMap(store, border, parts.catch_up)
+        self.companies = CompanyMap(store, border, self._heard_of_companies)
         self.homes = Homes(border, keys, store.home_names, gone, self.companies, clock=time.monotonic)
         self.directory = WideDirectory(parts.here, self.homes)
         self.abroad = Abroad(
@@ -190,6 +190,11 @@ class Reach:
             return self._parts.here.peek(localpart) is None
         except KeyError:
             return True
+
+    async def _heard_of_companies(self) -> None:
+        """What is known of their people is of before; whoever applies the change must not judge by it."""
+        self.homes.forget_all()
+        await self._parts.catch_up()
 
     async def _gone_to(self, localpart: str) -> str:
         if self._gone is None:

@@ -1,7 +1,7 @@
 """Regions of a test: each a server with a database of its own, with a border in memory between them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -22,6 +22,9 @@ from rainbow_xmpp.plugins.vcard_temp import VCardTemp
 from rainbow_xmpp.store.values import Company, CompanySettings, Visibility
 from rainbow_xmpp.testing import TestServer
 from rainbow_xmpp.testing.border import FakeBorders
+from tests.databases import Databases, _make, databases
+
+__all__ = ["databases"]
 
 REGIONS = {
     "emea": Region(country="FR", hosts=("emea.rainbow.test",)),
@@ -71,12 +74,27 @@ class World:
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
+def postgresql(databases: Databases) -> Iterator[str]:
+    """Of na; the others have SQLite, so that whatever crosses is written by both."""
+    url = _make(databases, "postgresql", migrated=True)
+    yield url
+    databases.give_back(url)
+
+
+@pytest.fixture
+async def world(postgresql: str) -> AsyncIterator[World]:
     borders = FakeBorders()
     ends = [borders.border(name) for name in REGIONS]
     async with AsyncExitStack() as stack:
         servers = [
-            await stack.enter_async_context(TestServer(plugins=PLUGINS, border=end, regions=REGIONS))
+            await stack.enter_async_context(
+                TestServer(
+                    plugins=PLUGINS,
+                    border=end,
+                    regions=REGIONS,
+                    database=postgresql if end.here == "na" else "",
+                )
+            )
             for end in ends
         ]
         yield World(borders, *servers)

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 from rainbow_xmpp.company.access import Action
-from rainbow_xmpp.store.values import Crossing, Subscription
+from rainbow_xmpp.store.values import Crossing, Subscription, Visibility
 from rainbow_xmpp.testing import Client, TestServer
 from rainbow_xmpp.testing.border import FakeBorders
 from tests.between_regions.conftest import PLUGINS, REGIONS, World
@@ -172,3 +172,32 @@ async def test_companies_decide_about_invitations_by_the_api_too(world: World) -
         now = await world.emea.store.accounts.by_id(ann.account.id)
         assert now is not None
         assert not await services.may(Action.INVITE, now, seen)
+
+
+async def test_who_is_out_of_reach_by_a_decision_abroad_leaves_sight_and_roster(world: World) -> None:
+    await world.company("acme", world.emea)
+    globex = await world.company("globex", world.na)
+    ann, zoe = await world.emea.login("ann@acme"), await world.na.login("zoe@globex")
+    for client in (ann, zoe):
+        client.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
+    await world.settle()
+    for client, to, type_ in (
+        (ann, zoe, "subscribe"),
+        (zoe, ann, "subscribed"),
+        (zoe, ann, "subscribe"),
+        (ann, zoe, "subscribed"),
+    ):
+        client.send(f"<presence type='{type_}' to='{to.bare}'/>")
+        await world.settle()
+    ids = ann.account.company.id, ann.account.id
+    assert await contacts(world.emea, *ids) == {zoe.bare}
+    await ann.rest(), await zoe.rest()
+    await world.na.store.companies.update(globex.id, visibility=Visibility.ISOLATED)
+    await world.settle()
+    async with asyncio.timeout(20):
+        while await contacts(world.emea, *ids):
+            await world.settle()
+    assert await contacts(world.na, zoe.account.company.id, zoe.account.id) == set()
+    for seer, gone in ((ann, zoe), (zoe, ann)):
+        seen = {(each.get("from", "").partition("/")[0], each.get("type")) for each in await seer.rest()}
+        assert (gone.bare, "unavailable") in seen

@@ -19,10 +19,6 @@ from rainbow_xmpp.auth.seal import Sealer
 from rainbow_xmpp.auth.throttle import Throttle
 from rainbow_xmpp.auth.token_logins import token_logins
 from rainbow_xmpp.auth.verified import VerifiedPasswords
-from rainbow_xmpp.border import Border
-from rainbow_xmpp.bus import Bus
-from rainbow_xmpp.cluster.mirror import Parts
-from rainbow_xmpp.cluster.service import Cluster
 from rainbow_xmpp.company.agreements import Agreements
 from rainbow_xmpp.company.by_address import invite_by_address
 from rainbow_xmpp.company.desk import CompanyDesk
@@ -31,11 +27,8 @@ from rainbow_xmpp.company.regions import Regions
 from rainbow_xmpp.config import Config
 from rainbow_xmpp.errors import Condition, StanzaError
 from rainbow_xmpp.mail import Mail
-from rainbow_xmpp.moving.away import MovedAway
 from rainbow_xmpp.moving.frozen import Frozen
-from rainbow_xmpp.moving.keys import RegionKeys
-from rainbow_xmpp.moving.mover import Mover
-from rainbow_xmpp.moving.receiver import Receiver
+from rainbow_xmpp.neighbours import Neighbours
 from rainbow_xmpp.observe.audit import AuditLog, chain_keys
 from rainbow_xmpp.observe.metrics import Counters
 from rainbow_xmpp.observe.timings import Timings
@@ -46,27 +39,21 @@ from rainbow_xmpp.plugin.offers_pages import PageLink, PageLinks
 from rainbow_xmpp.plugin.registries import Registries
 from rainbow_xmpp.plugin.services import Services
 from rainbow_xmpp.presence import PresenceService
-from rainbow_xmpp.regions.names import names_keys
-from rainbow_xmpp.regions.reach import NodeParts, Reach
 from rainbow_xmpp.roster.courier import Courier, Ways
 from rainbow_xmpp.roster.departed import Departed
 from rainbow_xmpp.roster.service import STREAM_FEATURES, RosterService
 from rainbow_xmpp.router.events import (
     AccountRemoved,
     BecameAvailable,
-    Changed,
     ConnectionLost,
     ConnectionRegained,
     Event,
     Events,
-    SessionEnded,
     SessionStarted,
-    ToldByNode,
 )
 from rainbow_xmpp.router.inbound import Inbound
 from rainbow_xmpp.router.iq import IqRegistry, IqRequest, IqService, Target
 from rainbow_xmpp.router.listeners import PresenceListeners, ServerMessages
-from rainbow_xmpp.router.passage import Passage
 from rainbow_xmpp.router.pipeline import Pipeline
 from rainbow_xmpp.router.questions import Questions
 from rainbow_xmpp.router.sampling import StanzaTimer
@@ -81,7 +68,6 @@ from rainbow_xmpp.session.limits import Pace, xml_limits
 from rainbow_xmpp.session.resources import Resources
 from rainbow_xmpp.session.watch import ChangeWatch
 from rainbow_xmpp.store import Store
-from rainbow_xmpp.store.outbox import Leaving
 from rainbow_xmpp.store.values import Account
 from rainbow_xmpp.stream import StreamSettings, UserAgent
 from rainbow_xmpp.stream_management import StreamManagement
@@ -97,8 +83,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-SPREAD_S = 2.0
-"""So long the nodes of a region may need to hear of a change."""
 LEAST_SAVING_S = 2.0
 """So long keeping sessions over a restart may take, however little of the time for a stop is left."""
 
@@ -109,27 +93,22 @@ class Node:
     def __init__(self, config: Config, store: Store) -> None:
         self.config = config
         self.store = store
-        self.cluster: Cluster | None = None
-        """The other nodes of the region; None while there are none."""
-        self.border: Border | None = None
-        """The way to the other regions; None while there is none."""
-        self.reach: Reach | None = None
-        """What reaches their people; None while there is no border."""
+        self.neighbours = Neighbours(self)
         self.counters = Counters()
         self.timings = Timings()
         self.sessions = SessionTable()
         self.background = Background()
         self.pool = HashPool()
-        self._sealer = Sealer.from_text(
+        self.sealer = Sealer.from_text(
             config.auth.sealing_key.reveal(), [key.reveal() for key in config.auth.old_sealing_keys]
         )
-        self.audit = AuditLog(store.audit, chain_keys(self._sealer), now=store.now)
+        self.audit = AuditLog(store.audit, chain_keys(self.sealer), now=store.now)
         self.trail = Trail(self.audit, config.audit, self.counters, self.background.spawn)
-        self.mail = Mail(config, store, self._sealer, self.counters)
+        self.mail = Mail(config, store, self.sealer, self.counters)
         self.levels = ServiceLevels(config.service_levels)
         self.regions = Regions.of(config)
         self.agreements = Agreements(store, self.audit, config.domain, store.now)
-        self.authenticator = _authenticator(config, store, self._sealer, self.pool, self.counters)
+        self.authenticator = _authenticator(config, store, self.sealer, self.pool, self.counters)
         self.directory = AccountDirectory(store.accounts)
         self.pipeline = Pipeline(config.domain, self.sessions, self.directory)
         self.spreader = Spreader(self.pipeline, self.sessions)
@@ -148,12 +127,12 @@ class Node:
             self.counters,
             store.now,
             self.session_ended,
-            lost=lambda session: self._tell_beside(ConnectionLost(session)),
-            regained=lambda session: self._tell_beside(ConnectionRegained(session)),
+            lost=lambda session: self.tell_beside(ConnectionLost(session)),
+            regained=lambda session: self.tell_beside(ConnectionRegained(session)),
             region=config.home_region if config.regions else "",
         )
         self.streams.register(self.plugins.registries.nonzas, self.plugins.registries.inline)
-        self._handing_back = HandingBack(config.domain, self.pipeline, self.sessions)
+        self.handing_back = HandingBack(config.domain, self.pipeline, self.sessions)
         self.events.add(SM_OWNER, BecameAvailable, note_arrival)
         self.courier = Courier(
             store,
@@ -174,7 +153,7 @@ class Node:
             store.rosters,
             self.roster.forget_contact,
             config.domain,
-            self._lives_elsewhere,
+            self.neighbours.lives_elsewhere,
             self.background.spawn,
         )
         self.presence = PresenceService(
@@ -206,7 +185,7 @@ class Node:
         )
         self.restart = Restart(
             store,
-            self._sealer.box_for("sessions"),
+            self.sealer.box_for("sessions"),
             self.streams,
             self.sessions,
             load_roster=self.roster.load,
@@ -216,8 +195,6 @@ class Node:
         )
         self.frozen = Frozen(store.moves, self.pipeline, self.sessions, config.regions)
         self.inbound.frozen = self.frozen.ids
-        self.mover: Mover | None = None
-        """Moves people to other regions; None while there is no way to any."""
         self.watch = ChangeWatch(
             store.changes,
             store.accounts,
@@ -231,14 +208,14 @@ class Node:
         self.people = People(
             store,
             self.audit,
-            self._sealer,
+            self.sealer,
             config.auth,
             self.levels,
             self.regions,
             hashing=self.pool.run,
             changed=self.watch.catch_up,
         )
-        self.app_passwords = AppPasswords(store, self._sealer, self.pool.run, self.watch.catch_up)
+        self.app_passwords = AppPasswords(store, self.sealer, self.pool.run, self.watch.catch_up)
         self.companies = CompanyDesk(store, self.audit, self.levels, self.regions, self.watch.catch_up)
 
     async def start(self, chosen: Mapping[type[Plugin], PluginOptions]) -> None:
@@ -258,138 +235,15 @@ class Node:
         self.mail.start()
 
     async def _invite(self, inviter: Account, to: str, note: str, expires_at: int | None) -> None:
-        abroad = None if self.reach is None else self.reach.homes.find
-        services = self.services()
+        services, abroad = self.services(), self.neighbours.find_abroad
         await invite_by_address(services, inviter, to, note=note, expires_at=expires_at, abroad=abroad)
-
-    async def join(self, bus: Bus) -> None:
-        """Serve together with the other nodes of the region from now on. Raises NumberTaken."""
-        cluster = Cluster(
-            self.config.cluster,
-            self.config.home_region,
-            bus,
-            Parts(
-                sessions=self.sessions,
-                tell=self.events.tell,
-                spawn=self.background.spawn,
-                load_roster=self.roster.load,
-                hand_back=self._handing_back.hand_back_from_afar,
-                read_changes=self.watch.poll,
-                parcels=self.restart,
-                leave=self._leave,
-                say_here=self.presence.appeared,
-                say_gone=self._say_gone,
-            ),
-        )
-        await cluster.start(alone=self.config.storage.sqlite_path is not None)
-        self.cluster = cluster
-        self.watch.written = cluster.written
-        self.streams.resumption.seek = self._seek
-
-    async def join_border(self, border: Border) -> None:
-        """Speak with the other regions from now on; the node closes it when it stops."""
-        self.border = border
-        keys = names_keys(self.config.border.names_key, [self.config.border.old_names_key])
-        self.reach = reach = Reach(
-            border,
-            keys,
-            NodeParts(
-                domain=self.config.domain,
-                store=self.store,
-                sessions=self.sessions,
-                pipeline=self.pipeline,
-                here=self.directory,
-                presence=self.presence,
-                limits=lambda: self.inbound.limits,
-                spawn=self.background.spawn,
-                catch_up=self.watch.catch_up,
-                agreements=self.agreements,
-                may=self.services().may,
-                speaks=self._speaks,
-                tell_nodes=self._tell_nodes,
-            ),
-            MovedAway(self.store.moves, keys),
-        )
-        await reach.start()
-        self.departed.look()
-        self.events.add("regions", Changed, self._changed_here)
-        self.events.add("regions", ToldByNode, self._told_by_node)
-        await self._move_by(border)
-
-    async def _move_by(self, border: Border) -> None:
-        """Take people in from other regions, and move them there."""
-        parts = self.store, RegionKeys(self._sealer), self.audit, self.regions, border, self.watch.catch_up
-        await Receiver(*parts).start()
-        self.mover = Mover(*parts, spread_s=SPREAD_S if self.cluster is not None else 0.0)
-
-    async def go_on_moving(self) -> None:
-        """Go on with moves that began here, in the background."""
-        if self.mover is not None:
-            self.background.spawn(self.mover.look())
-
-    async def _lives_elsewhere(self, bare: str) -> bool:
-        """Whether somebody is, or may be, of another region; as long as these are not reached, everybody may."""
-        if self.reach is not None:
-            return await self.reach.lives_elsewhere(bare)
-        here = self.config.home_region
-        return any(each.kind.keeps_data and name != here for name, each in self.config.regions.items())
-
-    def _changed_here(self, event: Event) -> Awaitable[None] | None:
-        return (
-            self.reach.changed(event.change)
-            if self.reach is not None and isinstance(event, Changed)
-            else None
-        )
-
-    def _told_by_node(self, event: Event) -> None:
-        if self.reach is not None and isinstance(event, ToldByNode):
-            self.reach.told(event.topic, event.data)
-
-    def _relays_of(self, region: str) -> tuple[str, ...]:
-        found = self.config.regions.get(region)
-        return found.relays if found is not None else ()
-
-    def _speaks(self) -> bool:
-        """Of the region's nodes this one does what one must do."""
-        return self.cluster is None or self.config.cluster.number < min(self.cluster.nodes, default=256)
-
-    def _leaving(self, p: Passage) -> Leaving | None:
-        assert self.reach is not None, "somebody abroad is known by reaching them"
-        return self.reach.abroad.leaving(p)
-
-    def _tell_nodes(self, topic: str, data: str) -> None:
-        if self.cluster is not None:
-            self.cluster.told(topic, data)
-
-    async def _seek(self, account: Account, resume_id: str) -> bool:
-        """A session that a node has, or had when it stopped."""
-        assert self.cluster is not None, "nothing is sought by a node that is alone"
-        if await self.cluster.seek(account, resume_id):
-            return True
-        await self.restart.fetch(account)
-        return self.streams.of_id(resume_id) is not None
-
-    def _leave(self, session: Session) -> None:
-        """A session goes on with another node."""
-        self.counters.sessions -= 1
-        self.streams.ended(session, goes_on=True)
-        self.questions.ended(session)
-        session.close()
-        self.sessions.remove(session)
-        session.home.let_go()
-        self._tell_beside(SessionEnded(session))
-
-    def _say_gone(self, session: Session) -> None:
-        pending = self.presence.ended(session)
-        if pending is not None:
-            self.background.spawn(pending)
 
     def _tell_of_change(self, event: Event) -> Awaitable[None] | None:
         if isinstance(event, AccountRemoved):
             self.departed.look()
         return self.events.tell(event)
 
-    def _tell_beside(self, event: Event) -> None:
+    def tell_beside(self, event: Event) -> None:
         """Tell of what happens in the middle of something that cannot wait."""
         pending = self.events.tell(event)
         if pending is not None:
@@ -438,7 +292,7 @@ class Node:
             succeeded=self.trail.logged_in,
             resources_per_account=config.limits.resources_per_account,
             pace=Pace.of(config.limits),
-            resources=Resources(self._sealer.secret_for("resources")),
+            resources=Resources(self.sealer.secret_for("resources")),
             inline=inline,
             resume=self.streams.find,
             early=self.plugins.registries.early,
@@ -448,8 +302,8 @@ class Node:
 
     async def _look_at_seals(self) -> None:
         """A wrong sealing key is told at once, and not only when people complain."""
-        others = {row.key_id for row in await self.store.credentials.sealed_otherwise(self._sealer.key_id)}
-        missing = sorted(key_id for key_id in others if not self._sealer.knows(key_id))
+        others = {row.key_id for row in await self.store.credentials.sealed_otherwise(self.sealer.key_id)}
+        missing = sorted(key_id for key_id in others if not self.sealer.knows(key_id))
         if missing:
             log.error(
                 "people whose credentials are sealed under the key %s cannot log in: "
@@ -462,7 +316,7 @@ class Node:
         return Services(
             domain=self.config.domain,
             public_url=self.config.public_url,
-            relays_of=self._relays_of,
+            relays_of=self.neighbours.relays_of,
             store=self.store,
             node=self.config.cluster.number,
             sessions=self.sessions,
@@ -481,16 +335,16 @@ class Node:
             agreements=self.agreements,
             invite=self.courier.invite,
             apply_changes=self.watch.catch_up,
-            tell_nodes=self._tell_nodes,
+            tell_nodes=self.neighbours.tell_nodes,
             people=self.people,
             companies=self.companies,
             levels=self.levels,
             mail=self.mail,
             confirm_password=self.authenticator.confirm,
             hashing=self.pool,
-            leaving=self._leaving,
-            secret_for=self._sealer.secret_for,
-            box_for=self._sealer.box_for,
+            leaving=self.neighbours.leaving,
+            secret_for=self.sealer.secret_for,
+            box_for=self.sealer.box_for,
             app_passwords=self.app_passwords,
             token_logins=self.token_logins,
             tls_files=lambda: (str(self.config.tls.certificate), str(self.config.tls.key)),
@@ -549,17 +403,12 @@ class Node:
         if pending is not None:
             self.background.spawn(pending)
         if gone is not None and gone.queue.stanzas:
-            self.background.spawn(self._handing_back.hand_back(gone, list(gone.queue)))
+            self.background.spawn(self.handing_back.hand_back(gone, list(gone.queue)))
 
     async def stop(self, settle_s: float) -> None:
         """Finish what runs beside, at most this long, stop the plugins, close the database."""
         await self.background.settle(settle_s)
-        if self.reach is not None:
-            await self.reach.stop()
-        if self.border is not None:
-            await self.border.close()
-        if self.cluster is not None:
-            await self.cluster.stop()
+        await self.neighbours.stop()
         try:
             async with asyncio.timeout(max(settle_s, LEAST_SAVING_S)):
                 await self.restart.save()

@@ -170,7 +170,7 @@ class Server:
         try:
             await server.node.start(chosen)
             if bus is not None:
-                await server.node.join(bus)
+                await server.node.neighbours.join(bus)
             if config.border.is_on:
                 await server._open_border()
             await server._listen()
@@ -190,7 +190,7 @@ class Server:
             finder = HomeFinder(border, keys, clock=time.monotonic) if keys else None
             self._abroad = Abroad(seals_of(self._config), finder)
         self._border_figures = [border]
-        await self.node.join_border(border)
+        await self.node.neighbours.join_border(border)
 
     @property
     def config(self) -> Config:
@@ -292,7 +292,7 @@ class Server:
                 Chore(0, self.node.watch.poll),
                 Chore(60, self.node.trail.summarise),
                 Chore(60, self.node.courier.look),
-                Chore(2, self.node.go_on_moving),
+                Chore(2, self.node.neighbours.go_on_moving),
                 Chore(3600, self.node.tidy),
             ],
             self.node.streams.tick,

@@ -82,7 +82,7 @@ class NodeFigures:
         )
 
     def _cluster(self) -> Iterator[Metric]:
-        cluster = self._node.cluster
+        cluster = self._node.neighbours.cluster
         nodes, is_connected = (0, False) if cluster is None else (len(cluster.nodes), cluster.is_connected)
         yield GaugeMetricFamily(
             "rainbow_cluster_nodes", "Other nodes of the region that this one hears.", nodes
@@ -92,7 +92,7 @@ class NodeFigures:
         )
 
     def _regions(self) -> Iterator[Metric]:
-        reach = self._node.reach
+        reach = self._node.neighbours.reach
         waiting = GaugeMetricFamily(
             "rainbow_region_waiting", "Stanzas that wait to be taken by another region.", labels=["region"]
         )

@@ -132,5 +132,5 @@ class FakeBorder:
 
 
 def _is_carrying(server: TestServer) -> bool:
-    reach = server.node.reach
+    reach = server.node.neighbours.reach
     return reach is not None and reach.carrier.is_busy

@@ -128,9 +128,9 @@ class TestServer:
             self._node.mail.transport = self.mailbox
             await self._node.start(self._chosen)
             if self._bus is not None:
-                await self._node.join(self._bus)
+                await self._node.neighbours.join(self._bus)
             if self._border is not None:
-                await self._node.join_border(self._border)
+                await self._node.neighbours.join_border(self._border)
         except BaseException:
             await self.stop()
             raise

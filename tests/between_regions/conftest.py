@@ -67,8 +67,8 @@ class World:
             name, home.node.regions.here, visibility, settings=CompanySettings(regions=also_there)
         )
         await home.node.watch.poll()
-        assert home.node.reach is not None, "there is a border"
-        await home.node.reach.companies.tell()
+        assert home.node.neighbours.reach is not None, "there is a border"
+        await home.node.neighbours.reach.companies.tell()
         await self.settle()
         return made
 

@@ -43,13 +43,13 @@ async def test_while_a_third_region_is_away_strangers_look_like_nobody(world: Wo
 async def test_strangers_cost_as_many_questions_as_nobody(world: World) -> None:
     """Also where friends of theirs spoke with them a moment ago, or where they spoke themselves."""
     ann = await stranger(world)
-    assert world.emea.node.reach is not None
+    assert world.emea.node.neighbours.reach is not None
     ann.send("<iq type='get' id='1' to='zoe@rainbow.test'>" + CARD + "</iq>")
     await world.settle()
     for name in ("una", "zoe", "nobody"):
-        world.emea.node.reach.homes.forget_all()
+        world.emea.node.neighbours.reach.homes.forget_all()
         if name == "zoe":  # a friend of hers asks, who is not refused
-            assert await world.emea.node.reach.homes.find("zoe") is not None
+            assert await world.emea.node.neighbours.reach.homes.find("zoe") is not None
         asked = []
         for _ in range(3):
             world.borders.crossed.clear()
@@ -158,9 +158,9 @@ async def test_companies_decide_about_invitations_by_the_api_too(world: World) -
     await world.company("globex", world.na)
     ann = await world.emea.person("ann@acme")
     await world.na.person("zoe@globex")
-    assert world.emea.node.reach is not None
+    assert world.emea.node.neighbours.reach is not None
     services = world.emea.node.services()
-    seen = await world.emea.node.reach.homes.find("zoe")
+    seen = await world.emea.node.neighbours.reach.homes.find("zoe")
     assert seen is not None
     assert await services.may(Action.INVITE, ann.account, seen)
     for refusing in (

@@ -288,8 +288,8 @@ async def set_settings(world: World, company: Company, **values: Any) -> None:
     assert known is not None
     await world.emea.store.companies.update(company.id, settings=replace(known.settings, **values))
     await world.settle()
-    assert world.emea.node.reach is not None
-    await world.emea.node.reach.companies.tell()
+    assert world.emea.node.neighbours.reach is not None
+    await world.emea.node.neighbours.reach.companies.tell()
     await world.settle()
 
 
@@ -343,8 +343,8 @@ async def test_a_company_is_changed_at_home_only(world: World) -> None:
         await world.na.node.companies.change(there, wanted, actor="ops")
     await world.emea.node.companies.change(acme, wanted, actor="ops")
     await world.settle()
-    assert world.emea.node.reach is not None
-    await world.emea.node.reach.companies.tell()
+    assert world.emea.node.neighbours.reach is not None
+    await world.emea.node.neighbours.reach.companies.tell()
     await world.settle()
     there = await world.na.store.companies.by_id(acme.id)
     assert there is not None and there.organisation == "Group"

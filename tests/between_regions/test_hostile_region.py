@@ -101,8 +101,8 @@ def bodies(stanzas: Sequence[bytes]) -> int:
 
 
 def known(server: TestServer) -> Homes:
-    assert server.node.reach is not None
-    return server.node.reach.homes
+    assert server.node.neighbours.reach is not None
+    return server.node.neighbours.reach.homes
 
 
 async def test_what_a_sender_says_arrives_and_nobody_else_stands_in_it(hostile: Hostile) -> None:

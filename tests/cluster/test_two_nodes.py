@@ -212,7 +212,7 @@ async def test_a_node_that_dies_takes_its_people_offline_until_they_are_back(
     await asyncio.sleep(3)
     await settled([one])
     assert (bob.jid, "unavailable") in presences(await ann.rest())
-    assert one.node.cluster is not None and one.node.cluster.nodes == []
+    assert one.node.neighbours.cluster is not None and one.node.neighbours.cluster.nodes == []
     back = await one.login("bob@acme", resource="b1")
     await settled([one])
     assert await bodies(back) == ["on its way"]

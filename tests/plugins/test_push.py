@@ -707,7 +707,7 @@ async def test_everything_moves_to_another_sealing_key_so_that_the_old_one_can_g
     browser, _ = await here.device()
     public_key, seals, kept = await here.public_key(), here.push._seals, here.push._kept
     newer = {"newer": b"n" * 32}
-    seals._box = Box(here.server.node._sealer.secrets_for("push") | newer, "newer")
+    seals._box = Box(here.server.node.sealer.secrets_for("push") | newer, "newer")
     seals._hash_key = b"h" * 32
     assert (await seals.signer(kept, "mailto:a@b.example")).public_key == public_key
     await seals.use_current_key(kept)

@@ -560,7 +560,7 @@ async def test_secrets_move_to_another_sealing_key(
 ) -> None:
     ann, app, recovery = await enrolled(server, factor, ann)
     desk = server.plugin(SecondFactorAtLogin).desk
-    keys = server.node._sealer.secrets_for("second factors")
+    keys = server.node.sealer.secrets_for("second factors")
     desk._box = Box({**keys, "newer": b"n" * 32}, "newer")
     await desk.use_current_key()
     desk._box = Box({"newer": b"n" * 32}, "newer")

@@ -66,17 +66,17 @@ class World:
 
     async def tell_of_companies(self) -> None:
         """Companies are known in all regions."""
-        assert self.emea.node.reach is not None
-        await self.emea.node.reach.companies.tell()
+        assert self.emea.node.neighbours.reach is not None
+        await self.emea.node.neighbours.reach.companies.tell()
 
     def mover(self, server: TestServer) -> Mover:
         """The part that moves people from there."""
-        assert server.node.mover is not None
-        return server.node.mover
+        assert server.node.neighbours.mover is not None
+        return server.node.neighbours.mover
 
     def keys(self, server: TestServer) -> RegionKeys:
         """The keys of a region."""
-        return RegionKeys(server.node._sealer)
+        return RegionKeys(server.node.sealer)
 
     async def go(self, server: TestServer) -> None:
         """Go on with moves from there, until they are over or wait for something."""

@@ -484,6 +484,6 @@ async def test_other_regions_are_told_where_somebody_went(world: World) -> None:
     ann = (await world.emea.person("ann@acme")).account
     await ask(world.emea, ann)
     await world.go(world.emea)
-    assert world.emea.node.reach is not None
-    assert await world.emea.node.reach.homes.went_to("ann") == "na"
-    assert await world.emea.node.reach.homes.went_to("bob") == ""
+    assert world.emea.node.neighbours.reach is not None
+    assert await world.emea.node.neighbours.reach.homes.went_to("ann") == "na"
+    assert await world.emea.node.neighbours.reach.homes.went_to("bob") == ""

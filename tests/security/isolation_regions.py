@@ -175,8 +175,8 @@ class RegionWalk(Walk):
 
 
 def _reach(server: TestServer) -> Reach:
-    assert server.node.reach is not None, "it has a border"
-    return server.node.reach
+    assert server.node.neighbours.reach is not None, "it has a border"
+    return server.node.neighbours.reach
 
 
 @asynccontextmanager

@@ -39,7 +39,7 @@ async def test_a_challenge_takes_as_long_for_nobody_as_for_somebody(form: str) -
     """Within a fifth, as far as a busy machine can tell: it was twice as long for the JID of nobody."""
     async with TestServer(limits=UNLIMITED) as server:
         person = await server.person("ann@acme")
-        key_id, sealed = server.node._sealer.seal(derive("Right-1 password", 4096), person.account.id)
+        key_id, sealed = server.node.sealer.seal(derive("Right-1 password", 4096), person.account.id)
         await server.store.credentials.put(person.account, sealed, key_id)
 
         async def ask(name: str) -> object:

@@ -61,6 +61,7 @@ bench: $(DEVELOP)  ## load on loopback: CPU per message, memory per session, log
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.relay
 	$(BIN)/python -m benchmarks.regions
+	$(BIN)/python -m benchmarks.region
 
 fuzz: $(DEVELOP)  ## search for faults of the XML layer, the configuration loader and the relay, FUZZ_MINUTES long
 	$(BIN)/python -m tests.security.fuzz --minutes $(FUZZ_MINUTES)
@@ -69,6 +70,7 @@ faults: $(DEVELOP)  ## kill the server under load, fill its disk, stop its Postg
 	$(BIN)/python -m tests.faults.crash --clients $(FAULTS_CLIENTS) --kills $(FAULTS_KILLS) --full $(FAULTS_OUTAGES)
 	$(BIN)/python -m tests.faults.crash --clients $(FAULTS_CLIENTS) --kills $(FAULTS_OUTAGES) --gone $(FAULTS_OUTAGES)
 	$(BIN)/python -m tests.faults.devices --examples $(FAULTS_LIVES)
+	$(BIN)/python -m tests.faults.rolling --restarts 5 --nodes $(FAULTS_OUTAGES) --nats $(FAULTS_OUTAGES)
 	$(BIN)/python -m tests.regions.faults --rounds $(FAULTS_ROUNDS)
 
 leaks: $(DEVELOP)  ## search for what companies may learn of each other, LEAKS_MINUTES long, and for faults of the API

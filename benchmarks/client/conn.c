@@ -49,8 +49,10 @@ static void watch(Conn *conn, uint32_t events) {
     conn->events = events;
 }
 
+static int port_of(int index) { return index & 1 ? g.other_port : g.port; }
+
 Conn *conn_start(int index) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)g.port)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port_of(index))};
     inet_pton(AF_INET, g.host, &address.sin_addr);
     Conn *conn = must(calloc(1, sizeof *conn));
     conn->index = index;
@@ -288,7 +290,7 @@ static void handshake(Conn *conn) {
                            "GET %s HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
                            "Sec-WebSocket-Protocol: xmpp\r\n\r\n",
-                           g.path, g.domain, g.port);
+                           g.path, g.domain, port_of(conn->index));
         conn->state = STATE_UPGRADING;
         send_raw(conn, request, (size_t)len);
         return;

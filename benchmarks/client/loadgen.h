@@ -172,6 +172,7 @@ void work_print_result(void);
 typedef struct {
     char host[64], domain[64], path[128];
     int port;
+    int other_port; /* of every second account */
     enum transport transport;
     const char *mechanism; /* NULL: the best that is offered */
     enum resumption resumption;

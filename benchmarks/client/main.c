@@ -4,7 +4,7 @@
  * done (and progress objects meanwhile). ACCOUNTS_FILE holds `user password` lines. Besides the
  * kinds of load of work.c:
  *
- *   target wss|tls PORT    where the next connections go
+ *   target wss|tls PORT [OTHER]    where the next connections go; every second account to OTHER
  *   mechanism NAME|auto    insist on a SASL mechanism
  *   resumption none|classic|inline|fast    how sessions come back from now on (see loadgen.h)
  *   calibrate CORE         CPU and wall time of a fixed piece of work there, to see noise
@@ -110,10 +110,11 @@ static void calibrate(int core) {
 
 static void run_command(const char *line) {
     char word[32] = "";
-    int number = 0;
-    if (sscanf(line, "target %31s %d", word, &number) == 2) {
+    int number = 0, other = 0;
+    if (sscanf(line, "target %31s %d %d", word, &number, &other) >= 2) {
         g.transport = strcmp(word, "wss") == 0 ? TRANSPORT_WSS : TRANSPORT_TLS;
         g.port = number;
+        g.other_port = other ? other : number;
         puts("{\"work\": \"target\"}");
     } else if (sscanf(line, "mechanism %31s", word) == 1) {
         g.mechanism = strcmp(word, "auto") == 0 ? NULL : must(strdup(word));

@@ -99,7 +99,7 @@ class NodeDies(Trouble[BalancedRegion]):
         seconds = await kill(server, node.process.pid)
         node.process.wait()
         node._process = None
-        await asyncio.sleep(chance.uniform(0.5, 6.0))
+        await asyncio.sleep(chance.uniform(0.5, 3.0))
         await asyncio.to_thread(node.start)
         await server.until_up()
         return seconds

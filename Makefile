@@ -61,7 +61,7 @@ bench: $(DEVELOP)  ## load on loopback: CPU per message, memory per session, log
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.relay
 	$(BIN)/python -m benchmarks.regions
-	$(BIN)/python -m benchmarks.region
+	$(BIN)/python -m benchmarks.balanced
 
 fuzz: $(DEVELOP)  ## search for faults of the XML layer, the configuration loader and the relay, FUZZ_MINUTES long
 	$(BIN)/python -m tests.security.fuzz --minutes $(FUZZ_MINUTES)

@@ -64,12 +64,6 @@ class NatsProcess:
                 raise NatsFault(f"{self.log}:\n{self.log.read_text()[-2000:]}")
             time.sleep(0.02)
 
-    @property
-    def pid(self) -> int:
-        """The id of the running process."""
-        assert self._process is not None
-        return self._process.pid
-
     def kill(self) -> None:
         """At once, as a power cut does."""
         process, self._process = self._process, None

@@ -1,6 +1,6 @@
 """What a message costs that goes to another node of the region, and what a load balancer costs logins.
 
-    python -m benchmarks.region [--quick]
+    python -m benchmarks.balanced [--quick]
 
 Two nodes on one PostgreSQL, NATS between them and HAProxy in front share core 0, the load client has core 1. Needs
 Debian's `postgresql` and `haproxy`. No archive: what is compared is the way, not the disk.

@@ -80,9 +80,14 @@ class HomeFinder:
     async def _ask(self, name: str) -> str | None:
         question, regions = encode(Question([self._key.hash(name)])), self._border.others
         answers = await asyncio.gather(*(self._is_in(region, question) for region in regions))
-        for region, is_here in zip(regions, answers, strict=True):
-            if is_here:
-                return region
+        homes = [region for region, is_here in zip(regions, answers, strict=True) if is_here]
+        if len(homes) > 1:  # a password must not go to whoever says so
+            log.error(
+                "the regions %s say to be the home of the same person: nobody is let in", " and ".join(homes)
+            )
+            raise Away(homes[0])
+        if homes:
+            return homes[0]
         for region, is_here in zip(regions, answers, strict=True):
             if is_here is None:
                 raise Away(region)

@@ -236,7 +236,7 @@ class Homes:
             taken.update(name for name, is_taken in zip(names, answer.taken, strict=False) if is_taken)
         found = {name: _undisputed(name, claims.get(name, [])) for name in names}
         for name, account in found.items():
-            if account is not None or not away:
+            if account is not None or not (away or name in claims):
                 self._remember(name, account, now, is_taken=name in taken)
         return {name: Found(account, away) for name, account in found.items()}
 
@@ -277,10 +277,9 @@ class Homes:
             # "Nobody" would be believed, and people taken out of rosters.
             log.error("the region %s asks by another border.names_key than the one here", origin)
             raise Refused(origin)
-        found = await self._here.find(hashes)
-        others = [each for each in hashes if each not in found]
-        taken = await self._here.taken(others)
-        moved = {} if self._gone is None else await self._gone.moved(others)
+        moved = {} if self._gone is None else await self._gone.moved(hashes)
+        found = await self._here.find([each for each in hashes if each not in moved])
+        taken = await self._here.taken([each for each in hashes if each not in found and each not in moved])
         people = [Who.of(found[each]) if each in found else None for each in hashes]
         return encode(
             AtHome(people, [moved.get(each, "") for each in hashes], [each in taken for each in hashes])

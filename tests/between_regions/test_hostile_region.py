@@ -2,6 +2,7 @@
 
 import logging
 import random
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -10,8 +11,11 @@ import pytest
 
 from rainbow_xmpp.border import Refused
 from rainbow_xmpp.company.record import pack_company
+from rainbow_xmpp.config import Secret
 from rainbow_xmpp.regions.companies import COMPANIES, Told
-from rainbow_xmpp.regions.homes import Homes
+from rainbow_xmpp.regions.finding import LOGIN_HOMES, HomeFinder, Present
+from rainbow_xmpp.regions.homes import Away, Homes
+from rainbow_xmpp.regions.names import names_keys
 from rainbow_xmpp.regions.parcels import (
     HOME,
     MOST_PARCELS,
@@ -31,6 +35,7 @@ from rainbow_xmpp.regions.parcels import (
 from rainbow_xmpp.store.values import Account, Company
 from rainbow_xmpp.testing import Client, TestServer
 from rainbow_xmpp.testing.border import FakeBorder
+from rainbow_xmpp.testing.server import NAMES_KEY
 from tests.between_regions.conftest import World
 
 CLIENT = "xmlns='jabber:client'"
@@ -216,6 +221,21 @@ async def test_two_regions_that_claim_the_same_person_are_not_believed(
     assert bodies(await dan.rest_bytes()) == 0
     assert "say to be the home of the same person" in caplog.text
     assert not any(b"word" in data for _, to, _, data in world.borders.crossed if to == "emea")
+
+
+async def test_a_login_is_not_sent_to_one_of_two_regions_that_claim_it(hostile: Hostile) -> None:
+    world = hostile.world
+    await world.na.person("bob@acme")
+    finder = HomeFinder(
+        world.borders.border("uk", keeps_data=False), names_keys(Secret(NAMES_KEY)), clock=time.monotonic
+    )
+
+    async def mine(origin: str, request: bytes) -> bytes:
+        return encode(Present([True]))
+
+    await hostile.border.serve(LOGIN_HOMES, mine)
+    with pytest.raises(Away):
+        await finder.home_of("bob")
 
 
 async def test_a_region_answers_for_whom_it_was_asked(hostile: Hostile) -> None:

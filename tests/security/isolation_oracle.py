@@ -45,7 +45,7 @@ class Oracle:
         for hearer in self._world.people:
             for human in self._screen(hearer):
                 ends_soon = frozenset((human, hearer)) in self._world.over  # a job of every minute
-                if ends_soon or human in hearer.blocked:
+                if ends_soon or human in hearer.blocked or self._world.may_be_stale(human, hearer):
                     continue
                 if not self._world.may(Action.PRESENCE, human, hearer):
                     raise Leak(f"{self.portrait(hearer)} still sees {self.portrait(human)}")

@@ -122,6 +122,10 @@ class World:
         """The server that decides about a company."""
         return self.server
 
+    def may_be_stale(self, human: Human, hearer: Human) -> bool:
+        """Somebody may be shown a while longer than they are in reach."""
+        return False
+
     async def settle(self) -> None:
         """No server has anything left to do."""
         await self.server.settle()

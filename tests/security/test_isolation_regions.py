@@ -17,8 +17,11 @@ STEPS = 4
 MOST_WALKS = 8
 
 
-async def test_nobody_hears_over_the_border_of_whom_the_table_does_not_allow() -> None:
+async def test_nobody_hears_over_the_border_of_whom_the_table_does_not_allow(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     walked = await walk_regions(0, STEPS)
+    assert [record for record in caplog.records if record.exc_info] == []
     assert walked.refused > 10
     assert walked.counted > 2
 
@@ -38,6 +41,8 @@ MUTANTS: dict[str, Mutant] = {
     "who is blocked, in the recipient's region": _open_to_people_abroad(Blocking, "inbound"),
     "the question in vain": lambda patch: put(patch, WideDirectory, "decoy", lambda self, localpart: None),
 }
+SOONEST = {"who is blocked, in the recipient's region": 3}
+"""Which walk comes upon what is missing soonest, where it is not the first; see `test_isolation_walk.py`."""
 
 
 @pytest.fixture
@@ -54,5 +59,6 @@ async def test_the_walk_over_regions_finds_what_is_taken_out(
 ) -> None:
     MUTANTS[missing](monkeypatch)
     with pytest.raises(Leak):
-        for seed in range(MOST_WALKS):
+        soonest = SOONEST.get(missing, 0)
+        for seed in (soonest, *(each for each in range(MOST_WALKS) if each != soonest)):
             await walk_regions(seed, 2 * STEPS)

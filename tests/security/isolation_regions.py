@@ -129,14 +129,19 @@ class RegionWalk(Walk):
     async def _probe(self, actor: Human, target: Human, probe: Probe) -> None:
         await super()._probe(actor, target, probe)
         is_abroad = self.world.at(actor) is not self.world.at(target)
-        if is_abroad and not actor.is_disabled and target not in actor.blocked:
+        have_met = frozenset((actor, target)) in self.world.met
+        if is_abroad and not actor.is_disabled and target not in actor.blocked and not have_met:
             await self._past_own_gate(actor, target)
         is_refused = not self.world.allows(probe.action, actor, target)
         if is_refused and not probe.is_about_rosters and self.dice.randrange(COUNTED) == 0:
             await self._count(actor, target, probe)
 
     async def _past_own_gate(self, actor: Human, target: Human) -> None:
-        """Said by a region that asks no gate: the other one asks its own, and answers as for nobody."""
+        """Said by a region that asks no gate: the other one asks its own, and answers as for nobody.
+
+        Of people who never reached each other: the end of what two have agreed on is not heard by the region of one who
+        has blocked the other, whose half lasts until they end it, and is refused in the region of the one who ended it.
+        """
         answers = [
             await self._said_at_the_border(actor, target, localpart)
             for localpart in (target.localpart, ghost(actor, target))

@@ -69,6 +69,7 @@ class Neighbours:
                 parcels=node.restart,
                 leave=self._leave,
                 say_here=node.presence.appeared,
+                now=node.store.now,
                 say_gone=self._say_gone,
             ),
         )
@@ -76,6 +77,7 @@ class Neighbours:
         self.cluster = cluster
         node.watch.written = cluster.written
         node.streams.resumption.seek = self._seek
+        node.pipeline.was_lost = cluster.was_lost
 
     def tell_nodes(self, topic: str, data: str) -> None:
         """Say something to the other nodes, if there are any."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from rainbow_xmpp.plugin import Kept
 from rainbow_xmpp.plugins.archive import bulk
-from rainbow_xmpp.plugins.archive.numbers import RECEIVED
+from rainbow_xmpp.plugins.archive.numbers import NODES, RECEIVED, time_of
 from rainbow_xmpp.plugins.archive.owners import Owner
 from rainbow_xmpp.store import outbox
 from rainbow_xmpp.store.outbox import Arrived, Leaving
@@ -19,8 +19,8 @@ class Entry(Kept):
     """One message on its way into the logs of both sides, or of one."""
 
     __slots__ = (
-        "account", "arrived", "leaving", "origin", "origin_id", "peer", "recipient", "sender", "stanza", "takes_back",
-        "waits", "writer",
+        "account", "arrived", "earlier", "leaving", "origin", "origin_id", "peer", "recipient", "sender", "stanza",
+        "takes_back", "waits", "writer",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +54,8 @@ class Entry(Kept):
         self.origin = 0
         """What it is known by when it is sent again; 0 when its sender gave it no origin-id."""
         self.origin_id = ""
+        self.earlier = 0
+        """The number that it was kept under before, when it `was_known`."""
         self.leaving: Leaving | None = None
         """What goes to the recipient's region."""
         self.arrived: Arrived | None = None
@@ -62,6 +64,14 @@ class Entry(Kept):
         """Nobody of the recipient's is there to take it."""
         self.takes_back = False
         """It retracts another one; that this has yet to be done is written with it."""
+
+    def kept_before(self) -> tuple[int, float] | None:
+        return (self.earlier % NODES, time_of(self.earlier)) if self.earlier else None
+
+    def as_before(self) -> None:
+        self.number = self.earlier
+        if self.recipient is not None:
+            self.data = self.recipient.marked(self.stanza, self.number)
 
     def for_sender(self) -> bytes:
         return self.stanza if self.sender is None else self.sender.marked(self.stanza, self.number)
@@ -120,6 +130,7 @@ def write_sqlite(connection: sqlite3.Connection, entries: list[Entry | Mark]) ->
                 if found is not None and found[1] != entry.number:
                     earlier = connection.execute(_STANZA, (found[1] * 2, found[1] * 2 + RECEIVED)).fetchone()
                     entry.was_known = is_same(entry, found[0], earlier)
+                    entry.earlier = found[1]
     for entry in _arrived(entries):
         entry.was_known = entry.arrived is not None and outbox.arrive_sqlite(connection, entry.arrived)
     if leaving := _leaving(entries):
@@ -165,6 +176,7 @@ async def write_postgresql(connection: Any, entries: list[Entry | Mark]) -> None
                 keys = (found[1] * 2, found[1] * 2 + RECEIVED)
                 earlier = await connection.fetchrow(_STANZA.replace("?, ?", "$1, $2"), *keys)
                 entry.was_known = is_same(entry, found[0], earlier)
+                entry.earlier = found[1]
     for entry in _arrived(entries):
         if entry.arrived is not None:
             entry.was_known = await outbox.arrive_postgresql(connection, entry.arrived)

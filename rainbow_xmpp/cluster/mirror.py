@@ -49,6 +49,8 @@ class Parts(NamedTuple):
     """Takes a session out of the table, which goes on elsewhere; its contacts hear nothing."""
     say_here: Callable[[Session], None]
     """Tells the contacts of this node that a session is there."""
+    now: Callable[[], float]
+    """Unix time in seconds."""
     say_gone: Callable[[Session], None]
     """Tells the contacts of a session that it ended without a word."""
 

@@ -26,6 +26,8 @@ class Peer:
         self.number = hello.number
         self.incarnation = hello.incarnation
         self.heard_at = 0.0
+        self.came_at = 0.0
+        """When this node met it, in this incarnation (Unix time in seconds)."""
         self._me = me
         self._publish = publish
         self._begin = begin

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from rainbow_xmpp.bus import Bus
 from rainbow_xmpp.cluster.items import (
@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.25
 HELLO_S = 0.5
+SILENT_S = 1.25
+"""A node that says nothing for so long is taken for dead where a message depends on it."""
 LISTEN_S = 1.0
 """So long a node that starts listens who is there; long enough for everybody's next hello."""
 
@@ -72,6 +74,7 @@ class Cluster:
         self._is_serving = False
         self._beat: asyncio.Task[None] | None = None
         self._is_taken = False
+        self._began_at = parts.now()
 
     @property
     def nodes(self) -> list[int]:
@@ -116,6 +119,27 @@ class Cluster:
     async def seek(self, account: Account, resume_id: str) -> bool:
         """Bring a session here that a client wants to resume, and that another node has."""
         return await self._moving.seek(account, resume_id)
+
+    def was_lost(self, number: int, at: float) -> Awaitable[bool] | None:
+        """Whether a node died before it handed on what it kept at this Unix time (seconds); None: surely not.
+
+        A node that is heard from, and is the same as at that time, has done it or will.
+        """
+        if number == self._me.number:
+            return _yes() if at < self._began_at else None
+        return self._died_since(number, at)
+
+    async def _died_since(self, number: int, at: float) -> bool:
+        known = self._peers.get(number)
+        if known is None or at < known[0].came_at:
+            return True
+        asked, end = known[0].heard_at, asyncio.get_running_loop().time() + SILENT_S
+        while (known := self._peers.get(number)) is not None and known[0].heard_at == asked:
+            now = asyncio.get_running_loop().time()
+            if now > end or now - asked > SILENT_S:
+                return True
+            await asyncio.sleep(TICK_S)
+        return known is None or at < known[0].came_at
 
     def _ask_all(self, item: Item) -> int:
         self._to_all(item)
@@ -260,7 +284,7 @@ class Cluster:
         peer = Peer(hello, self._me, lambda data: self._bus.publish(subject, data), self._beginning)
         mirror = Mirror(hello.number, self._parts, self._moving, self._put_to)
         self._peers[hello.number] = peer, mirror
-        peer.heard_at = asyncio.get_running_loop().time()
+        peer.heard_at, peer.came_at = asyncio.get_running_loop().time(), self._parts.now()
         log.info("node %d is there", hello.number)
         self._bus.publish(self._all, encode(self._me))
         self._flush_soon()
@@ -283,3 +307,7 @@ class Cluster:
         for stanza in peer.undelivered():
             self._parts.spawn(self._parts.hand_back(stanza.full, stanza.data))
         mirror.gone(speaks=speaks)
+
+
+async def _yes() -> bool:
+    return True

@@ -37,6 +37,13 @@ class Kept:
         self.was_known = False
         """Once settled: it was kept and delivered before, and is not delivered again."""
 
+    def kept_before(self) -> tuple[int, float] | None:
+        """Of what `was_known`: the node that kept it, and when (Unix time in seconds); None when that is not told."""
+        return None
+
+    def as_before(self) -> None:
+        """Be what was kept before, under the id that it got then: it is delivered after all."""
+
     def for_sender(self) -> bytes:
         """The message as its sender's other devices get it, with its place in their own log."""
         return self.data

@@ -84,6 +84,10 @@ class Pipeline(Hooked):
         """IQs to a bare JID, answered on behalf of the account (RFC 6121 §8.5.2.1.3)."""
         self.subscription: ForAccounts = _nobody_answers
         """Subscription stanzas and probes, handled by the recipient's side (RFC 6121 §3, §4.3)."""
+        self.was_lost: Callable[[int, float], Awaitable[bool] | None] = _never_lost
+        """Whether what a node kept at a time (Unix seconds) may not have been delivered by it; None: surely it was."""
+        self._doubted: dict[Session, list[tuple[Passage, Kept]]] = {}
+        """Sessions of which something was kept by a node that may have died, and what was kept behind it."""
         self._abroad: ForAccounts = _nobody_answers
         self._everywhere: Everywhere | None = None
 
@@ -263,12 +267,41 @@ class Pipeline(Hooked):
     def _kept(self, p: Passage, kept: Kept) -> None:
         """The commit that a message went with is settled."""
         error = None if kept.commit is None else kept.commit.error
-        if kept.was_known:  # also in an outage: whoever says it again would be told that it failed
-            self._observe(p, Outcome.REPEATED)
+        if self._doubted and p.session in self._doubted:
+            self._doubted[p.session].append((p, kept))
+        elif kept.was_known:  # also in an outage: whoever says it again would be told that it failed
+            self._known_before(p, kept)
         elif error is not None:
             self._failed(p, error)
         else:
             self._finish(p.kept_as(kept, *self._who_is_here(p)))
+
+    def _known_before(self, p: Passage, kept: Kept) -> None:
+        """It was delivered when it was kept, unless the node that kept it died in between: then it is now."""
+        before = kept.kept_before()
+        lacking = None if before is None or p.session is None else self.was_lost(*before)
+        if lacking is None or p.session is None:
+            self._observe(p, Outcome.REPEATED)
+        else:
+            self._doubted[p.session] = []
+            self._beside(self._known_in_doubt(p, kept, p.session, lacking))
+
+    async def _known_in_doubt(
+        self, p: Passage, kept: Kept, session: Session, lacking: Awaitable[bool]
+    ) -> None:
+        """What the same session said behind it waits meanwhile."""
+        is_lost = False
+        try:
+            is_lost = await lacking
+        finally:
+            behind = self._doubted.pop(session)
+            if is_lost:
+                kept.as_before()
+                self._finish(p.kept_as(kept, *self._who_is_here(p)))
+            else:
+                self._observe(p, Outcome.REPEATED)
+            for passage, other in behind:
+                self._kept(passage, other)
 
     def _go_on(self, p: Passage) -> None:
         """Deliver what waited behind something that was kept."""
@@ -483,6 +516,10 @@ def _take_back(p: Passage) -> None:
     """Directed presence that reached nobody: nobody is to be told of its end (RFC 6121 §4.6.3)."""
     if p.kind == "presence" and not p.type and p.session is not None and p.session.directed:
         p.session.directed.discard(p.to)
+
+
+def _never_lost(node: int, at: float) -> None:
+    """Of a node that is alone everybody comes anew when it died, and reads what they missed."""
 
 
 def _nobody_answers(passage: Passage) -> Outcome:

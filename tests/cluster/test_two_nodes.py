@@ -271,3 +271,45 @@ async def test_a_node_whose_database_is_its_own_does_not_start_beside_another() 
         with pytest.raises(NotAlone, match=r"storage\.url is SQLite"):
             async with TestServer(cluster=two, bus=hub.bus()):
                 pass
+
+
+async def test_what_a_node_kept_and_did_not_hand_on_before_it_died_is_shown_when_it_is_said_again(
+    nodes: list[TestServer], hub: Hub
+) -> None:
+    one, two = nodes
+    ann, bob = await one.login("ann@acme", resource="a"), await two.login("bob@acme", resource="b")
+    await quiet(nodes, ann, bob)
+    said = "<message to='{}' type='chat'><body>{}</body><origin-id xmlns='urn:xmpp:sid:0' id='{}'/></message>"
+    hub.buses[0].is_connected = False
+    ann.send(said.format(bob.bare, "kept", "o1"))
+    await one.settle()
+    assert await bodies(bob) == []
+    again = await two.login("ann@acme", resource="a2")
+    again.send(said.format(bob.bare, "kept", "o1"))
+    again.send(said.format(bob.bare, "after", "o2"))
+    async with asyncio.timeout(10):
+        heard: list[Element] = []
+        while len([each for each in heard if each.find(BODY) is not None]) < 2:
+            heard += await bob.rest()
+            await asyncio.sleep(0.05)
+    assert [text for each in heard if (text := each.findtext(BODY))] == ["kept", "after"]
+    kept = next(each for each in heard if each.findtext(BODY) == "kept")
+    bob.send("<iq type='set' id='h'><query xmlns='urn:xmpp:mam:2'/></iq>")
+    await two.settle()
+    logged = [result.get("id") for each in await bob.rest() for result in each.iter("{urn:xmpp:mam:2}result")]
+    stanza_id = kept.find("{urn:xmpp:sid:0}stanza-id")
+    assert stanza_id is not None and stanza_id.get("id") == logged[0] and len(logged) == 2
+
+
+async def test_what_is_said_again_to_another_node_that_lives_is_shown_once(nodes: list[TestServer]) -> None:
+    one, two = nodes
+    ann, bob = await one.login("ann@acme", resource="a"), await two.login("bob@acme", resource="b")
+    again = await two.login("ann@acme", resource="a2")
+    await quiet(nodes, ann, bob, again)
+    said = "<message to='{}' type='chat'><body>{}</body><origin-id xmlns='urn:xmpp:sid:0' id='{}'/></message>"
+    ann.send(said.format(bob.bare, "once", "o1"))
+    await settled(nodes)
+    again.send(said.format(bob.bare, "once", "o1"))
+    await asyncio.sleep(1.5)
+    await settled(nodes)
+    assert await bodies(bob) == ["once"]

@@ -317,6 +317,7 @@ class Node:
             domain=self.config.domain,
             public_url=self.config.public_url,
             relays_of=self.neighbours.relays_of,
+            has_regions=len(self.config.regions) > 1,
             store=self.store,
             node=self.config.cluster.number,
             sessions=self.sessions,

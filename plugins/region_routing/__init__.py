@@ -8,6 +8,7 @@ from typing import Any
 from rainbow_xmpp.plugin import (
     Account,
     Action,
+    CommandMark,
     Condition,
     Context,
     Dialog,
@@ -56,8 +57,10 @@ class RegionRouting(
         self._endpoints = ConsentEndpoints(self)
 
     def marks(self) -> Iterator[tuple[Mark, Callable[..., Any]]]:
-        """Its own, and those of its endpoints."""
-        yield from super().marks()
+        """Its own, and those of its endpoints; commands only where there is another region to speak with."""
+        for mark, method in super().marks():
+            if self.services.has_regions or not isinstance(mark, CommandMark):
+                yield mark, method
         yield from marks_of(self._endpoints)
 
     async def stop(self) -> None:

@@ -127,6 +127,8 @@ class Services:
     """Where clients reach the HTTPS side, without a slash at the end."""
     relays_of: Callable[[str], tuple[str, ...]]
     """The relays for calls that the configuration names for a region: hosts, with or without a port."""
+    has_regions: bool
+    """Other regions are configured: people may be at home elsewhere."""
     store: Store
     """The database: `read()` and `write()` give a connection for a plugin's own tables."""
     node: int

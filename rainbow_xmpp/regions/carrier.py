@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
+import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
@@ -128,7 +128,7 @@ class Carrier:
             except (Unreachable, Refused, Malformed) as error:
                 log.debug("what is for the region %s waits: %s", region, error)
                 self._ways.heard(region, False)
-                await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # no secret
+                await asyncio.sleep(pause_s * (500 + secrets.randbelow(500)) / 1000)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
                 answer_s = min(1.5 * answer_s, MOST_ANSWER_S)
                 news.set()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-import random
+import secrets
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ class Way:
 
     def in_any_order(self) -> list[tuple[str, int]]:
         """The addresses, so that each server of a region gets as many connections as the others."""
-        return random.sample(self.addresses, len(self.addresses))
+        return secrets.SystemRandom().sample(self.addresses, len(self.addresses))
 
 
 class Passages:

@@ -30,6 +30,7 @@ GATED = {
 """What a plugin is given that reaches another account, and why that is none without the gate."""
 OF_ONESELF = {
     "companies",
+    "has_regions",
     "level_of",
     "levels",
     "domain",

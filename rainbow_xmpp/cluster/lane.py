@@ -1,12 +1,14 @@
 """A lane: items from one node to another, each exactly once and in order, over a bus that may lose what it is given.
 
-Plain values and counters, no I/O and no clock. What was sent is kept until the other side says that it has it.
+Plain values and counters, no I/O; the clock says only since when something waits.
+What was sent is kept until the other side says that it has it.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from time import monotonic
 from typing import NamedTuple
 
 from rainbow_xmpp.cluster.items import Item, Stanza
@@ -39,6 +41,7 @@ class Outgoing:
         self.name = new_stream_id()
         self.acked = 0
         self._unacked: deque[Item] = deque()
+        self._put_at: deque[float] = deque()
         self._sent = 0
         self._bytes = 0
 
@@ -55,6 +58,7 @@ class Outgoing:
     def put(self, item: Item) -> None:
         """Behind everything else. Raises Overdue."""
         self._unacked.append(item)
+        self._put_at.append(monotonic())
         self._bytes += _size(item)
         if len(self._unacked) > MOST_KEPT or self._bytes > MOST_KEPT_BYTES:
             raise Overdue
@@ -76,15 +80,17 @@ class Outgoing:
         """The other side has everything up to this one."""
         for _ in range(min(upto, self._sent) - self.acked):
             self._bytes -= _size(self._unacked.popleft())
+            self._put_at.popleft()
             self.acked += 1
 
     def send_again(self) -> None:
         """What was not acknowledged counts as not sent."""
         self._sent = self.acked
 
-    def undelivered(self) -> list[Stanza]:
-        """The stanzas that the other side has not said it has."""
-        return [item for item in self._unacked if isinstance(item, Stanza)]
+    def undelivered(self) -> list[tuple[Stanza, float]]:
+        """The stanzas that the other side has not said it has, and when each was put here (monotonic, seconds)."""
+        waiting = zip(self._unacked, self._put_at, strict=True)
+        return [(item, at) for item, at in waiting if isinstance(item, Stanza)]
 
 
 class Incoming:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
+from time import monotonic
 from typing import NamedTuple
 
 from rainbow_xmpp.cluster.items import (
@@ -32,6 +33,9 @@ from rainbow_xmpp.stream import UserAgent
 
 log = logging.getLogger(__name__)
 
+ON_ITS_WAY_S = 5.0
+"""So long what arrives may have been on its way: who came to be here meanwhile was not sent it."""
+
 
 class Parts(NamedTuple):
     """What of a node the sessions of others touch."""
@@ -40,7 +44,7 @@ class Parts(NamedTuple):
     tell: Callable[[Event], Awaitable[None] | None]
     spawn: Callable[[Awaitable[None]], None]
     load_roster: Callable[[Home], Awaitable[None]]
-    hand_back: Callable[[str, bytes], Awaitable[None]]
+    hand_back: Callable[[str, bytes, float], Awaitable[None]]
     """What was for a session (by full JID) that is gone, and did not get it."""
     read_changes: Callable[[], Awaitable[None]]
     """Looks into the log of changes now."""
@@ -136,6 +140,8 @@ class Mirror:
             self._parts.say_here(session)
 
     def _learn(self, session: Session, facts: Facts) -> None:
+        if session.presence is None and facts.presence is not None:
+            session.takes_since = monotonic()
         session.presence, session.priority = facts.presence, facts.priority
         session.is_interested = facts.is_interested
         self._tell(SessionElsewhere(session, facts.notes))
@@ -171,7 +177,7 @@ class Mirror:
         if session is None or session.is_remote:
             node = self._moving.forward(full)
             if node is None:
-                self._parts.spawn(self._parts.hand_back(full, data))
+                self._parts.spawn(self._parts.hand_back(full, data, monotonic() - ON_ITS_WAY_S))
             else:
                 self._put_to(node, Stanza(full, data))
             return

@@ -91,8 +91,8 @@ class Peer:
         self._owes_word = True
         return new
 
-    def undelivered(self) -> list[Stanza]:
-        """What the node has not said it has."""
+    def undelivered(self) -> list[tuple[Stanza, float]]:
+        """What the node has not said it has, and since when it was to have it (monotonic, seconds)."""
         return self._out.undelivered()
 
     def _say(self, first: int, items: list[Item], *, is_missing_some: bool = False) -> None:

@@ -304,8 +304,8 @@ class Cluster:
     def _gone(self, peer: Peer) -> None:
         _, mirror = self._peers.pop(peer.number)
         speaks = self._me.number < min(self._peers, default=256)
-        for stanza in peer.undelivered():
-            self._parts.spawn(self._parts.hand_back(stanza.full, stanza.data))
+        for stanza, at in peer.undelivered():
+            self._parts.spawn(self._parts.hand_back(stanza.full, stanza.data, at))
         mirror.gone(speaks=speaks)
 
 

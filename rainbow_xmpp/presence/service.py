@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from rainbow_xmpp.errors import Condition, StanzaError
@@ -93,6 +94,8 @@ class PresenceService:
         is_initial = session.presence is None
         took_messages = not is_initial and session.priority >= 0
         session.presence, session.priority = data, priority
+        if priority >= 0 and not took_messages:
+            session.takes_since = monotonic()
         self._sessions.watch.changed(session)
         self._to_subscribers(session, view, data, "")
         waiting: list[Awaitable[None] | None] = []

@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rainbow_xmpp.errors import PeerViolation, StreamCondition
@@ -124,6 +125,7 @@ class Session:
         "presence",
         "priority",
         "resource",
+        "takes_since",
         "through",
         "unsettled",
         "wire",
@@ -165,6 +167,8 @@ class Session:
         self.is_interested = False
         """Asked for the roster, so roster pushes go here (RFC 6121 §2.1.6)."""
         self.last_heard = 0
+        self.takes_since = monotonic()
+        """Since when it takes messages for the bare JID (monotonic, seconds); before, when it came to be here."""
         self.unsettled: Settling | None = None
         """The commit that the peer's last kept stanza waits for; None, or one that is settled, when none does."""
         self._refilled_at = 0.0

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from rainbow_xmpp.router.events import BecameAvailable, Event
 from rainbow_xmpp.router.passage import Passage
 from rainbow_xmpp.router.pipeline import Pipeline
-from rainbow_xmpp.session import SessionTable
+from rainbow_xmpp.session import Session, SessionTable
 from rainbow_xmpp.stanza.delay import with_delay
 from rainbow_xmpp.store.values import Account
 from rainbow_xmpp.stream_management.managed import Managed
@@ -41,15 +41,23 @@ class HandingBack:
                     extra={"account": gone.session.account.id},
                 )
 
-    async def hand_back_from_afar(self, full: str, stanza: bytes) -> None:
-        """What another node had for a session of this full JID, which is gone."""
+    async def hand_back_from_afar(self, full: str, stanza: bytes, at: float) -> None:
+        """What another node had for a session of this full JID, which is gone.
+
+        `at` is when it was sent to all of the account's that were there then (monotonic, seconds), or somewhat before:
+        those who came later get it.
+        """
         owner = await self._pipeline.account_at(full)
         view, bare = scan_again(stanza), full.partition("/")[0]
-        to = view.attrs.get("to", full)
-        home = self._sessions.homes.get(bare)
-        if owner is None or (to == bare and home is not None and home.with_priority()):
-            return  # others of the account's were sent it as well
-        await self._give(owner, full, view, stanza, to)
+        to, home = view.attrs.get("to", full), self._sessions.homes.get(bare)
+        others = home.with_priority() if home is not None and to == bare else []
+        if owner is None:
+            return
+        if not others:
+            await self._give(owner, full, view, stanza, to)
+        for other in others:
+            if other.takes_since > at:
+                await self._give(owner, full, view, stanza, to, other)
 
     async def _hand_back(self, gone: Managed, sent: Sent) -> None:
         view, session = scan_again(sent.stanza), gone.session
@@ -59,7 +67,9 @@ class HandingBack:
         data = with_delay(sent.stanza, self._domain, sent.at)
         await self._give(session.account, session.full, view, data, to)
 
-    async def _give(self, owner: Account, full: str, view: View, data: bytes, to: str) -> None:
+    async def _give(
+        self, owner: Account, full: str, view: View, data: bytes, to: str, only: Session | None = None
+    ) -> None:
         is_message, bare = view.name == "message", full.partition("/")[0]
         if view.name == "presence" or (view.name == "iq" and view.attrs.get("type") not in ("get", "set")):
             return
@@ -68,6 +78,7 @@ class HandingBack:
             return  # for this session alone, such as a carbon, a result of the archive, a roster push
         p = await self._passage(owner, bare, view, data, sender_jid, to)
         if p is not None:
+            p = p if only is None else p._replace(target=only)
             await self._pipeline.deliver_again(p, is_from_server=sender_jid == self._domain)
 
     async def _passage(

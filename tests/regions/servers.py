@@ -17,6 +17,8 @@ from tests.regions.rig import Rig
 COMPANY = "Acme"
 HOME = "emea"
 REGIONS = ("emea", "de", "na")
+SETTLE_S = 4.0
+"""A server looks every second who was added; who is asked for before that is nobody for half a minute."""
 
 
 class RegionServer(RainbowServer):
@@ -64,6 +66,7 @@ class Servers:
             made = server._invented(COMPANY, people)
             server.add_people(made)
             server._people.setdefault(COMPANY, deque()).extend(made)
+        time.sleep(SETTLE_S)
 
     def person(self, region: str) -> Person:
         """Somebody of whom nobody has heard."""

@@ -29,9 +29,8 @@ from rainbow_xmpp.observe.audit import AuditLog
 from rainbow_xmpp.observe.audit import Kind as AuditKind
 from rainbow_xmpp.store import Store, changes, tables
 from rainbow_xmpp.store.carried import Keys, Row
+from rainbow_xmpp.store.companies import company_row
 from rainbow_xmpp.store.moves import Move, Step, Totals
-from rainbow_xmpp.store.names import company_key
-from rainbow_xmpp.store.settings import settings_text
 from rainbow_xmpp.store.values import ChangeKind, Company
 
 log = logging.getLogger(__name__)
@@ -320,19 +319,7 @@ async def _have_company(connection: AsyncConnection, company: Company) -> None:
     c = tables.companies.c
     if (await connection.execute(sa.select(c.id).where(c.id == company.id))).first() is not None:
         return
-    row = {
-        "id": company.id,
-        "name": company.name,
-        "name_key": company_key(company.name),
-        "region": company.region,
-        "visibility": company.visibility,
-        "organisation": company.organisation,
-        "service_level": company.service_level,
-        "disabled": company.disabled,
-        "created_at": company.created_at,
-        "settings": settings_text(company.settings),
-    }
-    await connection.execute(sa.insert(tables.companies), row)
+    await connection.execute(sa.insert(tables.companies), company_row(company))
 
 
 def _require_same(told: Totals, found: Totals) -> None:

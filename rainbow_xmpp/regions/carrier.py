@@ -153,11 +153,11 @@ class Carrier:
         self._ways.heard(region, True)
         if len(receipts.receipts) != len(rows):
             raise Malformed("there is not one receipt for each parcel")
-        there: list[int] = []
+        there: set[int] = set()
         is_for_later = False
         for row, parcel, receipt in zip(rows, parcels, receipts.receipts, strict=True):
             if receipt.fate == Fate.TAKEN:
-                there.append(row.id)
+                there.add(row.id)
             elif (
                 receipt.fate == Fate.MOVED
                 and receipt.region in self._border.others
@@ -169,8 +169,8 @@ class Carrier:
             else:
                 is_for_later = True
         if there:
-            await self._outbox.remove(there)
-            self.waiting -= Counter((region, row.company_id) for row in rows if row.id in set(there))
+            await self._outbox.remove([*there])
+            self.waiting -= Counter((region, row.company_id) for row in rows if row.id in there)
         await self._ways.replies(region, receipts.replies, parcels)
         if is_for_later:
             raise Unreachable(f"{region} takes nothing at the moment")

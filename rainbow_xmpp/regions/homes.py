@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from rainbow_xmpp.border import Border, Refused, Unreachable
@@ -126,25 +126,6 @@ class Homes:
         if known is None:
             raise Away(found.away)
         return known
-
-    async def find_many(self, names: Iterable[str]) -> dict[str, Account]:
-        """The same for many, asked for together; who is nowhere is left out. Raises Away."""
-        found: dict[str, Account] = {}
-        missing: list[str] = []
-        for name in names:
-            try:
-                account = self.peek(name)
-            except KeyError:
-                missing.append(name)
-                continue
-            if account is not None:
-                found[name] = account
-        if missing:
-            asked = await self._asking.get_many(missing)
-            found |= {
-                name: each for name, one in asked.items() if (each := self.resolved(name, one)) is not None
-            }
-        return found
 
     async def is_taken(self, name: str) -> bool:
         """Somebody abroad has this localpart, disabled or not. Raises Away."""

@@ -74,7 +74,6 @@ class Reach:
     ) -> None:
         self._border = border
         self._keys = keys
-        self._gone = gone
         self._parts = parts
         store = parts.store
         self.sight = Sight(parts.sessions, self._is_of, parts.presence.probe, border.others)
@@ -97,7 +96,7 @@ class Reach:
                 poke=self._poke,
                 outbox=store.outbox,
                 agreed=Agreeing(parts.agreements, parts.may, parts.catch_up).take,
-                gone_to=self._gone_to,
+                gone_to=self.homes.went_to,
                 limits=parts.limits,
                 now=store.now,
             ),
@@ -132,9 +131,12 @@ class Reach:
         await self.abroad.start()
         await self.carrier.start()
         self._runs = [
-            asyncio.create_task(self._regularly(TELL_COMPANIES_S, self.companies.tell), name="companies"),
+            asyncio.create_task(
+                self._regularly(TELL_COMPANIES_S, self.companies.tell, news=self._news), name="companies"
+            ),
             asyncio.create_task(self._regularly(TIDY_S, self._tidy), name="arrivals"),
-            asyncio.create_task(self._look(), name="waiting"),
+            # Every node counts what waits: it lets nobody in once that is too much, and not all of them carry.
+            asyncio.create_task(self._regularly(TIDY_S, self.carrier.look, by_all=True), name="waiting"),
             asyncio.create_task(self.sight.run(self.abroad.passing.ping), name="regions"),
         ]
 
@@ -196,12 +198,6 @@ class Reach:
         self.homes.forget_all()
         await self._parts.catch_up()
 
-    async def _gone_to(self, localpart: str) -> str:
-        if self._gone is None:
-            return ""
-        hash_ = self._keys[0].hash(localpart)
-        return (await self._gone.moved([hash_])).get(hash_, "")
-
     def _is_of(self, bare: str, region: str) -> bool:
         try:
             account = self.homes.peek(bare.partition("@")[0])
@@ -228,26 +224,22 @@ class Reach:
         self.carrier.poke(region)
         self._parts.tell_nodes(TOPIC, region)
 
-    async def _look(self) -> None:
-        """Every node counts what waits: it lets nobody in once that is too much, and not all of them carry."""
-        while True:
-            try:
-                await self.carrier.look()
-            except Exception as error:
-                if is_outage(error):
-                    log.warning("what waits for other regions is counted when the database answers")
-                else:
-                    log.exception("what waits for other regions could not be counted")
-            await asyncio.sleep(TIDY_S)
-
     async def _tidy(self) -> None:
         await self._parts.store.outbox.forget_arrivals(int(self._parts.store.now()) - ARRIVALS_S)
 
-    async def _regularly(self, every_s: float, work: Callable[[], Awaitable[None]]) -> None:
-        """By the node that speaks for its region; what fails is tried the next time."""
+    async def _regularly(
+        self,
+        every_s: float,
+        work: Callable[[], Awaitable[None]],
+        *,
+        by_all: bool = False,
+        news: asyncio.Event | None = None,
+    ) -> None:
+        """By the node that speaks for its region, or by all; what fails is tried the next time, or at news."""
+        news = news or asyncio.Event()
         while True:
             try:
-                if self._parts.speaks():
+                if by_all or self._parts.speaks():
                     await work()
             except Exception as error:
                 if is_outage(error):
@@ -256,5 +248,5 @@ class Reach:
                     log.exception("work for other regions failed; it is tried again")
             with suppress(TimeoutError):
                 async with asyncio.timeout(every_s):
-                    await self._news.wait()
-            self._news.clear()
+                    await news.wait()
+            news.clear()

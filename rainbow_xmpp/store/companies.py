@@ -58,6 +58,22 @@ def company_from(row: Sequence[Any]) -> Company:
     )
 
 
+def company_row(company: Company) -> dict[str, object]:
+    """The columns of a company; the other way of `company_from`."""
+    return {
+        "id": company.id,
+        "name": company.name,
+        "name_key": company_key(company.name),
+        "region": company.region,
+        "visibility": company.visibility,
+        "organisation": company.organisation,
+        "service_level": company.service_level,
+        "disabled": company.disabled,
+        "created_at": company.created_at,
+        "settings": settings_text(company.settings),
+    }
+
+
 class Companies:
     """The companies of this region. `now` gives Unix time in seconds."""
 
@@ -87,21 +103,9 @@ class Companies:
         company = Company(
             id or new_id(), name, region, visibility, organisation, service_level, False, at, settings
         )
-        row = {
-            "id": company.id,
-            "name": name,
-            "name_key": company_key(name),
-            "region": region,
-            "visibility": visibility,
-            "organisation": organisation,
-            "service_level": service_level,
-            "disabled": False,
-            "created_at": at,
-            "settings": settings_text(settings),
-        }
         try:
             async with self._database.write() as connection:
-                await connection.execute(sa.insert(tables.companies), row)
+                await connection.execute(sa.insert(tables.companies), company_row(company))
                 await changes.record(connection, at, ChangeKind.COMPANY_ADDED, company.id, [None])
         except sa.exc.IntegrityError:
             raise AlreadyExists("name", name) from None
@@ -165,17 +169,7 @@ class Companies:
 
         Raises AlreadyExists("name") when another one has the name here.
         """
-        row = {
-            "name": company.name,
-            "name_key": company_key(company.name),
-            "region": company.region,
-            "visibility": company.visibility,
-            "organisation": company.organisation,
-            "service_level": company.service_level,
-            "disabled": company.disabled,
-            "created_at": company.created_at,
-            "settings": settings_text(company.settings),
-        }
+        row = company_row(company)
         try:
             async with self._database.write() as connection:
                 known = (await connection.execute(_BY_ID, {"key": company.id})).one_or_none()
@@ -183,7 +177,7 @@ class Companies:
                     return False
                 if known is None:
                     kind = ChangeKind.COMPANY_ADDED
-                    await connection.execute(sa.insert(tables.companies), {"id": company.id, **row})
+                    await connection.execute(sa.insert(tables.companies), row)
                 else:
                     kind = ChangeKind.COMPANY_CHANGED
                     await connection.execute(
